@@ -1,0 +1,51 @@
+"""Which engine a session runs on, and beginning it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shoal._core.schema.session_request import ADAPTER, INLINE, JOIN, SessionRequest
+from shoal.exceptions import SessionStartError, UnsupportedError
+
+if TYPE_CHECKING:
+    from shoal._core.api.engine import Engine
+
+ENTRY_POINT_GROUP = "shoal.engines"
+"""Entry points of this group are functions that take a SessionRequest and return an Engine; their names are address schemes."""
+
+
+def start_engine(request: SessionRequest) -> Engine:
+    """Begins or joins the session that is asked for.
+
+    Raises SessionStartError, UnsupportedError (no such engine is installed).
+    """
+    if request.kind == INLINE:
+        from shoal._core.process.inline.engine import InlineEngine
+
+        return InlineEngine(request)
+    if request.kind == ADAPTER:
+        return _start_adapter(request)
+    from shoal._core.process.launcher import connect_native, start_native
+
+    return connect_native(request) if request.kind == JOIN else start_native(request)
+
+
+def _start_adapter(request: SessionRequest) -> Engine:
+    from importlib.metadata import entry_points
+
+    installed = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    entry = installed.get(request.scheme)
+    if entry is None:
+        others = f" Installed engines: {', '.join(sorted(installed))}." if installed else ""
+        raise UnsupportedError(
+            f"init(address={request.address!r})",
+            f"No engine for {request.scheme!r} is installed; the package that has one registers it in the entry-point group "
+            f"'{ENTRY_POINT_GROUP}' (pip install 'shoal-integrations[{request.scheme}]').{others} "
+            "Without address= the program runs on this machine.",
+        )
+    try:
+        start = entry.load()
+    except ImportError as error:
+        raise SessionStartError(f"the engine {request.scheme!r} ({entry.value}) cannot be imported: {error}") from error
+    engine: Engine = start(request)
+    return engine

@@ -1,0 +1,1 @@
+"""What people who run sessions use: the command line, logs, metrics."""

@@ -1,0 +1,191 @@
+"""Running one call in a worker: arguments in, result out, whatever the user's code does in between."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+from shoal._core.process.arguments import unpack_arguments
+from shoal._core.process.node_link import NodeLink
+from shoal._core.process.peers import Peer
+from shoal._core.process.references import INLINE_LIMIT, References
+from shoal._core.schema.ids import object_id_of
+from shoal._core.schema.messages import ERROR, INLINE, STORED, ObjectValue, StreamItem, TaskCall, TaskResult
+from shoal._core.schema.options import STREAMING
+from shoal._core.system.serialization import serialize
+from shoal._core.system.task_errors import capture_task_error
+
+
+class Execution:
+    """One call that runs, or waits its turn in this process."""
+
+    __slots__ = (
+        "actor_id",
+        "arrived",
+        "async_task",
+        "call",
+        "canceled",
+        "consumed",
+        "function_name",
+        "name",
+        "peer",
+        "started",
+        "wake_producer",
+    )
+
+    def __init__(self, peer: Peer, call: TaskCall) -> None:
+        self.peer = peer
+        self.call = call
+        self.name = call.name
+        self.function_name = ""
+        self.actor_id = b""
+        self.canceled = False
+        self.started = 0.0
+        self.arrived: list[bytes] = []
+        """References that came inside the arguments."""
+        self.async_task: Any = None
+        self.consumed = 0
+        self.wake_producer: Callable[[], None] | None = None
+
+
+current_execution: ContextVar[Execution | None] = ContextVar("shoal_current_execution", default=None)
+
+
+class WorkerExit(BaseException):
+    """The user's code asked the process to end (sys.exit, exit_actor)."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        self.status = status
+        self.reason = reason
+        super().__init__(status, reason)
+
+
+class Runner:
+    """Turns calls into results with this process's memory and connections; knows no queue and no thread."""
+
+    def __init__(self, references: References, node: NodeLink) -> None:
+        self._references = references
+        self._node = node
+        self._pid = os.getpid()
+        self.streams: dict[bytes, Execution] = {}
+        """Streaming calls that run, for what their consumers say."""
+
+    def arguments(self, execution: Execution) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Returns the arguments of a call; raises what reading them raises."""
+        call = execution.call
+        if not call.args and not call.deps:
+            return (), {}
+        args, kwargs, execution.arrived = unpack_arguments(
+            call.args, call.deps, call.slots, self._references, self._node.open
+        )
+        call.args = b""
+        call.deps = []
+        return args, kwargs
+
+    def succeeded(self, execution: Execution, value: Any) -> TaskResult:
+        """Returns the wire form of a result; an error result where it cannot be made."""
+        call = execution.call
+        try:
+            if call.num_returns == 1:
+                packed = self._pack(execution, object_id_of(call.task_id, 0), value)
+                result = TaskResult(call.task_id, packed.kind, packed.data, packed.size, packed.contained)
+            else:
+                values = [
+                    self._pack(execution, object_id_of(call.task_id, index), item)
+                    for index, item in enumerate(self._split(execution, value))
+                ]
+                result = TaskResult(call.task_id, INLINE, b"", values=values)
+        except BaseException as error:
+            return self.failed(execution, error)
+        return self._finish(execution, result)
+
+    def failed(self, execution: Execution, error: BaseException, retryable: bool = True) -> TaskResult:
+        data = capture_task_error(
+            error, execution.function_name, pid=self._pid, attempt=execution.call.attempt, task_name=execution.name
+        )
+        result = TaskResult(
+            execution.call.task_id, ERROR, data, retryable=retryable, error_type=type(error).__name__
+        )
+        return self._finish(execution, result)
+
+    def canceled(self, execution: Execution) -> TaskResult:
+        """The call was cancelled: the owner makes the error."""
+        return self._finish(execution, TaskResult(execution.call.task_id, ERROR, b"", error_type="TaskCancelledError"))
+
+    def _finish(self, execution: Execution, result: TaskResult) -> TaskResult:
+        self.streams.pop(execution.call.task_id, None)
+        result.started = execution.started
+        result.ended = time.time()
+        if execution.arrived or self._references._dropped:
+            with self._references.lock:
+                self._references.drain_dropped_locked()
+                if execution.arrived:
+                    result.kept = self._references.table.still_held(dict.fromkeys(execution.arrived))
+        return result
+
+    def _split(self, execution: Execution, value: Any) -> Any:
+        count = execution.call.num_returns
+        if count == 0:
+            return ()
+        try:
+            length = len(value)
+        except TypeError:
+            raise ValueError(
+                f"{execution.function_name} was called with num_returns={count} and returned {type(value).__name__}, "
+                f"which is no list or tuple of {count} values"
+            ) from None
+        if length != count:
+            raise ValueError(
+                f"{execution.function_name} was called with num_returns={count} and returned {length} values"
+            )
+        return value
+
+    def _pack(self, execution: Execution, object_id: bytes, value: Any) -> ObjectValue:
+        serialized = serialize(value)
+        contained: list[tuple[bytes, str]] = []
+        if serialized.refs:
+            contained = self._references.contained_in(serialized)
+            with self._references.lock:
+                self._references.handed_on_locked([inner for inner, _ in contained], execution.call.task_id[:16])
+        if serialized.size <= INLINE_LIMIT:
+            return ObjectValue(object_id, INLINE, serialized.to_bytes(), serialized.size, [], contained)
+        self._node.store(object_id, serialized)
+        return ObjectValue(object_id, STORED, b"", serialized.size, [self._references._node_id], contained)
+
+    # --- streams ---------------------------------------------------------------------------------------------------------------
+
+    def stream_item(self, execution: Execution, index: int, value: Any) -> None:
+        """Sends one item of a streaming call."""
+        object_id = object_id_of(execution.call.task_id, index)
+        packed = self._pack(execution, object_id, value)
+        execution.peer.send(StreamItem(execution.call.task_id, index, packed))
+
+    def may_produce(self, execution: Execution, produced: int) -> bool:
+        """Whether back-pressure lets the stream go on."""
+        limit = execution.call.backpressure
+        return limit <= 0 or execution.consumed < 0 or produced - execution.consumed < limit
+
+    def run_stream(self, execution: Execution, items: Iterator[Any], wait: Callable[[Execution, int], None]) -> TaskResult:
+        """Sends all items of a generator; `wait(execution, produced)` blocks until the consumer has taken enough."""
+        if not hasattr(items, "__next__"):
+            items = iter(items)
+        index = 0
+        self.streams[execution.call.task_id] = execution
+        for item in items:
+            if execution.consumed < 0:
+                break
+            self.stream_item(execution, index, item)
+            index += 1
+            if not self.may_produce(execution, index):
+                wait(execution, index)
+        return self.end_of_stream(execution)
+
+    def end_of_stream(self, execution: Execution) -> TaskResult:
+        return self._finish(execution, TaskResult(execution.call.task_id, INLINE, b""))
+
+    @staticmethod
+    def is_stream(call: TaskCall) -> bool:
+        return call.num_returns == STREAMING

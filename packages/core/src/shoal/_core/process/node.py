@@ -1,0 +1,366 @@
+"""The node: this machine's daemon. Accepts clients, lends workers, keeps the store, explains deaths, and passes on what is the head's."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Callable
+from typing import Any
+
+from shoal._core.logic.leases import (
+    Grant,
+    Infeasible,
+    LeaseLedger,
+    Reclaim,
+    StartWorker,
+    StopWorker,
+    Warn,
+)
+from shoal._core.process.node_store import NodeStore
+from shoal._core.process.state_rows import StateRows
+from shoal._core.process.workers import WorkerProcess, WorkerProcesses
+from shoal._core.schema import messages
+from shoal._core.schema.daemon_config import DaemonConfig
+from shoal._core.schema.worker_config import WorkerConfig
+from shoal._core.system.event_loop import EventLoop, Timer
+from shoal._core.system.fork_server import ForkServer
+from shoal._core.system.session_folder import SessionFolder
+from shoal._core.system.task_errors import dump_error
+from shoal._core.system.transport import Connection, ConnectionClosed, Listener
+from shoal._core.system.worker_output import OutputLine
+from shoal.exceptions import DeathCause, InfeasibleResourcesError, RuntimeEnvSetupError
+
+
+class ClientPeer:
+    """A client of this node: a driver, a worker, or a command that looks."""
+
+    __slots__ = ("connection", "hello")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.hello: messages.Hello | None = None
+
+    @property
+    def worker_id(self) -> bytes:
+        assert self.hello is not None
+        return self.hello.worker_id
+
+
+class Node:
+    """Served by the daemon's loop; single-threaded."""
+
+    def __init__(self, config: DaemonConfig, node_id: bytes, loop: EventLoop, fork_server: ForkServer) -> None:
+        self.config = config
+        self.node_id = node_id
+        self._loop = loop
+        self._folder = SessionFolder(config.session_dir, config.lock_fd)
+        self.started = time.time()
+        self.ledger = LeaseLedger(
+            config.resources, config.gpu_ids, node_name=config.node_ip, joinable=config.joinable
+        )
+        self.store = NodeStore(config.object_store_bytes, config.session_dir, loop)
+        self.workers = WorkerProcesses(
+            fork_server,
+            loop,
+            self._folder.logs,
+            self._worker_config,
+            self._worker_died,
+            self._worker_start_failed,
+            self._worker_output,
+            self._fork_server_died,
+            config.node_ip,
+            config.machine_memory,
+        )
+        self.clients: dict[bytes, ClientPeer] = {}
+        self._listener = Listener.from_fd(config.listen_fd, config.listen_name, loop, self._accepted)
+        self._waiting_for_death: dict[bytes, list[bytes]] = {}
+        """Dead or dying worker -> clients that asked why."""
+        self._actor_requests: dict[int, messages.ActorSpec] = {}
+        self._actor_incarnations: dict[int, int] = {}
+        self._next_actor_request = 1
+        self._timer: Timer | None = None
+        self._state = StateRows(self)
+        self._shutting_down = False
+        self._head_joined: Callable[[bytes, str], None]
+        self._head_handle: Callable[[bytes, Any], bool]
+        self._to_head: Callable[[Any], None]
+        self.head_rows: Callable[[str], list[dict[str, Any]]]
+
+    # --- life ---------------------------------------------------------------------------------------------------------------
+
+    def attach_head(
+        self,
+        joined: Callable[[bytes, str], None],
+        handle: Callable[[bytes, Any], bool],
+        to_head: Callable[[Any], None],
+        head_rows: Callable[[str], list[dict[str, Any]]],
+    ) -> None:
+        """The head that shares this process."""
+        self.head_rows = head_rows
+        self._head_joined = joined
+        self._head_handle = handle
+        self._to_head = to_head
+
+    def start(self) -> None:
+        """Begins to serve; on the loop's thread, before it runs."""
+        self._listener.start()
+        self._carry_out(self.ledger.prestart(self.config.prestart))
+
+    def shut_down(self) -> None:
+        """Ends all workers, and removes all that the session has left."""
+        self._shutting_down = True
+        self.workers.stop()
+        self._listener.close()
+        while self.workers.running:
+            self._loop._run_once()
+        self.store.close()
+        self._folder.remove()
+
+    def _worker_config(self, worker_id: bytes, env_key: str) -> WorkerConfig:
+        return WorkerConfig(
+            worker_id=worker_id,
+            daemon_address=self._listener.address,
+            job_id=self.config.job_id,
+            namespace=self.config.namespace,
+            environment_json=self.config.environment_json,
+        )
+
+    # --- clients --------------------------------------------------------------------------------------------------------------
+
+    def _accepted(self, connection: Connection) -> None:
+        connection.peer = ClientPeer(connection)
+        connection.on_messages = self._receive
+        connection.on_close = self._client_closed
+
+    def _receive(self, connection: Connection, received: list[Any]) -> None:
+        peer: ClientPeer = connection.peer
+        for message in received:
+            if type(message) is messages.Hello:
+                self._welcome(peer, message)
+            elif peer.hello is not None:
+                self._handle(peer, message)
+
+    def _welcome(self, peer: ClientPeer, hello: messages.Hello) -> None:
+        peer.hello = hello
+        self.clients[hello.worker_id] = peer
+        config = self.config
+        self._send(
+            peer,
+            messages.Welcome(
+                self.node_id,
+                config.node_ip,
+                config.session_dir,
+                config.session_name,
+                config.joinable,
+                config.resources,
+                config.labels,
+            ),
+        )
+        self.store.client_joined(hello.worker_id, peer.connection)
+        self._head_joined(hello.worker_id, hello.address)
+        if hello.role == "worker":
+            worker = self.workers.connected(hello.worker_id, peer.connection, hello.address)
+            if worker is not None:
+                self._carry_out(self.ledger.worker_ready(hello.worker_id, worker.env_key, time.monotonic()))
+
+    def _handle(self, peer: ClientPeer, message: Any) -> None:
+        client = peer.worker_id
+        kind = type(message)
+        now = time.monotonic()
+        if kind is messages.RequestLease:
+            self._carry_out(
+                self.ledger.request(
+                    client, message.request_id, message.scheduling_class, message.count, message.name, now
+                )
+            )
+        elif kind is messages.ReturnLease:
+            self._carry_out(self.ledger.lease_returned(message.lease_id, message.reusable, now))
+        elif kind is messages.CancelLeaseRequest:
+            self._carry_out(self.ledger.cancel_request(client, message.request_id))
+        elif kind is messages.WorkerBlocked:
+            self._carry_out(self.ledger.worker_blocked(client, now))
+        elif kind is messages.WorkerUnblocked:
+            self._carry_out(self.ledger.worker_unblocked(client, now))
+        elif self.store.handle(client, message):
+            return
+        elif kind is messages.KillWorker:
+            self.workers.end(message.worker_id, message.reason)
+        elif kind is messages.WhyDied:
+            self._why_died(client, message.worker_id)
+        elif kind is messages.Query and self._state.answers(message.what):
+            self._state.answer(client, message)
+        elif kind is messages.Answer:
+            self._state.answered(client, message)
+        else:
+            self._head_handle(client, message)
+
+    def _client_closed(self, connection: Connection) -> None:
+        peer: ClientPeer = connection.peer
+        if peer.hello is None:
+            return
+        client = peer.worker_id
+        self.clients.pop(client, None)
+        self.store.client_gone(client)
+        role = peer.hello.role
+        # What a dead client borrowed must not go on for nobody: its workers end with it.
+        leased = self.ledger.leased_by(client)
+        self._carry_out(self.ledger.client_gone(client, time.monotonic()))
+        for worker_id in leased:
+            self.workers.end(worker_id, "the process that ran its task has ended")
+        if role != "worker":
+            cause = DeathCause(f"the {role} has left the session", pid=peer.hello.pid)
+            self._to_head(messages.ClientEnded(client, role, pickle.dumps(cause)))
+        self._state.client_gone(client)
+
+    def send_to_client(self, client: bytes, message: Any) -> None:
+        """Sends to a client, if it is (still) there."""
+        peer = self.clients.get(client)
+        if peer is not None:
+            self._send(peer, message)
+
+    def _send(self, peer: ClientPeer, message: Any) -> None:
+        try:
+            peer.connection.send(message)
+        except ConnectionClosed:
+            return  # `_client_closed` follows
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        return self._loop.call_later(delay, callback)
+
+    def drivers(self) -> list[ClientPeer]:
+        return [peer for peer in self.clients.values() if peer.hello is not None and peer.hello.role == "driver"]
+
+    def tell_drivers(self, text: str) -> None:
+        for peer in self.drivers():
+            self._send(peer, messages.Notice(text))
+
+    # --- the ledger's effects --------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, effects: list[Any]) -> None:
+        for effect in effects:
+            if isinstance(effect, Grant):
+                self._grant(effect)
+            elif isinstance(effect, StartWorker):
+                self.workers.start(effect.env_key)
+            elif isinstance(effect, StopWorker):
+                self.workers.end(effect.worker_id, effect.reason)
+            elif isinstance(effect, Reclaim):
+                self.send_to_client(effect.client, messages.ReclaimLease(effect.lease_id))
+            elif isinstance(effect, Infeasible):
+                self._refuse(effect.client, effect.request_id, InfeasibleResourcesError(effect.explanation))
+            elif isinstance(effect, Warn):
+                self.tell_drivers(effect.text)
+        due = self.ledger.next_deadline()
+        if due is not None and (self._timer is None or self._timer.cancelled or self._timer.when > due):
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(due, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._carry_out(self.ledger.tick(time.monotonic()))
+
+    def _grant(self, effect: Grant) -> None:
+        worker = self.workers.by_id.get(effect.worker_id)
+        if worker is None:
+            return
+        if effect.client == self.node_id:
+            self._start_actor(effect, worker)
+            return
+        self.send_to_client(
+            effect.client,
+            messages.LeaseGranted(
+                effect.request_id,
+                effect.lease_id,
+                effect.worker_id,
+                worker.address,
+                effect.gpu_ids,
+                effect.remaining,
+            ),
+        )
+
+    def _refuse(self, client: bytes, request_id: int, error: Exception) -> None:
+        if client == self.node_id:
+            spec = self._actor_requests.pop(request_id, None)
+            if spec is not None:
+                self._to_head(messages.ActorUnplaceable(spec.actor_id, dump_error(error)))
+            return
+        self.send_to_client(client, messages.LeaseRefused(request_id, dump_error(error)))
+
+    # --- actors ----------------------------------------------------------------------------------------------------------------
+
+    def from_head(self, message: Any) -> None:
+        """Takes what the head says."""
+        kind = type(message)
+        if kind is messages.PlaceActor:
+            self._place_actor(message)
+        elif kind is messages.StopPlacingActor:
+            for request_id, spec in list(self._actor_requests.items()):
+                if spec.actor_id == message.actor_id:
+                    del self._actor_requests[request_id]
+                    self._carry_out(self.ledger.cancel_request(self.node_id, request_id))
+        elif kind is messages.KillWorker:
+            self.workers.end(message.worker_id, message.reason)
+
+    def _place_actor(self, message: messages.PlaceActor) -> None:
+        request_id = self._next_actor_request
+        self._next_actor_request += 1
+        self._actor_requests[request_id] = message.spec
+        self._actor_incarnations[request_id] = message.incarnation
+        self._carry_out(
+            self.ledger.request_actor(
+                self.node_id,
+                request_id,
+                message.spec.scheduling_class,
+                message.spec.placement_resources,
+                message.spec.class_name,
+                time.monotonic(),
+            )
+        )
+
+    def _start_actor(self, effect: Grant, worker: WorkerProcess) -> None:
+        spec = self._actor_requests.pop(effect.request_id, None)
+        incarnation = self._actor_incarnations.pop(effect.request_id, 0)
+        if spec is None:
+            self._carry_out(self.ledger.lease_returned(effect.lease_id, True, time.monotonic()))
+            return
+        worker.title = spec.class_name
+        self._to_head(messages.ActorPlaced(spec.actor_id, worker.worker_id, worker.pid))
+        self.send_to_client(worker.worker_id, messages.StartActor(spec, incarnation, effect.gpu_ids))
+
+    # --- workers' ends -----------------------------------------------------------------------------------------------------------
+
+    def _worker_died(self, worker: WorkerProcess, death: DeathCause) -> None:
+        holder = self.ledger.holder_of(worker.worker_id)
+        cause = pickle.dumps(death)
+        told = set(self._waiting_for_death.pop(worker.worker_id, []))
+        if holder is not None and holder != self.node_id:
+            told.add(holder)
+        for client in told:
+            self.send_to_client(client, messages.WorkerDied(worker.worker_id, cause))
+        self._to_head(messages.ClientEnded(worker.worker_id, "worker", cause))
+        if not self._shutting_down:
+            self._carry_out(self.ledger.worker_died(worker.worker_id, time.monotonic()))
+
+    def _worker_start_failed(self, worker: WorkerProcess, error: str) -> None:
+        self._carry_out(self.ledger.worker_died(worker.worker_id, time.monotonic()))
+        for client, request_id in self.ledger.requests_for(worker.env_key):
+            self._refuse(client, request_id, RuntimeEnvSetupError(f"no worker could be started: {error}"))
+
+    def _fork_server_died(self, status: int) -> None:
+        if not self._shutting_down:
+            self.tell_drivers(f"the fork server died (wait status {status}); its workers ended with it, a new one is being started")
+
+    def _why_died(self, client: bytes, worker_id: bytes) -> None:
+        death = self.workers.deaths.get(worker_id)
+        if death is not None:
+            self.send_to_client(client, messages.WorkerDied(worker_id, pickle.dumps(death)))
+        elif worker_id in self.workers.by_id:
+            self._waiting_for_death.setdefault(worker_id, []).append(client)
+        else:
+            cause = pickle.dumps(DeathCause("it is not known to this node"))
+            self.send_to_client(client, messages.WorkerDied(worker_id, cause))
+
+    def _worker_output(self, lines: list[OutputLine]) -> None:
+        for peer in self.drivers():
+            self._send(peer, messages.OutputLines(lines))

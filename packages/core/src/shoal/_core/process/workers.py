@@ -1,0 +1,223 @@
+"""The node's worker processes: started through the fork server, known by id, their output kept, their deaths explained."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from shoal._core.schema.ids import new_id
+from shoal._core.schema.worker_config import WorkerConfig
+from shoal._core.system.death import explain_death, needs_oom_evidence
+from shoal._core.system.event_loop import READ, EventLoop
+from shoal._core.system.fork_messages import Event, Exited, Forked, ForkFailed, Preloaded, ServerDied
+from shoal._core.system.fork_server import ForkServer
+from shoal._core.system.transport import Connection
+from shoal._core.system.oom_evidence import OomEvidence
+from shoal._core.system.rotating_log import RotatingLog
+from shoal._core.system.worker_output import OutputLine, OutputPipe
+from shoal.exceptions import DeathCause
+
+KEPT_DEATHS = 1000
+
+
+class WorkerProcess:
+    """One worker of this node."""
+
+    __slots__ = (
+        "address",
+        "connection",
+        "end",
+        "env_key",
+        "intended",
+        "over_memory",
+        "pid",
+        "pipes",
+        "started",
+        "title",
+        "token",
+        "worker_id",
+    )
+
+    def __init__(self, worker_id: bytes, token: int, env_key: str) -> None:
+        self.worker_id = worker_id
+        self.token = token
+        self.env_key = env_key
+        self.pid = 0
+        self.address = ""
+        self.connection: Connection | None = None
+        self.pipes: list[OutputPipe] = []
+        self.intended: str | None = None
+        """Why we end it, once we do."""
+        self.over_memory = False
+        self.end: Exited | None = None
+        self.started = time.time()
+        self.title = "worker"
+
+
+class WorkerProcesses:
+    """All workers of one node. Belongs to the daemon's loop."""
+
+    def __init__(
+        self,
+        fork_server: ForkServer,
+        loop: EventLoop,
+        logs_dir: str,
+        config_for: Callable[[bytes, str], WorkerConfig],
+        on_died: Callable[[WorkerProcess, DeathCause], None],
+        on_start_failed: Callable[[WorkerProcess, str], None],
+        on_output: Callable[[list[OutputLine]], None],
+        on_server_died: Callable[[int], None],
+        node_name: str,
+        machine_memory: int,
+    ) -> None:
+        self._server = fork_server
+        self._loop = loop
+        self._logs_dir = logs_dir
+        self._config_for = config_for
+        self._on_died = on_died
+        self._on_start_failed = on_start_failed
+        self._on_output = on_output
+        self._on_server_died = on_server_died
+        self._node_name = node_name
+        self._machine_memory = machine_memory
+        self._oom = OomEvidence()
+        self._tokens = itertools.count(1)
+        self._by_token: dict[int, WorkerProcess] = {}
+        self.by_id: dict[bytes, WorkerProcess] = {}
+        self.deaths: dict[bytes, DeathCause] = {}
+        """Why workers died, for those who ask later; the oldest are forgotten."""
+        loop.watch(fork_server.fileno(), READ, self._on_fork_events)
+
+    @property
+    def running(self) -> bool:
+        """Whether the fork server, or a worker of it, still lives."""
+        return self._server.alive or bool(self._by_token)
+
+    # --- orders -----------------------------------------------------------------------------------------------------------
+
+    def start(self, env_key: str = "") -> WorkerProcess:
+        """Starts a worker; it says hello on the daemon's socket when it is up."""
+        worker = WorkerProcess(new_id(), next(self._tokens), env_key)
+        self._by_token[worker.token] = worker
+        self.by_id[worker.worker_id] = worker
+        name = worker.worker_id.hex()[:16]
+        for stream in ("out", "err"):
+            log = RotatingLog(os.path.join(self._logs_dir, f"worker-{name}.{stream}"))
+            pipe = OutputPipe(log, is_stderr=stream == "err")
+            worker.pipes.append(pipe)
+            self._loop.watch(pipe.fileno(), READ, self._reader(pipe))
+        config = msgspec.msgpack.encode(self._config_for(worker.worker_id, env_key))
+        out, err = worker.pipes
+        self._server.spawn(worker.token, config, out.writing_fd, err.writing_fd)
+        for pipe in worker.pipes:
+            pipe.close_writing_end()
+        return worker
+
+    def end(self, worker_id: bytes, reason: str) -> None:
+        """Kills a worker with all that it started; `reason` becomes part of the explanation of its death."""
+        worker = self.by_id.get(worker_id)
+        if worker is None or worker.end is not None:
+            return
+        if worker.intended is None:
+            worker.intended = reason
+        if worker.pid:
+            self._server.kill(worker.pid)
+
+    def connected(self, worker_id: bytes, connection: Connection, address: str) -> WorkerProcess | None:
+        """A worker said hello."""
+        worker = self.by_id.get(worker_id)
+        if worker is not None:
+            worker.connection = connection
+            worker.address = address
+        return worker
+
+    def preload(self, modules: list[str]) -> None:
+        self._server.preload(modules)
+
+    def stop(self) -> None:
+        """Kills all workers, then the fork server."""
+        self._server.stop()
+
+    # --- events -----------------------------------------------------------------------------------------------------------
+
+    def _on_fork_events(self, events: int) -> None:
+        for event in self._server.read_events():
+            self._on_fork_event(event)
+
+    def _on_fork_event(self, event: Event) -> None:
+        if isinstance(event, Forked):
+            worker = self._by_token.get(event.token)
+            if worker is not None:
+                worker.pid = event.pid
+                for pipe in worker.pipes:
+                    pipe.pid = event.pid
+                if worker.intended is not None:
+                    self._server.kill(event.pid)
+        elif isinstance(event, Exited):
+            worker = self._by_token.pop(event.token, None)
+            if worker is not None:
+                worker.end = event
+                self._bury(worker)
+        elif isinstance(event, ForkFailed):
+            worker = self._by_token.pop(event.token, None)
+            if worker is not None:
+                self.by_id.pop(worker.worker_id, None)
+                self._on_start_failed(worker, event.error)
+        elif isinstance(event, ServerDied):
+            if not event.requested:
+                for worker in self._by_token.values():
+                    if worker.intended is None:
+                        worker.intended = f"the fork server ended ({_status_text(event.status)}), and its workers with it"
+                self._on_server_died(event.status)
+        elif isinstance(event, Preloaded):
+            return
+
+    def _reader(self, pipe: OutputPipe) -> Callable[[int], None]:
+        def read(events: int) -> None:
+            lines = pipe.read()
+            if lines:
+                self._on_output(lines)
+            if pipe.closed:
+                self._close_pipe(pipe)
+
+        return read
+
+    def _close_pipe(self, pipe: OutputPipe) -> None:
+        if pipe.fileno() >= 0:
+            self._loop.unwatch(pipe.fileno())
+            pipe.close()
+
+    def _bury(self, worker: WorkerProcess) -> None:
+        """All that the worker printed is read, then its death is told."""
+        assert worker.end is not None
+        for pipe in worker.pipes:
+            while pipe.fileno() >= 0 and (lines := pipe.read()):
+                self._on_output(lines)
+            self._close_pipe(pipe)
+        self.by_id.pop(worker.worker_id, None)
+        intended = worker.intended or ""
+        evidence = self._oom.look(worker.pid) if needs_oom_evidence(worker.end.status, intended) else ""
+        death = explain_death(
+            worker.pid,
+            worker.end.status,
+            intended=intended,
+            over_memory=worker.over_memory,
+            oom_evidence=evidence,
+            peak_memory=worker.end.peak_memory,
+            machine_memory=self._machine_memory,
+            stderr_tail=worker.pipes[1].tail(),
+            node=self._node_name,
+        )
+        self.deaths[worker.worker_id] = death
+        if len(self.deaths) > KEPT_DEATHS:
+            del self.deaths[next(iter(self.deaths))]
+        self._on_died(worker, death)
+
+
+def _status_text(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

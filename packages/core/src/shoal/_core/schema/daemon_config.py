@@ -1,0 +1,35 @@
+"""What a launcher tells the daemon that it starts."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of one daemon; travels as JSON on its command line."""
+
+    session_dir: str
+    session_name: str
+    listen_fd: int
+    """The listening socket, made by the launcher so that it can connect before the daemon is up."""
+    listen_name: str
+    lock_fd: int
+    driver_pid: int
+    """The session ends with this process; 0 for a session that outlives its drivers."""
+    joinable: bool
+    namespace: str
+    job_id: bytes
+    sys_path: list[str]
+    cwd: str
+    resources: dict[str, int]
+    """What the node has, in units of 1/10000."""
+    gpu_ids: list[int]
+    labels: dict[str, str]
+    node_ip: str
+    object_store_bytes: int
+    machine_memory: int = 0
+    """Bytes that all processes here may use together; 0 = unknown."""
+    preload: list[str] = []
+    prestart: int = 0
+    """Workers to start at once."""
+    environment_json: str = "{}"

@@ -1,0 +1,1 @@
+"""What touches the machine: memory, sockets, processes, files. Does what it is told and decides nothing."""

@@ -1,0 +1,237 @@
+"""The conformance suite: facts about the behaviour of tasks, actors and objects that every engine must show.
+
+Each test runs once an engine, in a session of its own: `shoal.init(num_cpus=4)`, or with the arguments of
+`@pytest.mark.session(...)`. What an engine cannot do is skipped by capability: `@pytest.mark.needs("force_cancel")`. Tests synchronise
+through a `gate` (an actor that lets callers wait) and never by sleeping; they assert no times.
+
+To see whether an expectation is what Ray does, run the suite on Ray itself, with a Python that has ray and pytest:
+
+    SHOAL_CONFORMANCE_MODULE=ray python -m pytest -W default tests/core/conformance
+
+`import shoal` is then ray. Sessions are reused there where the init arguments are the same, since starting one takes seconds;
+tests marked `shoal_only` (where shoal promises more than Ray does) are skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+ON_RAY = os.environ.get("SHOAL_CONFORMANCE_MODULE") == "ray"
+ENGINES = ("ray",) if ON_RAY else ("native", "inline")
+SUITE_ARGUMENTS: dict[str, Any] = {"num_cpus": 4}
+
+RAY_MODULES = (
+    "actor",
+    "cloudpickle",
+    "dag",
+    "exceptions",
+    "experimental",
+    "experimental.internal_kv",
+    "remote_function",
+    "runtime_context",
+    "util",
+    "util.actor_pool",
+    "util.placement_group",
+    "util.queue",
+    "util.scheduling_strategies",
+    "util.state",
+)
+
+if ON_RAY:
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    sys.modules["shoal"] = importlib.import_module("ray")
+    for _name in RAY_MODULES:
+        sys.modules[f"shoal.{_name}"] = importlib.import_module(f"ray.{_name}")
+
+import shoal  # noqa: E402
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "shoal_only: shoal promises more here than Ray does")
+
+
+def _start(engine: str, arguments: dict[str, Any]) -> None:
+    if engine == "ray":
+        shoal.init(include_dashboard=False, log_to_driver=False, **arguments)
+    else:
+        shoal.init(local_mode=engine == "inline", log_to_driver=False, **arguments)
+
+
+class _RaySessions:
+    """Ray's session of the moment, kept while tests ask for the same arguments."""
+
+    def __init__(self) -> None:
+        self._arguments: dict[str, Any] | None = None
+
+    def enter(self, arguments: dict[str, Any]) -> None:
+        if self._arguments != arguments or not shoal.is_initialized():
+            self.end()
+            _start("ray", arguments)
+            self._arguments = arguments
+
+    def leave(self) -> None:
+        gc.collect()
+        if shoal.is_initialized():
+            for row in shoal.util.list_named_actors(all_namespaces=True):
+                shoal.kill(shoal.get_actor(row["name"], namespace=row["namespace"]))
+            placement = sys.modules["shoal.util.placement_group"]
+            for group_id, row in placement.placement_group_table().items():
+                if row["state"] != "REMOVED":
+                    group = placement.PlacementGroup(shoal.PlacementGroupID(bytes.fromhex(group_id)))
+                    placement.remove_placement_group(group)
+
+    def end(self) -> None:
+        shoal.shutdown()
+        self._arguments = None
+
+
+@pytest.fixture(scope="session")
+def _ray_sessions() -> Iterator[_RaySessions]:
+    sessions = _RaySessions()
+    yield sessions
+    sessions.end()
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The name of the engine under test."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(autouse=True)
+def session(request: pytest.FixtureRequest, engine: str, _ray_sessions: _RaySessions) -> Iterator[None]:
+    """A session of the test's own, gone without a trace afterwards."""
+    if ON_RAY and request.node.get_closest_marker("shoal_only"):
+        pytest.skip("promised by shoal, not by Ray")
+    if request.node.get_closest_marker("no_session"):
+        _ray_sessions.end()
+        yield
+        shoal.shutdown()
+        assert not shoal.is_initialized()
+        return
+    mark = request.node.get_closest_marker("session")
+    arguments = SUITE_ARGUMENTS | (mark.kwargs if mark else {})
+    if ON_RAY:
+        _ray_sessions.enter(arguments)
+        yield
+        _ray_sessions.leave()
+        return
+    _start(engine, arguments)
+    try:
+        _skip_beyond_capabilities(request, engine)
+        yield
+    finally:
+        shoal.shutdown()
+    assert not shoal.is_initialized()
+
+
+def _skip_beyond_capabilities(request: pytest.FixtureRequest, engine: str) -> None:
+    from shoal import engines
+
+    mark = request.node.get_closest_marker("needs")
+    missing = set(mark.args if mark else ()) - engines.current().capabilities
+    if missing:
+        pytest.skip(f"the {engine} engine has no {', '.join(sorted(missing))}")
+
+
+@pytest.fixture
+def start(engine: str) -> Callable[..., Any]:
+    """Starts a session on the engine under test, for tests marked `no_session`."""
+
+    def start(**arguments: Any) -> Any:
+        if engine == "ray":
+            return shoal.init(include_dashboard=False, log_to_driver=False, **arguments)
+        return shoal.init(local_mode=engine == "inline", log_to_driver=False, **arguments)
+
+    return start
+
+
+@pytest.fixture
+def new_gate() -> Callable[[], Any]:
+    """Makes gates: actors whose `wait` ends when somebody calls `open`, and whose `arrivals(n)` ends when n callers wait or waited."""
+
+    @shoal.remote(num_cpus=0)
+    class Gate:
+        def __init__(self) -> None:
+            self._open = asyncio.Event()
+            self._arrived = 0
+            self._changed = asyncio.Event()
+
+        async def wait(self) -> str:
+            self._arrived += 1
+            self._changed.set()
+            await self._open.wait()
+            return "open"
+
+        async def open(self) -> None:
+            self._open.set()
+
+        async def arrivals(self, count: int) -> int:
+            while self._arrived < count:
+                self._changed.clear()
+                await self._changed.wait()
+            return self._arrived
+
+    return Gate.remote
+
+
+@pytest.fixture
+def gate(new_gate: Callable[[], Any]) -> Any:
+    return new_gate()
+
+
+@pytest.fixture
+def new_counter() -> Callable[[], Any]:
+    """Makes actors that count: `add(n=1)` returns the new sum, `read()` the sum."""
+
+    @shoal.remote(num_cpus=0)
+    class Counter:
+        def __init__(self, start: int = 0) -> None:
+            self._sum = start
+
+        def add(self, n: int = 1) -> int:
+            self._sum += n
+            return self._sum
+
+        def read(self) -> int:
+            return self._sum
+
+    return Counter.remote
+
+
+@pytest.fixture
+def counter(new_counter: Callable[[], Any]) -> Any:
+    return new_counter()
+
+
+@pytest.fixture
+def new_log() -> Callable[[], Any]:
+    """Makes actors that keep notes in the order of arrival: `note(x)`, `read()`."""
+
+    @shoal.remote(num_cpus=0)
+    class Log:
+        def __init__(self) -> None:
+            self._notes: list[Any] = []
+
+        def note(self, x: Any) -> None:
+            self._notes.append(x)
+
+        def read(self) -> list[Any]:
+            return self._notes
+
+    return Log.remote
+
+
+@pytest.fixture
+def log(new_log: Callable[[], Any]) -> Any:
+    return new_log()
