@@ -251,12 +251,11 @@ def test_a_killed_daemon_takes_everything_along(small_daemon: Any, wait_gone: An
 
 
 def test_a_forked_server_serves_its_daemon(small_daemon: Any) -> None:
-    daemon = small_daemon([("say", "hello"), ("sleep",)], "json")
+    daemon = small_daemon([("say", "hello"), ("sleep",)])
     lines = daemon.communicate(input="")[0].splitlines()
     assert lines[1:3] == ["hello", "sleeping"]
     events = "\n".join(lines[3:])
     assert "Preloaded(module='worker_programs', ok=True, reason='')" in events
-    assert "Preloaded(module='json', ok=True, reason='')" in events
     assert "Exited(token=0" in events and "status=0" in events
     assert "Exited(token=1" in events and "status=9" in events
     assert lines[-1] == "ServerDied(status=0, requested=True)"

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 
+from shoal._core.system.worker_streams import installed_worker_streams
 
 def run(config: bytes) -> None:
     name, *arguments = ast.literal_eval(config.decode())
@@ -20,6 +21,23 @@ def run(config: bytes) -> None:
 
 def say(text: str) -> None:
     print(text)
+
+
+def say_under_names() -> None:
+    streams = installed_worker_streams()
+    assert streams is not None
+    print("before")
+    streams.set_name("f")
+    streams.set_name("g")
+    print("one", "two")
+    print("oops", file=sys.stderr)
+    streams.set_name("h")
+    streams.set_name("g")
+    print("three")
+    print("four ", end="", flush=True)
+    streams.set_name("Actor(x=\n1)")
+    print("five")
+    print("six")
 
 
 def sleep() -> None:

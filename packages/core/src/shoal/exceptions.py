@@ -49,10 +49,10 @@ class UserCodeException(ShoalError):
 
 
 class UnserializableException(ShoalError):
-    """A task raised an error that could not be brought over; its text was."""
+    """Stands for an error of another process that could not be brought over; its text was."""
 
     def __init__(self, original_stack_trace: str) -> None:
-        super().__init__(f"The task raised an error that cannot be pickled. Its traceback:\n{original_stack_trace}")
+        super().__init__(f"An error of another process that cannot be pickled:\n{original_stack_trace}")
         self.original_stack_trace = original_stack_trace
 
 
@@ -240,18 +240,26 @@ class ObjectLostError(ShoalError):
 
 
 class ObjectFetchTimedOutError(ObjectLostError):
+    """The object exists, but could not be brought to this machine in time."""
+
     default_reason = "its value did not arrive from the machine that holds it"
 
 
 class ReferenceCountingAssertionError(ObjectLostError, AssertionError):
+    """The object was freed though it was still in use: a fault of the runtime."""
+
     default_reason = "it was freed while a reference to it was alive; this is a fault of shoal, please report it"
 
 
 class ObjectFreedError(ObjectLostError):
+    """The object was freed by its owner."""
+
     default_reason = "it was freed by hand with `free`; do not free objects that are needed later"
 
 
 class OwnerDiedError(ObjectLostError):
+    """The process that made the reference died."""
+
     default_reason = (
         "the process that made its reference died, and took what is known of it along; "
         "keep that process alive, or make the reference in one that lives longer (the driver, or a named actor)"
@@ -259,6 +267,8 @@ class OwnerDiedError(ObjectLostError):
 
 
 class ObjectReconstructionFailedError(ObjectLostError):
+    """The object is lost, and running its task again is not possible."""
+
     default_reason = (
         "its task cannot be run again: values of `put` and results of actors without max_task_retries have no lineage"
     )
@@ -276,10 +286,14 @@ class ObjectReconstructionFailedError(ObjectLostError):
 
 
 class ObjectReconstructionFailedMaxAttemptsExceededError(ObjectReconstructionFailedError):
+    """The object is lost, and its task has no retries left."""
+
     default_reason = "its task was run again as often as max_retries allows; raise max_retries"
 
 
 class ObjectReconstructionFailedLineageEvictedError(ObjectReconstructionFailedError):
+    """The object is lost, and how to make it has been forgotten."""
+
     default_reason = "how to make it was forgotten to save memory; raise RAY_max_lineage_bytes"
 
 

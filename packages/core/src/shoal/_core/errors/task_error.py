@@ -128,7 +128,8 @@ class TaskError(ShoalError):
         links = chain_of(self.cause) if self.cause is not None else []
         for link in links:
             link.error = record_of(link.error)
-        return _rebuild_task_error, (_facts_of(self), links)
+        others = {name: value for name, value in vars(self).items() if name not in _FACTS and name != "cause"}
+        return _rebuild_task_error, (_facts_of(self), links), others or None
 
 
 class RaisedTaskError(TaskError):
@@ -166,7 +167,7 @@ class RaisedTaskError(TaskError):
         links[0].error = record_of_users_error(self)
         for link in links[1:]:
             link.error = record_of(link.error)
-        return _rebuild_task_error, (_facts_of(self._task_error), links)
+        return _rebuild_raised, (_facts_of(self._task_error), links)
 
 
 @lru_cache(maxsize=1024)
@@ -246,7 +247,7 @@ def _make_from_parts(
 
 def _make_itself(error: BaseException, notes: list[str] | None, members: object) -> BaseException:
     if notes is not None and not hasattr(error, "__notes__"):
-        error.__notes__ = notes
+        BaseException.__setattr__(error, "__notes__", notes)
     return error
 
 
@@ -267,4 +268,8 @@ def _facts_of(error: TaskError) -> dict[str, Any]:
 
 def _rebuild_task_error(facts: dict[str, Any], links: list[Link]) -> TaskError:
     cause = join_chain(links, lambda link, members: from_record(link.error, members))[0] if links else None
-    return TaskError(**facts, cause=cause).as_instanceof_cause()
+    return TaskError(**facts, cause=cause)
+
+
+def _rebuild_raised(facts: dict[str, Any], links: list[Link]) -> TaskError:
+    return _rebuild_task_error(facts, links).as_instanceof_cause()

@@ -4,6 +4,8 @@ A *queue* has the requests of one scheduling class. In it stand *parties*: one f
 arrival. Parties take turns, one lease a turn, so no client starves another. A client that is itself a task waiting for
 these leases comes before the others: its result is what somebody waits for, and it holds a process meanwhile; but not once one of the
 others has waited long without a single lease (`hungry`).
+
+What a placement group wants to reserve stands in line like a request, with a queue of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
 TASK = 0
 ACTOR = 1
-KIND_NAMES = {TASK: "task", ACTOR: "actor"}
+GROUP = 2
+"""Not a lease: a placement group that wants to reserve its bundles."""
+KIND_NAMES = {TASK: "task", ACTOR: "actor", GROUP: "placement group"}
 
 
 class Request:
@@ -113,6 +117,7 @@ class ClassQueue:
     __slots__ = (
         "amounts",
         "bundle_index",
+        "bundles",
         "environment_key",
         "group_id",
         "hungry",
@@ -121,10 +126,18 @@ class ClassQueue:
         "nested",
         "others",
         "parties",
+        "rests_until",
+        "room_found",
         "scheduling_class",
     )
 
-    def __init__(self, key: Hashable, scheduling_class: SchedulingClass, placement: ResourceSet | None) -> None:
+    def __init__(
+        self,
+        key: Hashable,
+        scheduling_class: SchedulingClass,
+        placement: ResourceSet | None = None,
+        bundles: tuple[Amounts, ...] = (),
+    ) -> None:
         resources = scheduling_class.resources
         self.key = key
         self.scheduling_class = scheduling_class
@@ -140,6 +153,18 @@ class ClassQueue:
         self.others: OrderedDict[Party, None] = OrderedDict()
         self.hungry = False
         """One of the others has waited for long without a lease."""
+        self.rests_until = 0.0
+        """It has kept others waiting for long enough, and may not do so until then."""
+        self.bundles = bundles
+        """What a placement group wants to reserve; empty for requests of leases."""
+        self.room_found = False
+        """The placement group was told that there is room."""
+
+    def fits(self, pot: Pot) -> bool:
+        """Returns whether the pot has room for one more of these."""
+        if self.bundles:
+            return pot.fits_all(self.bundles)
+        return pot.fits(self.needed)
 
     @property
     def is_waiting(self) -> bool:

@@ -62,6 +62,15 @@ class Pot:
                 return False
         return True
 
+    def fits_all(self, parts: Iterable[Amounts]) -> bool:
+        """Returns whether all of these could be taken, one after the other."""
+        trial = self.copy()
+        for amounts in parts:
+            if not trial.fits(amounts):
+                return False
+            trial.take(amounts)
+        return True
+
     def lacks(self, amounts: Amounts) -> list[str]:
         """Returns the names of the resources of which there is not enough."""
         available = self.available

@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from shoal._core.logic.ledger import Amounts, Pot
+from shoal._core.logic.ledger import Pot
 from shoal._core.logic.lease_queue import ACTOR, ClassQueue, Lease, Party
-from shoal._core.schema.resources import CPU
 
 Candidates = Callable[[ClassQueue], Iterable[Pot]]
 
@@ -38,6 +37,10 @@ class Outlook:
             else:
                 self.askable.append(lease)
 
+    def take(self, queue: ClassQueue) -> None:
+        for amounts in queue.bundles or (queue.amounts,):
+            self.pot.take(amounts)
+
 
 def choose_leases_to_reclaim(queues: Iterable[ClassQueue], pots_of: Candidates) -> list[Lease]:
     """Returns the leases to ask back now.
@@ -57,42 +60,45 @@ def choose_leases_to_reclaim(queues: Iterable[ClassQueue], pots_of: Candidates) 
                 choices.append(outlooks[id(pot)])
         if any(outlook.askable for outlook in choices):
             for party in queue.waiting():
-                chosen.extend(_reclaim_for(party, choices))
+                if not _reclaim_for(party, choices, chosen) and party.starved:
+                    # Nobody may ask for more than one who has nothing.
+                    break
     return chosen
 
 
-def _reclaim_for(party: Party, choices: list[Outlook]) -> list[Lease]:
-    needed, amounts = party.queue.needed, party.queue.amounts
-    chosen: list[Lease] = []
+def _reclaim_for(party: Party, choices: list[Outlook], chosen: list[Lease]) -> bool:
+    """Adds what is to be asked back for one party. Returns whether all that it waits for will be there."""
+    queue = party.queue
     has = 0 if party.starved else len(party.leases)
     for _ in range(party.wanted):
         for outlook in choices:
-            if outlook.pot.fits(needed):
-                outlook.pot.take(amounts)
-                break
-            victims = _victims(outlook, needed, party, has)
-            if victims:
+            if not queue.fits(outlook.pot):
+                victims = _victims(outlook, party, has)
+                if not victims:
+                    continue
                 chosen.extend(victims)
-                outlook.pot.take(amounts)
-                break
+            outlook.take(queue)
+            break
         else:
-            break
+            return False
         has += 1
-        if not amounts:
-            break
-    return chosen
+    return True
 
 
-def _victims(outlook: Outlook, needed: Amounts, waiting: Party, has: int) -> list[Lease]:
-    """Returns leases that together make room for one more of `waiting`'s, and gives them to the outlook; none where they do not suffice."""
+def _victims(outlook: Outlook, waiting: Party, has: int) -> list[Lease]:
+    """Returns leases that together make room for one more of `waiting`'s; none where no such leases may be asked for.
+
+    The outlook then has what they hold.
+    """
+    queue = waiting.queue
     pot = outlook.pot.copy()
     held: dict[Party, int] = {}
     for lease in outlook.askable:
         held[lease.party] = held.get(lease.party, 0) + 1
     victims: list[Lease] = []
     candidates = [lease for lease in outlook.askable if lease.party is not waiting]
-    while not pot.fits(needed):
-        lacking = pot.lacks(needed)
+    while not queue.fits(pot):
+        lacking = pot.lacks(queue.needed) or [name for name, _ in queue.needed]
         best: Lease | None = None
         best_rank = (0, 0)
         for lease in candidates:
@@ -117,7 +123,3 @@ def _may_ask(owner: Party, held: int, has: int) -> bool:
 def _helps(lease: Lease, lacking: list[str]) -> bool:
     return any(amount > 0 and name in lacking for name, amount in lease.held())
 
-
-def lends_all_cpu(lease: Lease) -> bool:
-    """Returns whether nothing but CPU is held, and that is lent: then asking for it back gains nothing."""
-    return all(name == CPU for name, _ in lease.amounts) and lease.lent > 0

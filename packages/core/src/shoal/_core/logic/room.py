@@ -14,6 +14,9 @@ from shoal._core.logic.object_table import IDLE, LEAVING, STUCK, Entry, ObjectTa
 from shoal._core.logic.residency_effects import HELD, NO_DISK, AddArena, Effect, PunchHole, RemoveArena
 from shoal._core.logic.residency_states import QUEUED, SEALED
 
+MAX_SPILL_FAILURES = 3
+"""After so many in a row the disk is taken to be full, until the next request."""
+
 
 class Room:
     """Hands out the capacity. Arguments as for `Residency`."""
@@ -37,6 +40,8 @@ class Room:
         self._arena_size = arena_size
         self._warm_limit = warm_limit
         self._last_arena = 0
+        self._spill_failures = 0
+        """In a row."""
 
     def request(self, entry: Entry, effects: list[Effect]) -> None:
         """The object needs a block: now, or when it is its turn."""
@@ -59,6 +64,8 @@ class Room:
         """A spill went well, or failed: decides whether those that failed before are worth another attempt."""
         if ok or self._drop_copies(effects):
             self._retry_stuck()
+        else:
+            self._spill_failures += 1
 
     def next_deadline(self) -> float | None:
         """Returns the earliest deadline of those who wait for clients to let go."""
@@ -88,7 +95,7 @@ class Room:
             need = entry.room
             lacking = need - room - coming
             if lacking > 0 and self._can_spill:
-                if lacking <= sizes[IDLE]:
+                if lacking <= sizes[IDLE] and self._spill_failures < MAX_SPILL_FAILURES:
                     at_once, later = self._evict(lacking, effects)
                     room += at_once
                     coming += later
@@ -136,6 +143,7 @@ class Room:
         return at_once, later
 
     def _retry_stuck(self) -> None:
+        self._spill_failures = 0
         for entry in reversed(tuple(self._table.stuck.values())):
             self._table.unstick(entry)
 

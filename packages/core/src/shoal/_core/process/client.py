@@ -389,6 +389,10 @@ class Client:
                     self.tasks.cancel_locked(task, force, recursive)
         self.references.run_due()
 
+    def request_of(self, task: Any) -> int:
+        """The id of the lease request that a task waits for."""
+        return self.tasks.request_of(task)
+
     def cancel_children(self, task_id: bytes) -> None:
         """A task that runs here was cancelled with its children."""
         with self.references.lock:
@@ -444,7 +448,7 @@ class Client:
                     else:
                         references.await_locked(ref._id, references.entry_of(ref), waiter)
         if waiter.remaining > 0 and (timeout is None or timeout > 0):
-            references._block(waiter, [], timeout, None)
+            references._block(waiter, [], [ref._id for ref in refs if not isinstance(ref, StreamState)], timeout, None)
         with references.lock:
             for ref in refs:
                 if isinstance(ref, StreamState):

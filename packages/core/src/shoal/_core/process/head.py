@@ -5,7 +5,6 @@ It speaks in messages only: `send(client, message)` to clients, `to_node(message
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections.abc import Callable
 from typing import Any
@@ -33,8 +32,8 @@ from shoal._core.schema.messages import (
     StopPlacingActor,
     WatchActor,
 )
-from shoal._core.system.task_errors import dump_error, load_error
-from shoal.exceptions import ActorDiedError
+from shoal._core.system.task_errors import dump_error, load_cause, load_error
+from shoal.exceptions import ActorDiedError, ShoalError
 
 
 class Head:
@@ -92,14 +91,11 @@ class Head:
                 self._to_node(KillWorker(message.worker_id, "its actor is not wanted any more"))
         elif kind is ActorUnplaceable:
             error = load_error(message.error)
-            assert isinstance(error, Exception)
-            died = ActorDiedError(
-                error_msg=f"The actor can never be placed: {error}", actor_id=message.actor_id.hex()
-            )
-            self._carry_out(self.actors.start_failed(message.actor_id, died, time.time()))
+            assert isinstance(error, ShoalError)
+            self._carry_out(self.actors.start_failed(message.actor_id, error, time.time()))
         elif kind is ClientEnded:
             self._addresses.pop(message.worker_id, None)
-            self._carry_out(self.actors.worker_died(message.worker_id, pickle.loads(message.cause), time.time()))
+            self._carry_out(self.actors.worker_died(message.worker_id, load_cause(message.cause), time.time()))
             self._carry_out(self.actors.client_gone(message.worker_id, time.time()))
 
     def _create(self, client: bytes, message: CreateActor) -> None:

@@ -8,7 +8,7 @@ import sys
 
 import msgspec
 
-from shoal._core.process.client import Client
+from shoal._core.process.driver import Driver
 from shoal._core.schema.daemon_config import DaemonConfig
 from shoal._core.schema.ids import new_id, new_job_id
 from shoal._core.schema.session_request import SessionRequest
@@ -31,14 +31,23 @@ class RunningSession(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
 
 
-def start_native(request: SessionRequest) -> Client:
+def start_native(request: SessionRequest) -> Driver:
     """Starts a daemon of our own and joins it; the session ends with this process. Raises SessionStartError."""
-    config = start_daemon(request, driver_pid=os.getpid(), joinable=False)
-    return _join(f"unix:@{config.listen_name}", config.session_dir, config.job_id, config.namespace)
+    config, daemon_pid = start_daemon(request, driver_pid=os.getpid(), joinable=False)
+    return _join(
+        f"unix:@{config.listen_name}",
+        config.session_dir,
+        config.job_id,
+        config.namespace,
+        daemon_pid=daemon_pid,
+        log_to_driver=request.log_to_driver,
+    )
 
 
-def start_daemon(request: SessionRequest, *, driver_pid: int, joinable: bool) -> DaemonConfig:
-    """Starts a daemon process. It may not be up yet when this returns, but connections to it can be made."""
+def start_daemon(request: SessionRequest, *, driver_pid: int, joinable: bool) -> tuple[DaemonConfig, int]:
+    """Starts a daemon process; returns its settings and its pid.
+
+    It may not be up yet when this returns, but connections to it can be made."""
     remove_dead_sessions()
     folder = SessionFolder.create()
     listen_name = f"shoal-{folder.name}"
@@ -46,17 +55,17 @@ def start_daemon(request: SessionRequest, *, driver_pid: int, joinable: bool) ->
     config = request.daemon_config(
         folder, listener.fileno(), listen_name, driver_pid, joinable, new_job_id(), list(sys.path)
     )
-    write_info(
-        folder.path,
-        RunningSession(address=f"unix:@{listen_name}", daemon_pid=0, joinable=joinable, namespace=config.namespace),
-    )
-    _spawn(config, folder, listener)
+    pid = _spawn(config, folder, listener)
     listener.close()
     os.close(folder.lock_fd)
-    return config
+    write_info(
+        folder.path,
+        RunningSession(address=f"unix:@{listen_name}", daemon_pid=pid, joinable=joinable, namespace=config.namespace),
+    )
+    return config, pid
 
 
-def _spawn(config: DaemonConfig, folder: SessionFolder, listener: socket.socket) -> None:
+def _spawn(config: DaemonConfig, folder: SessionFolder, listener: socket.socket) -> int:
     log = os.open(os.path.join(folder.logs, "daemon.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     encoded = msgspec.json.encode(config).decode()
@@ -64,7 +73,7 @@ def _spawn(config: DaemonConfig, folder: SessionFolder, listener: socket.socket)
     for fd in (listener.fileno(), folder.lock_fd):
         os.set_inheritable(fd, True)
     try:
-        os.posix_spawn(
+        return os.posix_spawn(
             sys.executable,
             [sys.executable, "-c", boot, encoded],
             os.environ,
@@ -99,7 +108,7 @@ def read_info(session_dir: str) -> RunningSession:
         raise SessionStartError(f"{session_dir} is not the folder of a shoal session: {error}") from None
 
 
-def connect_native(request: SessionRequest) -> Client:
+def connect_native(request: SessionRequest) -> Driver:
     """Joins a session that runs already: `auto` (the newest that may be joined), or a session folder.
 
     Raises SessionStartError (also a ConnectionError)."""
@@ -119,13 +128,34 @@ def connect_native(request: SessionRequest) -> Client:
             raise SessionStartError(f"no session runs in {session_dir}: it has ended, or the folder is not one of a session")
         info = read_info(session_dir)
     namespace = request.namespace or f"anonymous-{os.urandom(8).hex()}"
-    return _join(info.address, session_dir, new_job_id(), namespace)
+    return _join(info.address, session_dir, new_job_id(), namespace, log_to_driver=request.log_to_driver)
 
 
-def _join(address: str, session_dir: str, job_id: bytes, namespace: str, role: str = "driver") -> Client:
+def attach_tool(session_dir: str) -> Driver:
+    """Connects a command to a running session, to look at it. Raises SessionStartError."""
+    info = read_info(session_dir)
+    return _join(info.address, session_dir, b"\0" * 4, info.namespace, role="tool", log_to_driver=False)
+
+
+def _join(
+    address: str,
+    session_dir: str,
+    job_id: bytes,
+    namespace: str,
+    *,
+    daemon_pid: int = 0,
+    role: str = "driver",
+    log_to_driver: bool,
+) -> Driver:
     try:
-        client = Client(
-            worker_id=new_id(), role=role, daemon_address=address, job_id=job_id, namespace=namespace
+        client = Driver(
+            worker_id=new_id(),
+            role=role,
+            daemon_address=address,
+            job_id=job_id,
+            namespace=namespace,
+            daemon_pid=daemon_pid,
+            log_to_driver=log_to_driver,
         )
         client.start()
     except (OSError, SessionStartError) as error:
@@ -140,9 +170,3 @@ def _daemon_log(session_dir: str) -> str:
     except OSError:
         return ""
     return f"\nThe daemon's log ends with:\n{tail}" if tail else ""
-
-
-def attach_tool(session_dir: str) -> Client:
-    """Connects a command to a running session, to look at it. Raises SessionStartError."""
-    info = read_info(session_dir)
-    return _join(info.address, session_dir, b"\0" * 4, info.namespace, role="tool")

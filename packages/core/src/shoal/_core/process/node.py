@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections.abc import Callable
 from typing import Any
 
-from shoal._core.logic.leases import (
+from shoal._core.logic.lease_effects import (
+    GROUP_REMOVED,
+    INFEASIBLE,
+    UNSCHEDULABLE,
+    BundlesPrepared,
+    BundlesRefused,
+    Effect,
     Grant,
-    Infeasible,
-    LeaseLedger,
+    LeaseLost,
+    PassOn,
     Reclaim,
+    Refuse,
+    RoomForGroup,
     StartWorker,
     StopWorker,
-    Warn,
+    WarnInfeasible,
+    WarnWaiting,
 )
+from shoal._core.logic.lease_queue import ACTOR
+from shoal._core.logic.leases import Leases
 from shoal._core.process.node_store import NodeStore
 from shoal._core.process.state_rows import StateRows
 from shoal._core.process.workers import WorkerProcess, WorkerProcesses
 from shoal._core.schema import messages
 from shoal._core.schema.daemon_config import DaemonConfig
+from shoal._core.schema.resources import ResourceSet
 from shoal._core.schema.worker_config import WorkerConfig
 from shoal._core.system.event_loop import EventLoop, Timer
 from shoal._core.system.fork_server import ForkServer
 from shoal._core.system.session_folder import SessionFolder
-from shoal._core.system.task_errors import dump_error
+from shoal._core.system.task_errors import dump_cause, dump_error
 from shoal._core.system.transport import Connection, ConnectionClosed, Listener
 from shoal._core.system.worker_output import OutputLine
-from shoal.exceptions import DeathCause, InfeasibleResourcesError, RuntimeEnvSetupError
+from shoal.exceptions import (
+    ActorPlacementGroupRemoved,
+    ActorUnschedulableError,
+    DeathCause,
+    InfeasibleResourcesError,
+    RuntimeEnvSetupError,
+    TaskPlacementGroupRemoved,
+    TaskUnschedulableError,
+)
 
 
 class ClientPeer:
@@ -49,15 +68,20 @@ class ClientPeer:
 class Node:
     """Served by the daemon's loop; single-threaded."""
 
-    def __init__(self, config: DaemonConfig, node_id: bytes, loop: EventLoop, fork_server: ForkServer) -> None:
+    def __init__(
+        self,
+        config: DaemonConfig,
+        node_id: bytes,
+        loop: EventLoop,
+        fork_server: ForkServer,
+        launch_fork_server: Callable[[], ForkServer],
+    ) -> None:
         self.config = config
         self.node_id = node_id
         self._loop = loop
         self._folder = SessionFolder(config.session_dir, config.lock_fd)
         self.started = time.time()
-        self.ledger = LeaseLedger(
-            config.resources, config.gpu_ids, node_name=config.node_ip, joinable=config.joinable
-        )
+        self.leases = Leases(node_id, config.resources, config.labels, config.joinable)
         self.store = NodeStore(config.object_store_bytes, config.session_dir, loop)
         self.workers = WorkerProcesses(
             fork_server,
@@ -68,6 +92,7 @@ class Node:
             self._worker_start_failed,
             self._worker_output,
             self._fork_server_died,
+            launch_fork_server,
             config.node_ip,
             config.machine_memory,
         )
@@ -104,7 +129,8 @@ class Node:
     def start(self) -> None:
         """Begins to serve; on the loop's thread, before it runs."""
         self._listener.start()
-        self._carry_out(self.ledger.prestart(self.config.prestart))
+        for _ in range(self.config.prestart):
+            self.workers.start()
 
     def shut_down(self) -> None:
         """Ends all workers, and removes all that the session has left."""
@@ -161,7 +187,9 @@ class Node:
         if hello.role == "worker":
             worker = self.workers.connected(hello.worker_id, peer.connection, hello.address)
             if worker is not None:
-                self._carry_out(self.ledger.worker_ready(hello.worker_id, worker.env_key, time.monotonic()))
+                self._carry_out(
+                    self.leases.worker_ready(hello.worker_id, worker.env_key, time.monotonic(), worker.lease_token)
+                )
 
     def _handle(self, peer: ClientPeer, message: Any) -> None:
         client = peer.worker_id
@@ -169,22 +197,27 @@ class Node:
         now = time.monotonic()
         if kind is messages.RequestLease:
             self._carry_out(
-                self.ledger.request(
+                self.leases.request(
                     client, message.request_id, message.scheduling_class, message.count, message.name, now
                 )
             )
         elif kind is messages.ReturnLease:
-            self._carry_out(self.ledger.lease_returned(message.lease_id, message.reusable, now))
+            self._carry_out(self.leases.lease_returned(message.lease_id, now, message.reusable))
         elif kind is messages.CancelLeaseRequest:
-            self._carry_out(self.ledger.cancel_request(client, message.request_id))
+            self._carry_out(self.leases.cancel_request(client, message.request_id, now))
         elif kind is messages.WorkerBlocked:
-            self._carry_out(self.ledger.worker_blocked(client, now))
+            self._carry_out(self.leases.worker_blocked(client, now))
         elif kind is messages.WorkerUnblocked:
-            self._carry_out(self.ledger.worker_unblocked(client, now))
+            self._carry_out(self.leases.worker_unblocked(client, now))
         elif self.store.handle(client, message):
             return
         elif kind is messages.KillWorker:
             self.workers.end(message.worker_id, message.reason)
+        elif kind is messages.StillNeeded:
+            worker = self.workers.by_id.get(client)
+            if worker is not None:
+                worker.intended = None
+            self._carry_out(self.leases.worker_kept(client, now))
         elif kind is messages.WhyDied:
             self._why_died(client, message.worker_id)
         elif kind is messages.Query and self._state.answers(message.what):
@@ -202,14 +235,12 @@ class Node:
         self.clients.pop(client, None)
         self.store.client_gone(client)
         role = peer.hello.role
-        # What a dead client borrowed must not go on for nobody: its workers end with it.
-        leased = self.ledger.leased_by(client)
-        self._carry_out(self.ledger.client_gone(client, time.monotonic()))
-        for worker_id in leased:
-            self.workers.end(worker_id, "the process that ran its task has ended")
+        self._carry_out(self.leases.client_gone(client, time.monotonic()))
+        if role == "driver" and peer.hello.pid == self.config.driver_pid:
+            self._loop.stop()
         if role != "worker":
             cause = DeathCause(f"the {role} has left the session", pid=peer.hello.pid)
-            self._to_head(messages.ClientEnded(client, role, pickle.dumps(cause)))
+            self._to_head(messages.ClientEnded(client, role, dump_cause(cause)))
         self._state.client_gone(client)
 
     def send_to_client(self, client: bytes, message: Any) -> None:
@@ -236,21 +267,32 @@ class Node:
 
     # --- the ledger's effects --------------------------------------------------------------------------------------------------
 
-    def _carry_out(self, effects: list[Any]) -> None:
+    def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Grant):
                 self._grant(effect)
             elif isinstance(effect, StartWorker):
-                self.workers.start(effect.env_key)
+                self._start_worker(effect)
             elif isinstance(effect, StopWorker):
-                self.workers.end(effect.worker_id, effect.reason)
+                self._stop_worker(effect)
             elif isinstance(effect, Reclaim):
                 self.send_to_client(effect.client, messages.ReclaimLease(effect.lease_id))
-            elif isinstance(effect, Infeasible):
-                self._refuse(effect.client, effect.request_id, InfeasibleResourcesError(effect.explanation))
-            elif isinstance(effect, Warn):
-                self.tell_drivers(effect.text)
-        due = self.ledger.next_deadline()
+            elif isinstance(effect, Refuse):
+                self._refuse(effect.client, effect.request_id, _refusal(effect))
+            elif isinstance(effect, WarnInfeasible):
+                self.tell_drivers(effect.explanation)
+            elif isinstance(effect, WarnWaiting):
+                if effect.stuck:
+                    self.tell_drivers(effect.explanation)
+            elif isinstance(effect, BundlesPrepared):
+                self._to_head(messages.BundlesPrepared(effect.group_id, list(effect.indices), True))
+            elif isinstance(effect, BundlesRefused):
+                self._to_head(messages.BundlesPrepared(effect.group_id, list(effect.indices), False))
+            elif isinstance(effect, RoomForGroup):
+                self._to_head(messages.RoomForGroup(effect.group_id))
+            elif isinstance(effect, (LeaseLost, PassOn)):
+                continue  # deaths are told by `_worker_died`; there is no other node yet
+        due = self.leases.next_deadline()
         if due is not None and (self._timer is None or self._timer.cancelled or self._timer.when > due):
             if self._timer is not None:
                 self._timer.cancel()
@@ -258,7 +300,20 @@ class Node:
 
     def _tick(self) -> None:
         self._timer = None
-        self._carry_out(self.ledger.tick(time.monotonic()))
+        self._carry_out(self.leases.tick(time.monotonic()))
+
+    def _start_worker(self, effect: StartWorker) -> None:
+        worker = self.workers.start(effect.environment_key)
+        worker.lease_token = effect.token
+
+    def _stop_worker(self, effect: StopWorker) -> None:
+        if effect.force:
+            self.workers.end(effect.worker_id, effect.reason)
+            return
+        worker = self.workers.by_id.get(effect.worker_id)
+        if worker is not None:
+            worker.intended = effect.reason
+            self.send_to_client(effect.worker_id, messages.AskToLeave())
 
     def _grant(self, effect: Grant) -> None:
         worker = self.workers.by_id.get(effect.worker_id)
@@ -274,10 +329,14 @@ class Node:
                 effect.lease_id,
                 effect.worker_id,
                 worker.address,
-                effect.gpu_ids,
+                self._gpu_names(effect),
                 effect.remaining,
             ),
         )
+
+    def _gpu_names(self, effect: Grant) -> list[int]:
+        """The machine's own numbers of the GPUs."""
+        return [self.config.gpu_ids[index] for index in effect.gpu_ids]
 
     def _refuse(self, client: bytes, request_id: int, error: Exception) -> None:
         if client == self.node_id:
@@ -298,7 +357,7 @@ class Node:
             for request_id, spec in list(self._actor_requests.items()):
                 if spec.actor_id == message.actor_id:
                     del self._actor_requests[request_id]
-                    self._carry_out(self.ledger.cancel_request(self.node_id, request_id))
+                    self._carry_out(self.leases.cancel_request(self.node_id, request_id, time.monotonic()))
         elif kind is messages.KillWorker:
             self.workers.end(message.worker_id, message.reason)
 
@@ -308,13 +367,15 @@ class Node:
         self._actor_requests[request_id] = message.spec
         self._actor_incarnations[request_id] = message.incarnation
         self._carry_out(
-            self.ledger.request_actor(
+            self.leases.request(
                 self.node_id,
                 request_id,
                 message.spec.scheduling_class,
-                message.spec.placement_resources,
+                1,
                 message.spec.class_name,
                 time.monotonic(),
+                ACTOR,
+                ResourceSet.of_units(message.spec.placement_resources),
             )
         )
 
@@ -322,45 +383,61 @@ class Node:
         spec = self._actor_requests.pop(effect.request_id, None)
         incarnation = self._actor_incarnations.pop(effect.request_id, 0)
         if spec is None:
-            self._carry_out(self.ledger.lease_returned(effect.lease_id, True, time.monotonic()))
+            self._carry_out(self.leases.lease_returned(effect.lease_id, time.monotonic()))
             return
         worker.title = spec.class_name
         self._to_head(messages.ActorPlaced(spec.actor_id, worker.worker_id, worker.pid))
-        self.send_to_client(worker.worker_id, messages.StartActor(spec, incarnation, effect.gpu_ids))
+        self.send_to_client(worker.worker_id, messages.StartActor(spec, incarnation, self._gpu_names(effect)))
 
     # --- workers' ends -----------------------------------------------------------------------------------------------------------
 
     def _worker_died(self, worker: WorkerProcess, death: DeathCause) -> None:
-        holder = self.ledger.holder_of(worker.worker_id)
-        cause = pickle.dumps(death)
+        lease = self.leases.lease_of(worker.worker_id)
+        cause = dump_cause(death)
         told = set(self._waiting_for_death.pop(worker.worker_id, []))
-        if holder is not None and holder != self.node_id:
-            told.add(holder)
+        if lease is not None and lease.request.client != self.node_id:
+            told.add(lease.request.client)
         for client in told:
             self.send_to_client(client, messages.WorkerDied(worker.worker_id, cause))
         self._to_head(messages.ClientEnded(worker.worker_id, "worker", cause))
         if not self._shutting_down:
-            self._carry_out(self.ledger.worker_died(worker.worker_id, time.monotonic()))
+            if worker.connection is None and worker.lease_token is not None:
+                self._worker_start_failed(worker, death.explain())
+            else:
+                self._carry_out(self.leases.worker_died(worker.worker_id, time.monotonic()))
 
     def _worker_start_failed(self, worker: WorkerProcess, error: str) -> None:
-        self._carry_out(self.ledger.worker_died(worker.worker_id, time.monotonic()))
-        for client, request_id in self.ledger.requests_for(worker.env_key):
-            self._refuse(client, request_id, RuntimeEnvSetupError(f"no worker could be started: {error}"))
+        if worker.lease_token is not None:
+            text = f"no worker could be started: {error}"
+            self._carry_out(self.leases.start_failed(worker.lease_token, text, time.monotonic()))
 
-    def _fork_server_died(self, status: int) -> None:
+    def _fork_server_died(self, end: str) -> None:
         if not self._shutting_down:
-            self.tell_drivers(f"the fork server died (wait status {status}); its workers ended with it, a new one is being started")
+            self.tell_drivers(f"the fork server ended ({end}), and its workers with it; a new one has been started")
 
     def _why_died(self, client: bytes, worker_id: bytes) -> None:
         death = self.workers.deaths.get(worker_id)
         if death is not None:
-            self.send_to_client(client, messages.WorkerDied(worker_id, pickle.dumps(death)))
+            self.send_to_client(client, messages.WorkerDied(worker_id, dump_cause(death)))
         elif worker_id in self.workers.by_id:
             self._waiting_for_death.setdefault(worker_id, []).append(client)
         else:
-            cause = pickle.dumps(DeathCause("it is not known to this node"))
+            cause = dump_cause(DeathCause("it is not known to this node"))
             self.send_to_client(client, messages.WorkerDied(worker_id, cause))
 
     def _worker_output(self, lines: list[OutputLine]) -> None:
         for peer in self.drivers():
             self._send(peer, messages.OutputLines(lines))
+
+
+def _refusal(effect: Refuse) -> Exception:
+    """The error that those get who wait for what can never be."""
+    if effect.why == INFEASIBLE:
+        return InfeasibleResourcesError(effect.explanation)
+    if effect.why == UNSCHEDULABLE:
+        error_class = ActorUnschedulableError if effect.kind == ACTOR else TaskUnschedulableError
+        return error_class(effect.explanation)
+    if effect.why == GROUP_REMOVED:
+        group_class = ActorPlacementGroupRemoved if effect.kind == ACTOR else TaskPlacementGroupRemoved
+        return group_class(effect.explanation)
+    return RuntimeEnvSetupError(effect.explanation)

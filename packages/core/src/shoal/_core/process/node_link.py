@@ -43,6 +43,11 @@ class NodeLink:
         self._unpins: list[bytes] = []
         self._ended: str | None = None
 
+    @property
+    def alive(self) -> bool:
+        """Whether the daemon is (as far as is known) still there."""
+        return self._ended is None and not self.connection.closed
+
     # --- talking -----------------------------------------------------------------------------------------------------------
 
     def send(self, message: Any) -> None:

@@ -64,6 +64,9 @@ class References:
         self.on_unblocked: Callable[[], None] = _ignore_blocked
         self.run_callback: Callable[[Callable[[], None]], None] = _run_now
         self.ended: str | None = None
+        self.patience = float(threading.TIMEOUT_MAX)
+        """A wait of more seconds is explained (`on_long_wait`)."""
+        self.on_long_wait: Callable[[list[bytes], float], None] = _ignore_wait
 
     # --- references ----------------------------------------------------------------------------------------------------------
 
@@ -259,11 +262,17 @@ class References:
                 return waiter
             if self.ended is not None:
                 raise SessionEndedError(self.ended)
-        self._block(waiter, entries, timeout, lambda: self._timeout_text(refs, entries, timeout))
+        object_ids = [ref._id for ref in refs]
+        self._block(waiter, entries, object_ids, timeout, lambda: self._timeout_text(refs, entries, timeout))
         return waiter
 
     def _block(
-        self, waiter: Waiter, entries: list[Entry], timeout: float | None, timeout_text: Callable[[], str] | None
+        self,
+        waiter: Waiter,
+        entries: list[Entry],
+        object_ids: list[bytes],
+        timeout: float | None,
+        timeout_text: Callable[[], str] | None,
     ) -> None:
         """Waits; on a time-out or an interruption the waiter is taken off all entries."""
         if timeout is not None and timeout <= 0:
@@ -271,7 +280,7 @@ class References:
         else:
             self.on_blocked()
             try:
-                arrived = waiter.wait(timeout)
+                arrived = self._wait_and_explain(waiter, object_ids, timeout)
             except BaseException:
                 with self.lock:
                     self._stop_waiting_locked(waiter, entries)
@@ -283,6 +292,18 @@ class References:
                 self._stop_waiting_locked(waiter, entries)
             if timeout_text is not None:
                 raise GetTimeoutError(timeout_text())
+
+    def _wait_and_explain(self, waiter: Waiter, object_ids: list[bytes], timeout: float | None) -> bool:
+        """Waits; a wait that takes long is explained to the user, each time it has taken ten times longer."""
+        waited = 0.0
+        patience = self.patience
+        while timeout is None or timeout > waited + patience:
+            if waiter.wait(patience):
+                return True
+            waited += patience
+            self.on_long_wait(object_ids, waited)
+            patience = waited * 9
+        return waiter.wait(max(0.0, timeout - waited))
 
     def _stop_waiting_locked(self, waiter: Waiter, entries: list[Entry]) -> None:
         for entry in entries:
@@ -368,7 +389,7 @@ class References:
                             pending.append(entry)
                             self.await_locked(ref._id, entry, waiter)
             if pending:
-                self._block(waiter, pending, timeout, None)
+                self._block(waiter, pending, [ref._id for ref in refs], timeout, None)
                 with self.lock:
                     self._stop_waiting_locked(waiter, pending)
                 ready = _ready_positions(entries, num_returns)
@@ -406,6 +427,15 @@ class References:
             self.complete_locked(object_id, ERROR, answer.error)
         else:
             self.complete_locked(object_id, INLINE, serialize(answer.value).to_bytes())
+
+    def needed_by_others(self) -> bool:
+        """Whether this process owns anything that somebody still refers to."""
+        with self.lock:
+            self.drain_dropped_locked()
+            return any(
+                not entry.owner_address and (entry.local > 0 or entry.uses > 0 or entry.borrowers is not None)
+                for entry in self.table.entries.values()
+            )
 
     # --- the end of things -----------------------------------------------------------------------------------------------------
 
@@ -550,6 +580,10 @@ def _ignore(_: Any) -> None:
 
 
 def _ignore_blocked() -> None:
+    return
+
+
+def _ignore_wait(object_ids: list[bytes], seconds: float) -> None:
     return
 
 

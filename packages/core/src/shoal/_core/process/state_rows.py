@@ -39,11 +39,14 @@ class StateRows:
         self._node = node
         self._gatherings: dict[int, _Gathering] = {}
         self._next_id = 1
+        self._asker = b""
         self._answers: dict[str, Callable[..., Any]] = {
             "total_resources": self.total_resources,
             "available_resources": self.available_resources,
             "nodes": self.nodes,
             "store": self._store,
+            "drain_output": self._drain_output,
+            "explain_request": self._explain_request,
         }
         self._own_rows: dict[str, Callable[[], list[dict[str, Any]]]] = {
             "nodes": self._node_states,
@@ -62,6 +65,7 @@ class StateRows:
         if query.what == "state":
             self._answer_state(asker, query)
             return
+        self._asker = asker
         try:
             value = self._answers[query.what](*query.arguments)
         except Exception as error:
@@ -124,10 +128,10 @@ class StateRows:
     # --- what the daemon knows --------------------------------------------------------------------------------------------------
 
     def total_resources(self) -> dict[str, float]:
-        return {name: amount / UNIT for name, amount in self._node.ledger.total.items()}
+        return {name: amount / UNIT for name, amount in self._node.leases.total().items()}
 
     def available_resources(self) -> dict[str, float]:
-        available = {name: amount / UNIT for name, amount in self._node.ledger.available.items() if amount > 0}
+        available = {name: amount / UNIT for name, amount in self._node.leases.available().items()}
         stats = self._node.store.stats()
         available[OBJECT_STORE_MEMORY] = float(stats.capacity - stats.used)
         return available
@@ -156,13 +160,22 @@ class StateRows:
             }
         ]
 
+    def _explain_request(self, request_id: int) -> str:
+        told = self._node.leases.explain(self._asker, request_id, time.monotonic())
+        return told.text if told is not None else "it is about to get one"
+
+    def _drain_output(self) -> bool:
+        """Shows all that workers have printed up to now."""
+        self._node.workers.read_all_output()
+        return True
+
     def _node_states(self) -> list[dict[str, Any]]:
         config = self._node.config
         return [
             {
                 "node_id": self._node.node_id.hex(),
                 "node_ip": config.node_ip,
-                "is_head_node": HEAD_NODE in self._node.ledger.total,
+                "is_head_node": HEAD_NODE in self._node.leases.total(),
                 "state": "ALIVE",
                 "state_message": None,
                 "node_name": config.node_ip,

@@ -523,6 +523,10 @@ class TaskOwner:
             if peer is not None:
                 peer.send(StreamConsumed(task_id, count))
 
+    def request_of(self, task: Task) -> int:
+        """The id of the lease request that a task waits for."""
+        return self._by_pool[task.pool].request_id if task.pool is not None else 0
+
     def children_of(self, task_id: bytes) -> list[Task]:
         return [task for task in list(self.running.values()) if task.call.parent_task_id == task_id]
 

@@ -24,12 +24,14 @@ from shoal._core.schema.messages import (
     ActorExiting,
     ActorSpec,
     ActorStarted,
+    AskToLeave,
     CancelTask,
     DrainActor,
     GaveBack,
     PushActorCalls,
     PushTasks,
     StartActor,
+    StillNeeded,
     StreamConsumed,
     TaskCall,
     TasksRefused,
@@ -223,6 +225,11 @@ class Worker:
             self._spec = message.spec
             self._become = message
             self._tasks.stop(0, "becomes an actor")
+        elif kind is AskToLeave:
+            if self.client.references.needed_by_others():
+                self.client.node.send(StillNeeded())
+            else:
+                self._tasks.stop(0, "it was idle")
         elif kind is DrainActor:
             self._executor.stop(0, "no handle to the actor is left")
 

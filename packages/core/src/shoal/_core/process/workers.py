@@ -33,6 +33,7 @@ class WorkerProcess:
         "end",
         "env_key",
         "intended",
+        "lease_token",
         "over_memory",
         "pid",
         "pipes",
@@ -46,6 +47,8 @@ class WorkerProcess:
         self.worker_id = worker_id
         self.token = token
         self.env_key = env_key
+        self.lease_token: int | None = None
+        """By which the scheduler asked for it."""
         self.pid = 0
         self.address = ""
         self.connection: Connection | None = None
@@ -70,11 +73,14 @@ class WorkerProcesses:
         on_died: Callable[[WorkerProcess, DeathCause], None],
         on_start_failed: Callable[[WorkerProcess, str], None],
         on_output: Callable[[list[OutputLine]], None],
-        on_server_died: Callable[[int], None],
+        on_server_died: Callable[[str], None],
+        launch_server: Callable[[], ForkServer],
         node_name: str,
         machine_memory: int,
     ) -> None:
         self._server = fork_server
+        self._dying_server: ForkServer | None = None
+        """One that has died, while its workers' ends are still being told."""
         self._loop = loop
         self._logs_dir = logs_dir
         self._config_for = config_for
@@ -82,6 +88,7 @@ class WorkerProcesses:
         self._on_start_failed = on_start_failed
         self._on_output = on_output
         self._on_server_died = on_server_died
+        self._launch_server = launch_server
         self._node_name = node_name
         self._machine_memory = machine_memory
         self._oom = OomEvidence()
@@ -145,8 +152,10 @@ class WorkerProcesses:
     # --- events -----------------------------------------------------------------------------------------------------------
 
     def _on_fork_events(self, events: int) -> None:
-        for event in self._server.read_events():
-            self._on_fork_event(event)
+        for server in (self._dying_server, self._server):
+            if server is not None:
+                for event in server.read_events():
+                    self._on_fork_event(event)
 
     def _on_fork_event(self, event: Event) -> None:
         if isinstance(event, Forked):
@@ -169,12 +178,19 @@ class WorkerProcesses:
                 self._on_start_failed(worker, event.error)
         elif isinstance(event, ServerDied):
             if not event.requested:
-                for worker in self._by_token.values():
-                    if worker.intended is None:
-                        worker.intended = f"the fork server ended ({_status_text(event.status)}), and its workers with it"
-                self._on_server_died(event.status)
+                self._replace_server(_status_text(event.status))
         elif isinstance(event, Preloaded):
             return
+
+    def _replace_server(self, end: str) -> None:
+        """The fork server died, and its workers die with it: another one takes its place."""
+        for worker in self._by_token.values():
+            if worker.intended is None:
+                worker.intended = f"the fork server ended ({end}), and its workers with it"
+        self._dying_server = self._server
+        self._server = self._launch_server()
+        self._loop.watch(self._server.fileno(), READ, self._on_fork_events)
+        self._on_server_died(end)
 
     def _reader(self, pipe: OutputPipe) -> Callable[[int], None]:
         def read(events: int) -> None:
@@ -185,6 +201,13 @@ class WorkerProcesses:
                 self._close_pipe(pipe)
 
         return read
+
+    def read_all_output(self) -> None:
+        """Reads what workers have printed up to now."""
+        for worker in self._by_token.values():
+            for pipe in worker.pipes:
+                if pipe.fileno() >= 0 and (lines := pipe.read()):
+                    self._on_output(lines)
 
     def _close_pipe(self, pipe: OutputPipe) -> None:
         if pipe.fileno() >= 0:

@@ -162,6 +162,14 @@ class ExplainWait(Message, tag=21):
     request_id: int
 
 
+class AskToLeave(Message, tag=23):
+    """node -> worker: you have been idle; end, unless somebody needs objects of yours (StillNeeded)."""
+
+
+class StillNeeded(Message, tag=24):
+    """worker -> node: I stay."""
+
+
 class Notice(Message, tag=22):
     """daemon -> driver: a line that the user should see now (warnings about waiting, memory, environments)."""
 
@@ -574,36 +582,53 @@ class ClientEnded(Message, tag=114):
     cause: bytes
 
 
-class PrepareBundle(Message, tag=115):
-    """head -> node: set these resources aside."""
+class ReserveBundles(Message, tag=115):
+    """head -> node: set these resources aside, all or none (index -> amounts)."""
 
     group_id: bytes
-    index: int
-    resources: dict[str, int]
+    bundles: dict[int, dict[str, int]]
 
 
-class BundlePrepared(Message, tag=116):
+class BundlesPrepared(Message, tag=116):
     """node -> head"""
 
     group_id: bytes
-    index: int
+    indices: list[int]
     ok: bool
 
 
-class ReturnBundle(Message, tag=117):
+class CommitBundles(Message, tag=117):
+    """head -> node: what is reserved may be used."""
+
+    group_id: bytes
+    indices: list[int]
+
+
+class ReturnBundles(Message, tag=118):
     """head -> node: the resources are free again; what runs on them ends."""
 
     group_id: bytes
-    index: int
-    reason: str
+    indices: list[int]
 
 
-class NodeResources(Message, tag=118):
-    """node -> head: what the node has and what of it is free, whenever that changes enough to matter."""
+class GroupRemoved(Message, tag=119):
+    """head -> node: the group is gone for good."""
 
-    node_id: bytes
-    total: dict[str, int]
-    available: dict[str, int]
+    group_id: bytes
+
+
+class WantRoom(Message, tag=120):
+    """head -> node: say RoomForGroup when these bundles fit."""
+
+    group_id: bytes
+    name: str
+    bundles: list[dict[str, int]]
+
+
+class RoomForGroup(Message, tag=121):
+    """node -> head"""
+
+    group_id: bytes
 
 
 AnyMessage = (
@@ -665,10 +690,15 @@ AnyMessage = (
     | ActorPlaced
     | ActorUnplaceable
     | ClientEnded
-    | PrepareBundle
-    | BundlePrepared
-    | ReturnBundle
-    | NodeResources
+    | ReserveBundles
+    | BundlesPrepared
+    | CommitBundles
+    | ReturnBundles
+    | GroupRemoved
+    | WantRoom
+    | RoomForGroup
+    | AskToLeave
+    | StillNeeded
 )
 
 _encoder = msgspec.msgpack.Encoder()

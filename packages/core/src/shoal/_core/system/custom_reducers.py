@@ -53,7 +53,7 @@ class CustomReducers:
     def table_over(self, base: Mapping[type, Any]) -> dict[type, Any]:
         """Returns this table over `base` (that of cloudpickle, which has Python's own in it) as one flat dict."""
         table = self.table()
-        source = (table, base, len(base))
+        source = (table, base, len(copyreg.dispatch_table))
         if not _same(source, self._flat_source):
             self._flat = {**base, **(table or {})}
             self._flat_source = source

@@ -29,7 +29,7 @@ class RotatingLog:
         try:
             if self._fd < 0:
                 self._open()
-            elif self._size + len(data) > self._limit and self._size:
+            if self._size + len(data) > self._limit and self._size:
                 self._rotate()
             if self._missing:
                 self._append(b"[%d bytes are missing here: they could not be written]\n" % self._missing)

@@ -241,7 +241,8 @@ class _Work:
         reusable = False
         try:
             self.busy = True
-            self.refs = refs = []
+            refs: list[Any] = []
+            self.refs = refs
             if type(value) is not FunctionType:
                 try:
                     pickler.dump(value)

@@ -1,11 +1,13 @@
 """Pickling of torch's CPU tensors without torch's own detour through a zip file.
 
-The bytes travel out of band, so they are copied once into the store, and once out of it: a tensor has to be writable, since
-torch writes into read-only memory without asking (optimisers do).
+The bytes travel out of band, so they are copied once into the store, and once out of it: a tensor has to be writable,
+since torch writes into read-only memory without asking (optimisers do).
 """
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
 from pickle import PickleBuffer
 from typing import Any
 
@@ -19,16 +21,14 @@ def tensor_reducers(torch: Any) -> dict[type, Any]:
 def _reduce_tensor(tensor: Any) -> Any:
     if not _is_plain(tensor):
         return tensor.__reduce_ex__(5)
-    import torch
-
+    torch: Any = sys.modules["torch"]
     flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
     return _rebuild_tensor, (PickleBuffer(flat), tensor.dtype, tuple(tensor.shape), tensor.requires_grad)
 
 
 def _is_plain(tensor: Any) -> bool:
     """Whether dtype, shape and bytes are all there is to it."""
-    import torch
-
+    torch: Any = sys.modules["torch"]
     return bool(
         tensor.device.type == "cpu"
         and tensor.layout is torch.strided
@@ -43,8 +43,8 @@ def _is_plain(tensor: Any) -> bool:
 
 def _rebuild_tensor(data: Any, dtype: Any, shape: tuple[int, ...], requires_grad: bool) -> Any:
     import numpy
-    import torch
 
+    torch: Any = import_module("torch")
     tensor = torch.empty(shape, dtype=dtype)
     if tensor.numel():
         tensor.reshape(-1).view(torch.uint8).numpy()[:] = numpy.frombuffer(data, dtype=numpy.uint8)

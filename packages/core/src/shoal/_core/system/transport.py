@@ -199,7 +199,10 @@ class Connection:
 
     def close(self) -> None:
         """Closes after what was sent so far has left. Safe from any thread; `on_close` is called on the loop's thread."""
-        self._loop.call_soon(self._begin_close)
+        if self._loop.in_loop_thread:
+            self._begin_close()
+        else:
+            self._loop.call_soon(self._begin_close)
 
     def _begin_close(self) -> None:
         with self._lock:

@@ -123,8 +123,9 @@ def _run_program(entry: str, config: bytes) -> int:
         sys.stderr.write(f"{ending.code}\n")
         return 1
     except BaseException as error:
-        shown = error.__traceback__ and error.__traceback__.tb_next
-        sys.excepthook(type(error), error, shown)
+        # Without this function's own frame.
+        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
+        sys.excepthook(type(error), error, error.__traceback__)
         return _INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
     return 0
 
