@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import pytest
+
 from shoal import exceptions
 from shoal.exceptions import (
     ActorDiedError,
@@ -36,18 +37,52 @@ from shoal.exceptions import (
     WorkerCrashedError,
 )
 
-RAY_NAMES = """
-    RayError RayTaskError RayActorError ActorDiedError ActorUnavailableError GetTimeoutError TaskCancelledError
-    WorkerCrashedError ObjectLostError OwnerDiedError ObjectReconstructionFailedError ObjectFetchTimedOutError
-    ObjectFreedError ReferenceCountingAssertionError ObjectReconstructionFailedMaxAttemptsExceededError
-    ObjectReconstructionFailedLineageEvictedError OutOfMemoryError NodeDiedError LocalRayletDiedError RaySystemError
-    ObjectStoreFullError OutOfDiskError RuntimeEnvSetupError TaskUnschedulableError ActorUnschedulableError
-    TaskPlacementGroupRemoved ActorPlacementGroupRemoved PendingCallsLimitExceeded AsyncioActorExit
-    ActorAlreadyExistsError ActorHandleNotFoundError UserCodeException UnserializableException CrossLanguageError
-    PlasmaObjectNotAvailable AuthenticationError RpcError ObjectRefStreamEndOfStreamError
-    StreamingGeneratorReplayInconsistentError OufOfBandObjectRefSerializationException RayDirectTransportError
-    RayChannelError RayChannelTimeoutError RayCgraphCapacityExceeded
-""".split()
+RAY_NAMES = [
+    "RayError",
+    "RayTaskError",
+    "RayActorError",
+    "ActorDiedError",
+    "ActorUnavailableError",
+    "GetTimeoutError",
+    "TaskCancelledError",
+    "WorkerCrashedError",
+    "ObjectLostError",
+    "OwnerDiedError",
+    "ObjectReconstructionFailedError",
+    "ObjectFetchTimedOutError",
+    "ObjectFreedError",
+    "ReferenceCountingAssertionError",
+    "ObjectReconstructionFailedMaxAttemptsExceededError",
+    "ObjectReconstructionFailedLineageEvictedError",
+    "OutOfMemoryError",
+    "NodeDiedError",
+    "LocalRayletDiedError",
+    "RaySystemError",
+    "ObjectStoreFullError",
+    "OutOfDiskError",
+    "RuntimeEnvSetupError",
+    "TaskUnschedulableError",
+    "ActorUnschedulableError",
+    "TaskPlacementGroupRemoved",
+    "ActorPlacementGroupRemoved",
+    "PendingCallsLimitExceeded",
+    "AsyncioActorExit",
+    "ActorAlreadyExistsError",
+    "ActorHandleNotFoundError",
+    "UserCodeException",
+    "UnserializableException",
+    "CrossLanguageError",
+    "PlasmaObjectNotAvailable",
+    "AuthenticationError",
+    "RpcError",
+    "ObjectRefStreamEndOfStreamError",
+    "StreamingGeneratorReplayInconsistentError",
+    "OufOfBandObjectRefSerializationException",
+    "RayDirectTransportError",
+    "RayChannelError",
+    "RayChannelTimeoutError",
+    "RayCgraphCapacityExceeded",
+]
 
 ALIASES = {
     "RayError": "ShoalError",
@@ -105,7 +140,9 @@ DEATH = DeathCause(
 )
 
 INSTANCES: list[ShoalError] = [
-    TaskError("train", "Traceback ...\nValueError: bad", ValueError("bad"), "title", 7, "10.0.0.1", "<A>", "abc", attempt=2),
+    TaskError(
+        "train", "Traceback ...\nValueError: bad", ValueError("bad"), "title", 7, "10.0.0.1", "<A>", "abc", attempt=2
+    ),
     TaskCancelledError(),
     TaskCancelledError("id"),
     TaskCancelledError("id", "it was cancelled by hand"),
@@ -164,7 +201,7 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, tuple) and type(one) is tuple:
         return len(one) == len(other) and all(map(same, one, other))
     if type(one).__eq__ is object.__eq__:
-        return type(one) is type(other) and str(one) == str(other) or same(one.__reduce__(), other.__reduce__())
+        return (type(one) is type(other) and str(one) == str(other)) or same(one.__reduce__(), other.__reduce__())
     return bool(one == other)
 
 
@@ -296,7 +333,10 @@ class TestDeathCause:
             (DeathCause(pid=3, exit_code=0), "Process 3 exited with code 0."),
             (DeathCause(pid=3, node="n1", signal="SIGKILL"), "Process 3 on node n1 was ended by signal SIGKILL."),
             (DeathCause(oom="certain", peak_memory=2**20), "was killed by the kernel OOM killer (peak memory 1 MiB)"),
-            (DeathCause(oom="probable", peak_memory=3 * 2**30), "probably by the kernel OOM killer (peak memory 3.0 GiB)"),
+            (
+                DeathCause(oom="probable", peak_memory=3 * 2**30),
+                "probably by the kernel OOM killer (peak memory 3.0 GiB)",
+            ),
             (DeathCause(oom="limit"), "was stopped because it used too much memory"),
         ],
     )

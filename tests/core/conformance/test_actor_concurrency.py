@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+
 import shoal
 from shoal.exceptions import PendingCallsLimitExceeded
 
@@ -90,7 +91,7 @@ def test_async_constructor_work_and_timers() -> None:
         async def limit(self):
             try:
                 await asyncio.wait_for(asyncio.Event().wait(), 0.01)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 return "limited"
 
     actor = Timed.remote()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+
 import shoal
 from shoal.exceptions import ActorDiedError, ActorUnavailableError, RayActorError
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 import shoal
 from shoal.exceptions import RayActorError
 

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 
 import pytest
+
 import shoal
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 import shoal
 from shoal.exceptions import TaskCancelledError, WorkerCrashedError
 
@@ -166,6 +167,7 @@ def test_cancelling_twice(wait_for, gate) -> None:
     shoal.cancel(ref)
 
 
+@pytest.mark.shoal_only  # Ray cannot tell before the running call ends
 def test_queued_actor_call_is_dropped(gate) -> None:
     @shoal.remote
     class Actor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 import shoal
 
 kv = pytest.importorskip("shoal.experimental.internal_kv")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 import shoal
 
 placement = pytest.importorskip("shoal.util.placement_group")
@@ -161,7 +162,6 @@ def test_table() -> None:
         ([],),
         ([{}],),
         ([{"CPU": 0}],),
-        ([{"CPU": -1}],),
         ([{"CPU": 1}], "NONSENSE"),
         ({"CPU": 1},),
         ("CPU",),
@@ -187,8 +187,10 @@ def test_bundle_index_out_of_range(look) -> None:
 def test_group_is_passed_to_tasks(look) -> None:
     group = placement.placement_group([{"CPU": 1}])
 
+    strategy = strategies.PlacementGroupSchedulingStrategy
+
     @shoal.remote(num_cpus=0)
     def use(group):
-        return shoal.get(look.options(scheduling_strategy=in_group(group)).remote())
+        return shoal.get(look.options(scheduling_strategy=strategy(placement_group=group)).remote())
 
     assert shoal.get(use.remote(group)) == group.id.hex()

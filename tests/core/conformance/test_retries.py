@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 import shoal
 
 
@@ -86,7 +87,9 @@ def test_several_results_after_a_retry(counter) -> None:
     assert shoal.get(pair.remote(counter)) == [1, 2]
 
 
-@pytest.mark.parametrize("options", [{"retry_exceptions": 1}, {"retry_exceptions": [3]}, {"retry_exceptions": "ValueError"}])
+@pytest.mark.parametrize(
+    "options", [{"retry_exceptions": 1}, {"retry_exceptions": [3]}, {"retry_exceptions": "ValueError"}]
+)
 def test_bad_retry_exceptions(options) -> None:
     with pytest.raises((TypeError, ValueError)):
         make_flaky(**options).remote(None, 1)

@@ -6,6 +6,7 @@ import dataclasses
 import enum
 
 import pytest
+
 import shoal
 
 
@@ -54,6 +55,7 @@ def test_types_and_modules_are_values() -> None:
     assert round_trip(json) is json
 
 
+@pytest.mark.shoal_only  # Ray does not pickle the arguments together
 def test_shared_parts_stay_shared() -> None:
     part = [1]
     first, second = round_trip([part, part])
@@ -122,7 +124,12 @@ def test_registered_serializer() -> None:
     shoal.util.register_serializer(Holder, serializer=lambda h: h.x, deserializer=lambda x: Holder(x))
     try:
         assert shoal.get(shoal.put(Holder(5))).x == 5
-        assert round_trip([Holder(6)])[0].x == 6
+
+        @shoal.remote
+        def look(holders):
+            return holders[0].x
+
+        assert shoal.get(look.remote([Holder(6)])) == 6
     finally:
         shoal.util.deregister_serializer(Holder)
     with pytest.raises(TypeError):

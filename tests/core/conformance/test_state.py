@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+
 import shoal
 
 state = pytest.importorskip("shoal.util.state")
 
-pytestmark = [pytest.mark.needs("state"), pytest.mark.shoal_only]  # Ray's rows need its dashboard, which is not started here
+pytestmark = [
+    pytest.mark.needs("state"),
+    pytest.mark.shoal_only,
+]  # Ray's rows need its dashboard, which is not started here
 
 
 def test_tasks() -> None:

@@ -22,7 +22,9 @@ def test_the_first_is_shown_and_the_others_are_counted() -> None:
     assert repeats.add(1.0, [said(3, "hello"), said(1, "hello")]) == []
     assert repeats.due() == 5.0
     assert repeats.flush(4.9) == []
-    assert texts(repeats.flush(5.0)) == ["hello [repeated 3x across cluster] (set SHOAL_DEDUP_LOGS=0 to see every line)"]
+    assert texts(repeats.flush(5.0)) == [
+        "hello [repeated 3x across cluster] (set SHOAL_DEDUP_LOGS=0 to see every line)"
+    ]
 
 
 def test_the_hint_comes_once() -> None:
@@ -52,7 +54,9 @@ def test_the_same_pid_on_another_node_is_another_worker() -> None:
 
 def test_numbers_and_paths_do_not_make_lines_differ() -> None:
     repeats = OutputRepeats()
-    assert texts(repeats.add(0.0, [said(1, "epoch 1 of 9: /tmp/a"), said(2, "epoch 2 of 9: /tmp/b")])) == ["epoch 1 of 9: /tmp/a"]
+    assert texts(repeats.add(0.0, [said(1, "epoch 1 of 9: /tmp/a"), said(2, "epoch 2 of 9: /tmp/b")])) == [
+        "epoch 1 of 9: /tmp/a"
+    ]
     assert texts(repeats.add(0.0, [said(2, "epoch done")])) == ["epoch done"]
 
 
@@ -83,7 +87,10 @@ def test_late_repeats_come_before_new_lines() -> None:
 def test_the_end_shows_what_is_left() -> None:
     repeats = OutputRepeats()
     repeats.add(0.0, [said(pid, "a") for pid in range(3)] + [said(1, "b"), said(2, "b")])
-    assert texts(repeats.flush_all()) == ["a [repeated 2x across cluster] (set SHOAL_DEDUP_LOGS=0 to see every line)", "b"]
+    assert texts(repeats.flush_all()) == [
+        "a [repeated 2x across cluster] (set SHOAL_DEDUP_LOGS=0 to see every line)",
+        "b",
+    ]
     assert repeats.flush_all() == []
 
 

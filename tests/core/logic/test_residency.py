@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from itertools import pairwise
 
 import pytest
 from hypothesis import settings
@@ -51,15 +52,15 @@ def small_store(**options: object) -> Residency:
     return Residency(10 * MIB, **options)  # type: ignore[arg-type]
 
 
-def put(store: Residency, id: bytes, size: int = MIB, client: bytes = A) -> None:
+def put(store: Residency, oid: bytes, size: int = MIB, client: bytes = A) -> None:
     """Stores an object that finds room at once."""
-    effects = store.allocate(id, size, client, 0, LATER)
+    effects = store.allocate(oid, size, client, 0, LATER)
     assert [type(effect) for effect in effects if type(effect) not in (AddArena, PunchHole)] == [Allocated]
-    assert store.seal(id, client) == []
+    assert store.seal(oid, client) == []
 
 
-def state_of(store: Residency, id: bytes) -> str:
-    return {row.object_id: row.state for row in store.objects()}.get(id, GONE)
+def state_of(store: Residency, oid: bytes) -> str:
+    return {row.object_id: row.state for row in store.objects()}.get(oid, GONE)
 
 
 def only(effects: list[Effect], kind: type) -> list[Effect]:
@@ -518,8 +519,8 @@ def test_a_large_object_gets_an_arena_of_its_own_which_goes_with_it() -> None:
 
 def test_warm_pages_beyond_the_limit_are_punched_out() -> None:
     store = Residency(1 << 30, warm_limit=8 * MIB)
-    for id in (X, Y):
-        put(store, id, 6 * MIB)
+    for oid in (X, Y):
+        put(store, oid, 6 * MIB)
     assert store.free(X) == []
     (hole,) = store.free(Y)
     assert isinstance(hole, PunchHole)
@@ -603,39 +604,39 @@ class RandomLives(RuleBasedStateMachine):
                     del self.arenas[arena]
                 case PunchHole():
                     self.holes.append(effect)
-                case Spill(id):
-                    assert id not in self.spilling
-                    self.spilling.append(id)
-                case Restore(id, arena, offset, size):
-                    assert id in self.on_disk
-                    self.blocks[id] = (arena, offset, size)
-                    self.restoring.append(id)
-                case DeleteSpilled(id):
-                    self.on_disk.remove(id)
-                case Allocated(client, request, id, arena, offset, size, warm):
-                    assert self.allocating.pop((client, request)) == id
+                case Spill(oid):
+                    assert oid not in self.spilling
+                    self.spilling.append(oid)
+                case Restore(oid, arena, offset, size):
+                    assert oid in self.on_disk
+                    self.blocks[oid] = (arena, offset, size)
+                    self.restoring.append(oid)
+                case DeleteSpilled(oid):
+                    self.on_disk.remove(oid)
+                case Allocated(client, request, oid, arena, offset, size, warm):
+                    assert self.allocating.pop((client, request)) == oid
                     assert 0 <= warm <= size
-                    self.writing[id] = client
-                    self.blocks[id] = (arena, offset, size)
-                case AlreadyStored(client, request, id):
-                    assert self.allocating.pop((client, request)) == id
-                case Located(client, request, id, arena, offset, size):
-                    assert self.locating.pop((client, request)) == id
-                    assert self.blocks[id] == (arena, offset, size), "an object does not move while it is in memory"
-                    self.pins.append((client, id))
-                case Missing(client, request, id) | Lost(client, request, id):
-                    assert self.locating.pop((client, request)) == id
-                case Full(client, request, id):
+                    self.writing[oid] = client
+                    self.blocks[oid] = (arena, offset, size)
+                case AlreadyStored(client, request, oid):
+                    assert self.allocating.pop((client, request)) == oid
+                case Located(client, request, oid, arena, offset, size):
+                    assert self.locating.pop((client, request)) == oid
+                    assert self.blocks[oid] == (arena, offset, size), "an object does not move while it is in memory"
+                    self.pins.append((client, oid))
+                case Missing(client, request, oid) | Lost(client, request, oid):
+                    assert self.locating.pop((client, request)) == oid
+                case Full(client, request, oid):
                     asked = self.allocating if (client, request) in self.allocating else self.locating
-                    assert asked.pop((client, request)) == id
+                    assert asked.pop((client, request)) == oid
                 case _:
                     raise AssertionError(effect)
         self.forget_displaced()
 
     def forget_displaced(self) -> None:
         rows = {row.object_id: row for row in self.store.objects()}
-        self.blocks = {id: block for id, block in self.blocks.items() if id in rows and rows[id].arena >= 0}
-        self.known = [id for id in self.known if id in rows]
+        self.blocks = {oid: block for oid, block in self.blocks.items() if oid in rows and rows[oid].arena >= 0}
+        self.known = [oid for oid in self.known if oid in rows]
         assert all(arena in self.arenas for arena, _, _ in self.blocks.values())
 
     # What clients, owners, the disk and the clock may do.
@@ -644,31 +645,31 @@ class RandomLives(RuleBasedStateMachine):
     def allocate(self, units: int, client: bytes, patience: int) -> None:
         self.last_id += 1
         self.last_request += 1
-        id = object_id(self.last_id)
-        self.known.append(id)
-        self.allocating[client, self.last_request] = id
-        self.carry_out(self.store.allocate(id, units * UNIT, client, self.last_request, self.now + patience))
+        oid = object_id(self.last_id)
+        self.known.append(oid)
+        self.allocating[client, self.last_request] = oid
+        self.carry_out(self.store.allocate(oid, units * UNIT, client, self.last_request, self.now + patience))
 
     @precondition(lambda self: self.writing)
     @rule(data=st.data(), ok=st.booleans())
     def end_writing(self, data: st.DataObject, ok: bool) -> None:
-        id = data.draw(st.sampled_from(sorted(self.writing)))
-        client = self.writing.pop(id)
-        self.carry_out(self.store.seal(id, client) if ok else self.store.abort(id, client))
+        oid = data.draw(st.sampled_from(sorted(self.writing)))
+        client = self.writing.pop(oid)
+        self.carry_out(self.store.seal(oid, client) if ok else self.store.abort(oid, client))
 
     @precondition(lambda self: self.known)
     @rule(data=st.data(), client=st.sampled_from(CLIENTS), patience=st.integers(0, 5))
     def pin(self, data: st.DataObject, client: bytes, patience: int) -> None:
-        id = data.draw(st.sampled_from(self.known))
+        oid = data.draw(st.sampled_from(self.known))
         self.last_request += 1
-        self.locating[client, self.last_request] = id
-        self.carry_out(self.store.pin(id, client, self.last_request, self.now + patience))
+        self.locating[client, self.last_request] = oid
+        self.carry_out(self.store.pin(oid, client, self.last_request, self.now + patience))
 
     @precondition(lambda self: self.pins)
     @rule(data=st.data())
     def unpin(self, data: st.DataObject) -> None:
-        client, id = self.pins.pop(data.draw(st.integers(0, len(self.pins) - 1)))
-        self.carry_out(self.store.unpin(id, client))
+        client, oid = self.pins.pop(data.draw(st.integers(0, len(self.pins) - 1)))
+        self.carry_out(self.store.unpin(oid, client))
 
     @precondition(lambda self: self.known)
     @rule(data=st.data())
@@ -689,25 +690,25 @@ class RandomLives(RuleBasedStateMachine):
         for asked in (self.allocating, self.locating):
             for key in [key for key in asked if key[0] == client]:
                 del asked[key]
-        self.writing = {id: writer for id, writer in self.writing.items() if writer != client}
+        self.writing = {oid: writer for oid, writer in self.writing.items() if writer != client}
         self.pins = [pin for pin in self.pins if pin[0] != client]
         self.carry_out(self.store.client_gone(client))
 
     @precondition(lambda self: self.spilling)
     @rule(data=st.data(), ok=st.booleans())
     def spill_ends(self, data: st.DataObject, ok: bool) -> None:
-        id = self.spilling.pop(data.draw(st.integers(0, len(self.spilling) - 1)))
-        assert id in self.blocks, "its block was taken away while it was read"
+        oid = self.spilling.pop(data.draw(st.integers(0, len(self.spilling) - 1)))
+        assert oid in self.blocks, "its block was taken away while it was read"
         if ok:
-            self.on_disk.add(id)
-        self.carry_out(self.store.spilled(id, ok, "" if ok else "disk full"))
+            self.on_disk.add(oid)
+        self.carry_out(self.store.spilled(oid, ok, "" if ok else "disk full"))
 
     @precondition(lambda self: self.restoring)
     @rule(data=st.data(), ok=st.booleans())
     def restore_ends(self, data: st.DataObject, ok: bool) -> None:
-        id = self.restoring.pop(data.draw(st.integers(0, len(self.restoring) - 1)))
-        assert id in self.blocks, "its block was taken away while it was filled"
-        self.carry_out(self.store.restored(id, ok, "" if ok else "unreadable"))
+        oid = self.restoring.pop(data.draw(st.integers(0, len(self.restoring) - 1)))
+        assert oid in self.blocks, "its block was taken away while it was filled"
+        self.carry_out(self.store.restored(oid, ok, "" if ok else "unreadable"))
 
     @precondition(lambda self: self.holes)
     @rule(data=st.data())
@@ -735,9 +736,11 @@ class RandomLives(RuleBasedStateMachine):
     @invariant()
     def no_two_blocks_overlap(self) -> None:
         taken = [(arena, offset, offset + block_size(size)) for arena, offset, size in self.blocks.values()]
-        taken += [(hole.arena, hole.offset, hole.offset + hole.size) for hole in self.holes if hole.arena in self.arenas]
+        taken += [
+            (hole.arena, hole.offset, hole.offset + hole.size) for hole in self.holes if hole.arena in self.arenas
+        ]
         taken.sort()
-        for (arena, _, end), (next_arena, start, _) in zip(taken, taken[1:], strict=False):
+        for (arena, _, end), (next_arena, start, _) in pairwise(taken):
             assert arena != next_arena or end <= start
         assert all(end <= self.arenas[arena] for arena, _, end in taken)
 
@@ -754,24 +757,24 @@ class RandomLives(RuleBasedStateMachine):
     def teardown(self) -> None:
         """When all lets go, every request has ended and not a byte is left."""
         while any(self.open_ends()):
-            for id in list(self.writing):
-                self.carry_out(self.store.seal(id, self.writing.pop(id)))
+            for oid in list(self.writing):
+                self.carry_out(self.store.seal(oid, self.writing.pop(oid)))
             while self.spilling:
-                id = self.spilling.pop()
-                self.on_disk.add(id)
-                self.carry_out(self.store.spilled(id, True))
+                oid = self.spilling.pop()
+                self.on_disk.add(oid)
+                self.carry_out(self.store.spilled(oid, True))
             while self.restoring:
                 self.carry_out(self.store.restored(self.restoring.pop(), True))
             while self.holes:
                 hole = self.holes.pop()
                 self.carry_out(self.store.punched(hole.arena, hole.offset, hole.size))
             while self.pins:
-                client, id = self.pins.pop()
-                self.carry_out(self.store.unpin(id, client))
+                client, oid = self.pins.pop()
+                self.carry_out(self.store.unpin(oid, client))
             if self.store.next_deadline() is not None:
                 self.carry_out(self.store.tick(math.inf))
-        for id in list(self.known):
-            self.carry_out(self.store.free(id))
+        for oid in list(self.known):
+            self.carry_out(self.store.free(oid))
         stats = self.store.stats()
         assert (stats.used, stats.objects, stats.disk, self.on_disk) == (0, 0, 0, set())
         assert (stats.unsealed, stats.pinned, stats.idle, stats.moving) == (0, 0, 0, 0)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import pytest
 
-from shoal._core.system.children import OwnChildren, children_of, watch_pid
+from shoal._core.system.children import children_of, own_children, watch_pid
 from shoal._core.system.fork_messages import Event, Exited, Forked
 from shoal._core.system.fork_server import ForkServer
 from shoal._core.system.process_control import become_subreaper
@@ -139,22 +139,25 @@ def wait_gone() -> Callable[..., None]:
 
 
 @pytest.fixture
-def own_children() -> Iterator[OwnChildren]:
-    """What pytest has started already: no orphans of ours. Leaves it as little of a subreaper as it was."""
-    own = OwnChildren()
-    for pid in children_of(os.getpid()):
+def parent_of_fork_servers() -> Iterator[None]:
+    """Makes pytest fit to start fork servers: what it has started already is no orphan. Leaves it as little of a subreaper as it was."""
+    own = own_children()
+    before = children_of(os.getpid())
+    for pid in before:
         own.add(pid)
-    yield own
+    yield
+    for pid in before:
+        own.discard(pid)
     become_subreaper(False)
 
 
 @pytest.fixture
-def nursery(own_children: OwnChildren, tmp_path: Path) -> Iterator[Nursery]:
+def nursery(parent_of_fork_servers: None, tmp_path: Path) -> Iterator[Nursery]:
     """A fork server without preloaded modules, in an interpreter of its own since pytest may have threads.
 
     It can import modules from `tmp_path`.
     """
-    nursery = Nursery(ForkServer.launch(ENTRY, sys_path=[PROGRAMS, str(tmp_path)], own_children=own_children))
+    nursery = Nursery(ForkServer.launch(ENTRY, sys_path=[PROGRAMS, str(tmp_path)]))
     yield nursery
     pid, alive = nursery.server.pid, nursery.server.alive
     nursery.close()

@@ -1,6 +1,9 @@
-"""A daemon that forks its fork server, for tests that kill one of them: `small_daemon.py '[("sleep",), ("start_strays", 2)]' [module ...]`.
+"""A daemon that forks its fork server, for tests that kill one of them:
 
-Starts one worker a program, and prints one line each: the pid of the fork server, then what each worker prints first, then every event. Ends when its input does.
+    small_daemon.py '[("sleep",), ("start_strays", 2)]'
+
+starts one worker a program, and prints one line each: the pid of the fork server, what each worker prints first, then
+every event. Ends when its input does.
 """
 
 from __future__ import annotations
@@ -10,12 +13,11 @@ import os
 import select
 import sys
 
-from shoal._core.system.children import OwnChildren
 from shoal._core.system.fork_server import ForkServer
 
 
-def main(programs: str, *preload: str) -> None:
-    server = ForkServer.start("worker_programs:run", preload, own_children=OwnChildren())
+def main(programs: str) -> None:
+    server = ForkServer.start("worker_programs:run")
     print(server.pid, flush=True)
     for token, program in enumerate(ast.literal_eval(programs)):
         reading, writing = os.pipe()
@@ -37,4 +39,4 @@ def main(programs: str, *preload: str) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(__file__))
-    main(*sys.argv[1:])
+    main(sys.argv[1])

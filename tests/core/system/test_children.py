@@ -143,7 +143,9 @@ def test_what_a_subreaper_adopts_is_killed(wait_gone: Any, start: Any) -> None:
     own = set(children_of(os.getpid()))
     become_subreaper()
     try:
-        shell = subprocess.run(["setsid", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!"], capture_output=True, check=True)
+        shell = subprocess.run(
+            ["setsid", "sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!"], capture_output=True, check=True
+        )
         orphan = int(shell.stdout)
         assert parent_of(orphan) == os.getpid()
         assert kill_adopted(own) == [orphan]

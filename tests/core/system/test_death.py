@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shoal._core.system.death import explain_death, needs_oom_evidence
+from shoal._core.system.fork_messages import Exited
 from shoal._core.system.worker_output import OutputPipe
 
 GIB = 1 << 30
@@ -24,12 +25,26 @@ def exited(code: int) -> int:
         (exited(3), {}, 3, "", "", "it ended by itself (sys.exit, os._exit or an error outside of tasks)"),
         (signal.SIGSEGV, {}, None, "SIGSEGV", "", "it crashed in native code"),
         (signal.SIGSEGV | 0x80, {}, None, "SIGSEGV", "", "it crashed in native code"),
-        (signal.SIGTERM, {}, None, "SIGTERM", "", "the signal came from outside of shoal (kill, a batch system, a container's limit)"),
+        (
+            signal.SIGTERM,
+            {},
+            None,
+            "SIGTERM",
+            "",
+            "the signal came from outside of shoal (kill, a batch system, a container's limit)",
+        ),
         (signal.SIGKILL, {"intended": "shoal.kill"}, None, "SIGKILL", "", "shoal.kill"),
         (signal.SIGKILL, {"intended": "shoal.kill", "oom_evidence": "certain"}, None, "SIGKILL", "", "shoal.kill"),
         (signal.SIGKILL, {"intended": "over 1 GiB", "over_memory": True}, None, "SIGKILL", "limit", "over 1 GiB"),
         (signal.SIGKILL, {"oom_evidence": "certain"}, None, "SIGKILL", "certain", "memory ran out"),
-        (signal.SIGKILL, {"peak_memory": GIB, "machine_memory": 2 * GIB}, None, "SIGKILL", "probable", "memory ran out"),
+        (
+            signal.SIGKILL,
+            {"peak_memory": GIB, "machine_memory": 2 * GIB},
+            None,
+            "SIGKILL",
+            "probable",
+            "memory ran out",
+        ),
         (signal.SIGTERM, {"peak_memory": GIB, "machine_memory": GIB}, None, "SIGTERM", "", None),
         (signal.SIGKILL, {"peak_memory": GIB, "machine_memory": 3 * GIB}, None, "SIGKILL", "", None),
         (signal.SIGKILL, {"peak_memory": GIB}, None, "SIGKILL", "", None),
@@ -59,16 +74,14 @@ def test_only_kills_of_unknown_origin_need_evidence() -> None:
 
 def test_a_crash_is_explained_by_its_stack(nursery: Any) -> None:
     stderr = OutputPipe(is_stderr=True)
-    worker = nursery.start("crash")
-    nursery.exit_of(worker)
-    nursery.server.spawn(99, repr(("crash",)).encode(), 1, stderr.writing_fd)
+    nursery.server.spawn(99, repr(("crash",)).encode(), stderr.writing_fd, stderr.writing_fd)
     stderr.close_writing_end()
-    exited = nursery.wait_for(__import__("shoal._core.system.fork_messages", fromlist=["Exited"]).Exited, 99)
+    exited = nursery.wait_for(Exited, 99)
     while not stderr.closed:
         stderr.read()
     death = explain_death(exited.pid, exited.status, peak_memory=exited.peak_memory, stderr_tail=stderr.tail())
     stderr.close()
     assert death.signal == "SIGSEGV"
-    assert death.stderr_tail[0] == "Fatal Python error: Segmentation fault"
+    assert death.stderr_tail[:2] == ("about to crash", "Fatal Python error: Segmentation fault")
     assert any(line.endswith("in crash") for line in death.stderr_tail)
     assert "SIGSEGV" in death.explain() and "in crash" in death.explain()

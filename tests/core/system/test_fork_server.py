@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from shoal._core.system.children import OwnChildren
 from shoal._core.system.fork_messages import Exited, ForkFailed, Preloaded, ServerDied
 from shoal._core.system.fork_server import ForkServer
 from shoal.exceptions import InvalidOptionError, ShoalSystemError
@@ -120,11 +119,14 @@ def test_preloaded_modules_are_there_in_later_forks(nursery: Any) -> None:
 
 
 def test_an_unsafe_module_is_refused_and_forks_go_on(nursery: Any, tmp_path: Path) -> None:
-    starts_thread = "import threading\nthreading.Thread(target=threading.Event().wait, name='reader', daemon=True).start()\n"
+    starts_thread = (
+        "import threading\nthreading.Thread(target=threading.Event().wait, name='reader', daemon=True).start()\n"
+    )
     modules = {
         "starts_thread": starts_thread,
         "raises": "raise OSError('no licence')",
         "exits": "raise SystemExit(2)",
+        "leaves": "import os\nif os.fork() == 0:\n    import signal\n    signal.pause()\nos._exit(0)",
         "crashes": "import os\nos.abort()",
         "well_behaved": "",
     }
@@ -132,7 +134,7 @@ def test_an_unsafe_module_is_refused_and_forks_go_on(nursery: Any, tmp_path: Pat
         (tmp_path / f"{name}.py").write_text(text)
     nursery.server.preload([*modules, "missing"])
     verdicts = {}
-    while len(verdicts) < 7:
+    while len(verdicts) < 8:
         verdict = nursery.wait_for(Preloaded)
         verdicts[verdict.module] = (verdict.ok, verdict.reason)
     assert verdicts == {
@@ -140,6 +142,7 @@ def test_an_unsafe_module_is_refused_and_forks_go_on(nursery: Any, tmp_path: Pat
         "starts_thread": (False, "the process has 2 threads (reader), and a fork has only one"),
         "raises": (False, "importing it raised OSError: no licence"),
         "exits": (False, "importing it raised SystemExit: 2"),
+        "leaves": (False, "importing it ended the process (exit code 0)"),
         "crashes": (False, "importing it ended the process (exit code -6)"),
         "well_behaved": (True, ""),
         "missing": (False, "importing it raised ModuleNotFoundError: No module named 'missing'"),
@@ -178,12 +181,10 @@ def test_an_interpreter_that_is_not_there(nursery: Any) -> None:
         ForkServer.launch("worker_programs:run", python_executable="/nowhere/python")
 
 
-def test_workers_of_a_launched_server_have_its_environment(own_children: OwnChildren, tmp_path: Path, nursery: Any) -> None:
+def test_workers_of_a_launched_server_have_its_environment(tmp_path: Path, nursery: Any) -> None:
     environ = {**os.environ, "FLAVOUR": "mint"}
     first = nursery.server
-    nursery.server = ForkServer.launch(
-        "worker_programs:run", environ=environ, cwd=str(tmp_path), sys_path=[str(HERE)], own_children=own_children
-    )
+    nursery.server = ForkServer.launch("worker_programs:run", environ=environ, cwd=str(tmp_path), sys_path=[str(HERE)])
     seen = ast.literal_eval(nursery.run("describe")[1])
     assert (seen["flavour"], seen["cwd"], seen["path"][0]) == ("mint", str(tmp_path), str(HERE))
     nursery.server.stop()
@@ -210,6 +211,21 @@ def test_stop_ends_everything_and_reports_it(nursery: Any, wait_gone: Any) -> No
         nursery.server.spawn(77, b"", 1, 2)
 
 
+def test_a_new_server_survives_the_burial_of_the_old_one(nursery: Any) -> None:
+    workers = [nursery.start("start_strays", 2) for _ in range(3)]
+    old = nursery.server
+    os.kill(old.pid, signal.SIGKILL)
+    nursery.wait_for(ServerDied)
+    new = ForkServer.launch("worker_programs:run", sys_path=[str(HERE)])
+    for worker in workers:
+        nursery.exit_of(worker)
+    while not old.finished:
+        old.read_events()
+    old.close()
+    nursery.server = new
+    assert nursery.run("say", "hello")[1] == "hello\n"
+
+
 def test_a_killed_fork_server_takes_its_workers_along(nursery: Any, wait_gone: Any) -> None:
     workers = [nursery.start("start_strays", 2) for _ in range(3)]
     strays = [int(pid) for worker in workers for pid in worker.first_line().split()]
@@ -231,8 +247,8 @@ def test_a_killed_fork_server_takes_its_workers_along(nursery: Any, wait_gone: A
 def small_daemon() -> Iterator[Any]:
     daemons = []
 
-    def start(programs: list[tuple[Any, ...]], *preload: str) -> subprocess.Popen[str]:
-        command = [sys.executable, str(HERE / "small_daemon.py"), repr(programs), *preload]
+    def start(programs: list[tuple[Any, ...]]) -> subprocess.Popen[str]:
+        command = [sys.executable, str(HERE / "small_daemon.py"), repr(programs)]
         daemons.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         return daemons[-1]
 
@@ -273,9 +289,9 @@ def test_a_process_with_threads_cannot_fork_a_server() -> None:
     assert "it has 2" in done.stdout
 
 
-def test_an_entry_that_cannot_be_imported(own_children: OwnChildren, nursery: Any) -> None:
+def test_an_entry_that_cannot_be_imported(nursery: Any) -> None:
     first = nursery.server
-    nursery.server = ForkServer.launch("not_there:run", own_children=own_children)
+    nursery.server = ForkServer.launch("not_there:run")
     assert not nursery.wait_for(Preloaded).ok
     exited, _, stderr = nursery.run("say", "never")
     assert os.waitstatus_to_exitcode(exited.status) == 1

@@ -1,9 +1,10 @@
-"""What the kernel tells of the processes that it killed for want of memory: real kills where a cgroup can be made, made-up accounts elsewhere."""
+"""What the kernel tells of processes that it killed for want of memory: real kills where a cgroup can be made, else made-up accounts."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,10 @@ class Accounts:
     def __init__(self, folder: Path) -> None:
         self.cgroup = folder / "memory.events"
         self.machine = folder / "vmstat"
-        self.log_reading, self._log_writing = os.pipe2(os.O_NONBLOCK)
+        # Like the kernel's log it gives one record a read.
+        reading, self._log_writing = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        reading.setblocking(False)
+        self.log_reading = reading.detach()
         self.count(0, 0)
 
     def count(self, cgroup: int, machine: int) -> None:
@@ -27,10 +31,10 @@ class Accounts:
         self.machine.write_text(f"nr_free 1\noom_kill {machine}\n")
 
     def log(self, text: str) -> None:
-        os.write(self._log_writing, f"3,915,1;{text}\n".encode())
+        self._log_writing.send(f"3,915,1;{text}\n".encode())
 
     def close(self) -> None:
-        os.close(self._log_writing)
+        self._log_writing.close()
 
 
 @pytest.fixture

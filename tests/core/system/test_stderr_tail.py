@@ -34,7 +34,13 @@ def test_of_a_crash_the_first_frames_of_its_thread_are_kept() -> None:
         *(f"  frame {number}" for number in range(30)),
         "Extension modules: numpy (total: 1)",
     ]
-    assert tail_of("a", "b", *report) == (report[0], "Current thread 0x1 (most recent call first):", "  frame 0", "  frame 1", "  frame 2")
+    assert tail_of("a", "b", *report) == (
+        report[0],
+        "Current thread 0x1 (most recent call first):",
+        "  frame 0",
+        "  frame 1",
+        "  frame 2",
+    )
 
 
 def test_what_was_printed_before_a_short_crash_report_is_kept_too() -> None:

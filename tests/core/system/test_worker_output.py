@@ -128,7 +128,14 @@ def test_names_come_from_a_real_worker_in_order(nursery: Any) -> None:
             seen += [(name, text) for name, _, _, text in pipe.read()]
         pipe.close()
     actor = "Actor(x= 1)"
-    assert seen == [("worker", "before"), ("g", "one two"), ("g", "three"), ("g", "four five"), (actor, "six"), ("g", "oops")]
+    assert seen == [
+        ("worker", "before"),
+        ("g", "one two"),
+        ("g", "three"),
+        ("g", "four five"),
+        (actor, "six"),
+        ("g", "oops"),
+    ]
 
 
 def test_the_tail_is_kept_for_stderr_alone() -> None:

@@ -14,6 +14,7 @@ import time
 
 from shoal._core.system.worker_streams import installed_worker_streams
 
+
 def run(config: bytes) -> None:
     name, *arguments = ast.literal_eval(config.decode())
     globals()[name](*arguments)
@@ -85,6 +86,8 @@ def describe() -> None:
             fds[int(fd)] = os.readlink(f"/proc/self/fd/{fd}").partition(":")[0]
         except FileNotFoundError:
             continue
+    with open("/proc/self/oom_score_adj") as file:
+        oom_score_adj = file.read().strip()
     with open("/proc/self/status") as file:
         status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
     print(
@@ -97,7 +100,7 @@ def describe() -> None:
             "child": signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL,
             "terminate": signal.getsignal(signal.SIGTERM) == signal.SIG_DFL,
             "stdin": sys.stdin.read(),
-            "oom_score_adj": open("/proc/self/oom_score_adj").read().strip(),
+            "oom_score_adj": oom_score_adj,
             "modules": sorted({"json", "decimal", "numpy"} & set(sys.modules)),
             "executable": sys.executable,
             "flavour": os.environ.get("FLAVOUR"),
@@ -119,10 +122,10 @@ def interrupted() -> None:
 def say_at_the_end() -> None:
     import atexit
 
+    ctypes.CDLL(None).puts(b"from C")
     atexit.register(print, "at exit")
     thread = threading.Thread(target=lambda: print("from a thread"))
     thread.start()
-    ctypes.CDLL(None).puts(b"from C")
     sys.stdout.write("no end of line")
 
 

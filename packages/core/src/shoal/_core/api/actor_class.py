@@ -20,11 +20,12 @@ from shoal._core.schema.resources import SchedulingStrategy
 from shoal.exceptions import ShoalError
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+    from typing_extensions import Unpack
+
     from shoal._core.api.engine import Engine
     from shoal._core.api.keywords import ActorKeywords
     from shoal.dag import ClassNode
-    from typing_extensions import TypeVar as TypeVarWithDefault
-    from typing_extensions import Unpack
 
     T = TypeVarWithDefault("T", default=Any)
 else:
@@ -107,9 +108,7 @@ class ActorClass(Generic[T]):
             self._shoal_methods = methods_of(source.value)
         methods = self._shoal_methods
         check_groups(options, {name: method.options.concurrency_group for name, method in methods.items()})
-        detached = options.detached or (
-            SESSION.detached_by_default and self._default_options.get("lifetime") is None
-        )
+        detached = options.detached or (SESSION.detached_by_default and self._default_options.get("lifetime") is None)
         if chosen is not options.strategy or detached != options.detached:
             options = msgspec.structs.replace(options, strategy=chosen, detached=detached)
         template = ActorTemplate(source.definition(), options, methods)

@@ -13,15 +13,19 @@ from shoal._core.system.serialization import note_ref
 from shoal.exceptions import SessionEndedError
 
 if TYPE_CHECKING:
-    from shoal._core.api.engine import ActorRef
     from typing_extensions import TypeVar as TypeVarWithDefault
+
+    from shoal._core.api.engine import ActorRef
 
     T = TypeVarWithDefault("T", default=Any)
     _AnyAttributes = Any
     """Type checkers do not know an actor's methods: any attribute will do. See `ActorProxy` for those that shall be checked."""
 else:
     T = TypeVar("T")
-    _AnyAttributes = object
+
+    class _AnyAttributes:
+        """Nothing, when the program runs."""
+
 
 ActorProxy = Annotated[T, "handle to an actor of this class"]
 """A handle whose methods are checked: of `ActorProxy[Counter]` those that `Counter` decorates with `shoal.method` can be called,
@@ -68,7 +72,9 @@ class ActorHandle(_AnyAttributes, Generic[T]):  # type: ignore[misc]
         definition = actor.template.methods.get(name) or BUILT_IN_METHODS.get(name)
         if definition is None:
             known = [method for method in actor.template.methods if not method.startswith("__")]
-            hint = "" if name.startswith("__") else f".{did_you_mean(name, known)} Handles have the actor's methods alone"
+            hint = (
+                "" if name.startswith("__") else f".{did_you_mean(name, known)} Handles have the actor's methods alone"
+            )
             raise AttributeError(f"actor {actor.template.definition.name} has no method {name!r}{hint}")
         method: ActorMethod[Any, Any] = ActorMethod(actor, self._shoal_serial, definition, definition.options)
         self.__dict__[name] = method

@@ -17,13 +17,14 @@ from shoal.exceptions import SessionEndedError
 if TYPE_CHECKING:
     from typing import Literal, overload
 
+    from typing_extensions import Unpack
+
     from shoal._core.api.engine import ActorRef
     from shoal._core.api.generator import ObjectRefGenerator
     from shoal._core.api.keywords import MethodKeywords
     from shoal._core.api.signature import Check
     from shoal._core.process.object_ref import ObjectRef
     from shoal.dag import ClassMethodNode
-    from typing_extensions import Unpack
 
 
 class ActorMethod(RemoteCall[F_co, Out_co]):
@@ -64,7 +65,9 @@ class ActorMethod(RemoteCall[F_co, Out_co]):
     if TYPE_CHECKING:
 
         @overload
-        def options(self, *, num_returns: Literal[1], **options: Unpack[MethodKeywords]) -> ActorMethod[F_co, ObjectRef[Any]]: ...
+        def options(  # type: ignore[overload-overlap]
+            self, *, num_returns: Literal[1], **options: Unpack[MethodKeywords]
+        ) -> ActorMethod[F_co, ObjectRef[Any]]: ...
         @overload
         def options(  # type: ignore[overload-overlap]
             self, *, num_returns: Literal[0], **options: Unpack[MethodKeywords]
@@ -82,7 +85,9 @@ class ActorMethod(RemoteCall[F_co, Out_co]):
             self, *, num_returns: Literal["dynamic"], **options: Unpack[MethodKeywords]
         ) -> ActorMethod[F_co, ObjectRef[Any]]: ...
         @overload
-        def options(self, *, num_returns: None = None, **options: Unpack[MethodKeywords]) -> ActorMethod[F_co, Out_co]: ...
+        def options(
+            self, *, num_returns: None = None, **options: Unpack[MethodKeywords]
+        ) -> ActorMethod[F_co, Out_co]: ...
 
     def options(self, **options: Any) -> Any:
         """Returns the method with other options for its calls: num_returns, name, concurrency_group, max_task_retries,
@@ -105,7 +110,9 @@ class ActorMethod(RemoteCall[F_co, Out_co]):
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         name = self._definition.name
-        raise TypeError(f"Actor methods cannot be called directly. Instead of 'actor.{name}()', write 'actor.{name}.remote()'.")
+        raise TypeError(
+            f"Actor methods cannot be called directly. Instead of 'actor.{name}()', write 'actor.{name}.remote()'."
+        )
 
     @property
     def _method_name(self) -> str:

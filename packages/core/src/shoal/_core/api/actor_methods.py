@@ -15,7 +15,9 @@ from shoal._core.schema.options import MethodOptions
 OPTIONS_ATTRIBUTE = "__shoal_method_options__"
 """Where `shoal.method` leaves its options on a function."""
 
-_NEVER_CALLED = frozenset({"__init__", "__new__", "__class_getitem__", "__init_subclass__", "__del__", "__getattr__", "__getattribute__"})
+_NEVER_CALLED = frozenset(
+    {"__init__", "__new__", "__class_getitem__", "__init_subclass__", "__del__", "__getattr__", "__getattribute__"}
+)
 
 
 def methods_of(actor_class: type) -> dict[str, MethodDefinition]:
@@ -28,7 +30,9 @@ def methods_of(actor_class: type) -> dict[str, MethodDefinition]:
         if base is not object:
             found.update(vars(base))
     return {
-        name: _definition(name, value) for name, value in found.items() if name not in _NEVER_CALLED and _is_method(value)
+        name: _definition(name, value)
+        for name, value in found.items()
+        if name not in _NEVER_CALLED and _is_method(value)
     }
 
 
@@ -44,7 +48,9 @@ def _definition(name: str, value: Any) -> MethodDefinition:
         function = value.__func__
     elif isinstance(value, partialmethod):
         function = value.func
-    signature = None if isinstance(value, partialmethod) else signature_of(function, bound=not isinstance(value, staticmethod))
+    signature = (
+        None if isinstance(value, partialmethod) else signature_of(function, bound=not isinstance(value, staticmethod))
+    )
     is_generator = is_generator_function(function)
     given = getattr(function, OPTIONS_ATTRIBUTE, {})
     return MethodDefinition(

@@ -37,9 +37,7 @@ def parse_actor_options(given: Mapping[str, Any]) -> tuple[ActorOptions, Strateg
             refuse_unknown("actors", name, given[name], ACTOR_OPTIONS)
     if given.get("enable_tensor_transport"):
         raise UnsupportedError("enable_tensor_transport", "Arrays and tensors travel through shared memory without it.")
-    backpressure(
-        "_actor_generator_backpressure_num_objects", given.get("_actor_generator_backpressure_num_objects")
-    )
+    backpressure("_actor_generator_backpressure_num_objects", given.get("_actor_generator_backpressure_num_objects"))
     held, placement = _actor_resources(given)
     strategy = parse_strategy(given)
     selector, fallbacks = check_labels(given)
@@ -52,13 +50,17 @@ def parse_actor_options(given: Mapping[str, Any]) -> tuple[ActorOptions, Strateg
         resources=held,
         placement_resources=placement,
         name=name,
-        namespace=text("namespace", given["namespace"], may_be_empty=False) if given.get("namespace") is not None else None,
+        namespace=text("namespace", given["namespace"], may_be_empty=False)
+        if given.get("namespace") is not None
+        else None,
         get_if_exists=get_if_exists,
         detached=_lifetime(given.get("lifetime")) == "detached",
         max_restarts=retries("max_restarts", given.get("max_restarts") or 0),
         max_task_retries=retries("max_task_retries", given.get("max_task_retries") or 0),
         max_concurrency=(
-            integer("max_concurrency", given["max_concurrency"], low=1) if given.get("max_concurrency") is not None else None
+            integer("max_concurrency", given["max_concurrency"], low=1)
+            if given.get("max_concurrency") is not None
+            else None
         ),
         concurrency_groups=_concurrency_groups(given.get("concurrency_groups")),
         max_pending_calls=_max_pending_calls(given.get("max_pending_calls")),
@@ -121,7 +123,9 @@ def check_ordering(options: ActorOptions, is_async: bool) -> None:
         concurrent = (options.max_concurrency or 1) > 1 or bool(options.concurrency_groups)
         if is_async or concurrent:
             raise InvalidOptionError(
-                "allow_out_of_order_execution", False, "calls of async and threaded actors run at the same time; leave it out"
+                "allow_out_of_order_execution",
+                False,
+                "calls of async and threaded actors run at the same time; leave it out",
             )
 
 
@@ -131,7 +135,9 @@ def check_groups(options: ActorOptions, method_groups: Mapping[str, str]) -> Non
         if group and group not in options.concurrency_groups:
             known = ", ".join(options.concurrency_groups) or "none"
             raise InvalidOptionError(
-                "concurrency_group", group, f"method {method!r} names it, but the actor's concurrency_groups are: {known}"
+                "concurrency_group",
+                group,
+                f"method {method!r} names it, but the actor's concurrency_groups are: {known}",
             )
 
 
@@ -153,7 +159,9 @@ def parse_method_options(
     max_task_retries = given.get("max_task_retries")
     return MethodOptions(
         num_returns=(
-            result_count(given["num_returns"], is_generator) if given.get("num_returns") is not None else base.num_returns
+            result_count(given["num_returns"], is_generator)
+            if given.get("num_returns") is not None
+            else base.num_returns
         ),
         concurrency_group=text("concurrency_group", given.get("concurrency_group") or base.concurrency_group),
         max_task_retries=(

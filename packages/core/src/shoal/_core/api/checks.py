@@ -74,7 +74,9 @@ def texts(argument: str, value: object) -> dict[str, str]:
     given = mapping(argument, value)
     for key, item in given.items():
         if not isinstance(key, str) or not isinstance(item, str):
-            raise InvalidOptionTypeError(argument, value, f"keys and values are strings, which {key!r}: {item!r} is not")
+            raise InvalidOptionTypeError(
+                argument, value, f"keys and values are strings, which {key!r}: {item!r} is not"
+            )
     return dict(given)
 
 

@@ -52,7 +52,9 @@ def resource_units(given: Mapping[str, Any]) -> dict[str, int]:
         for name, value in mapping("resources", given["resources"]).items():
             text("resources", name, may_be_empty=False)
             if name in _KEYWORD_OF:
-                raise InvalidOptionError("resources", given["resources"], f"give {_KEYWORD_OF[name]}= instead of {name!r}")
+                raise InvalidOptionError(
+                    "resources", given["resources"], f"give {_KEYWORD_OF[name]}= instead of {name!r}"
+                )
             units[name] = parse_amount(f"resources[{name!r}]", value)
     if given.get("accelerator_type") is not None:
         accelerator = text("accelerator_type", given["accelerator_type"], may_be_empty=False)
@@ -124,5 +126,7 @@ def backpressure(argument: str, value: object) -> int:
         return -1
     limit = integer(argument, value, low=-1, meaning="-1 = no limit")
     if limit == 0:
-        raise InvalidOptionError(argument, value, "with 0 nothing would ever be produced; give a number > 0, or -1 for no limit")
+        raise InvalidOptionError(
+            argument, value, "with 0 nothing would ever be produced; give a number > 0, or -1 for no limit"
+        )
     return limit

@@ -7,7 +7,7 @@ from types import FunctionType
 from typing import Any
 
 from shoal._core.api.runtime import SESSION
-from shoal._core.api.signature import Check, CallSignature, constructor_signature, signature_of
+from shoal._core.api.signature import CallSignature, Check, constructor_signature, signature_of
 from shoal._core.schema.definitions import Definition
 
 _GENERATOR = 0x20

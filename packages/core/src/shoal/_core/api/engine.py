@@ -20,7 +20,10 @@ Results = "list[ObjectRef[Any]]"
 
 
 class ActorRef(Protocol):
-    """An engine's counted hold on an actor: the actor lives at least as long as one of these (unless it is weak)."""
+    """An engine's counted hold on an actor: the actor lives at least as long as one of these (unless it is weak).
+
+    Engines get back what they gave out, so they may ask for their own class where this protocol says `Any`.
+    """
 
     actor_id: bytes
     template: ActorTemplate
@@ -64,13 +67,15 @@ class Engine(Protocol):
         """Where the calling thread runs: in the driver, or in which task or actor."""
 
     # Tasks and actors. One reference a result; a Stream where num_returns is STREAMING.
-    def submit_task(self, template: TaskTemplate, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[ObjectRef[Any]] | Stream: ...
+    def submit_task(
+        self, template: TaskTemplate, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> list[ObjectRef[Any]] | Stream: ...
 
     def create_actor(self, template: ActorTemplate, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ActorRef:
         """Returns before the constructor runs. Raises ActorAlreadyExistsError for a name in use (unless get_if_exists)."""
 
     def call_actor(
-        self, actor: ActorRef, template: MethodTemplate, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, actor: Any, template: MethodTemplate, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> list[ObjectRef[Any]] | Stream:
         """Methods `__ray_ready__`, `__ray_call__`, `__ray_terminate__` (template.name spelled so) exist on every actor."""
 
@@ -82,7 +87,7 @@ class Engine(Protocol):
     def named_actors(self, all_namespaces: bool) -> list[tuple[str, str]]:
         """Returns (namespace, name) of the living."""
 
-    def actor_parts(self, actor: ActorRef) -> tuple[Any, ...]:
+    def actor_parts(self, actor: Any) -> tuple[Any, ...]:
         """What another process needs to rebuild the hold (called while an ActorHandle is pickled)."""
 
     def rebuild_actor(self, parts: tuple[Any, ...]) -> ActorRef: ...
@@ -144,7 +149,12 @@ class Engine(Protocol):
     def timeline(self) -> list[dict[str, Any]]:
         """Chrome trace events."""
 
-    def record_metric(self, kind: str, name: str, description: str, tags: dict[str, str], value: float, boundaries: list[float]) -> None: ...
+    def record_metric(
+        self, kind: str, name: str, description: str, tags: dict[str, str], value: float, boundaries: list[float]
+    ) -> None: ...
+
+    def current_actor(self) -> ActorRef:
+        """Returns a weak hold on the actor that the caller runs in. Only called where `context().actor_id` is there."""
 
     def exit_actor(self) -> None:
         """Ends the actor that the caller runs in, after this call. Raises where the caller is in none."""

@@ -37,14 +37,14 @@ class ObjectRefGenerator(Generic[T_co]):
         self._stream = stream
 
     def __iter__(self) -> Iterator[ObjectRef[T_co]]:
-        return self  # type: ignore[return-value]
+        return self
 
     def __next__(self) -> ObjectRef[T_co]:
         """Blocks for the next item."""
         return self._stream.next_ref(None)
 
     def __aiter__(self) -> AsyncIterator[ObjectRef[T_co]]:
-        return self  # type: ignore[return-value]
+        return self
 
     async def __anext__(self) -> ObjectRef[T_co]:
         """Waits for the next item without blocking the event loop."""

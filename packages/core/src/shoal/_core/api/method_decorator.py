@@ -13,11 +13,12 @@ from shoal.exceptions import InvalidOptionTypeError
 if TYPE_CHECKING:
     from typing import Literal, ParamSpec
 
+    from typing_extensions import Unpack
+
     from shoal._core.api.generator import ObjectRefGenerator
     from shoal._core.api.keywords import MethodKeywords
     from shoal._core.api.typed_calls import RemoteMethod, Undeclared
     from shoal._core.process.object_ref import ObjectRef
-    from typing_extensions import Unpack
 
     P = ParamSpec("P")
 
@@ -30,7 +31,7 @@ class MethodDecorator(Protocol):
     """`shoal.method(...)` with options, still without a method."""
 
     @overload
-    def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
         self, method: Callable[Concatenate[Any, P], Undeclared], /
     ) -> RemoteMethod[Callable[P, Any], ObjectRef[Any]]: ...
     @overload
@@ -46,9 +47,7 @@ class MethodDecorator(Protocol):
         self, method: Callable[Concatenate[Any, P], AsyncIterator[Y]], /
     ) -> RemoteMethod[Callable[P, AsyncIterator[Y]], ObjectRefGenerator[Y]]: ...
     @overload
-    def __call__(
-        self, method: Callable[Concatenate[Any, P], R], /
-    ) -> RemoteMethod[Callable[P, R], ObjectRef[R]]: ...
+    def __call__(self, method: Callable[Concatenate[Any, P], R], /) -> RemoteMethod[Callable[P, R], ObjectRef[R]]: ...
 
 
 class MethodDecoratorWithResults(Protocol[Out_co]):
@@ -58,7 +57,7 @@ class MethodDecoratorWithResults(Protocol[Out_co]):
 
 
 @overload
-def method(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+def method(  # pyright: ignore[reportOverlappingOverload]
     method: Callable[Concatenate[Any, P], Undeclared], /
 ) -> RemoteMethod[Callable[P, Any], ObjectRef[Any]]: ...
 @overload
@@ -80,7 +79,7 @@ def method(
     *, num_returns: Literal["streaming"], **options: Unpack[MethodKeywords]
 ) -> MethodDecoratorWithResults[ObjectRefGenerator[Any]]: ...
 @overload
-def method(
+def method(  # type: ignore[overload-overlap]
     *, num_returns: Literal["dynamic", 1], **options: Unpack[MethodKeywords]
 ) -> MethodDecoratorWithResults[ObjectRef[Any]]: ...
 @overload
@@ -88,7 +87,9 @@ def method(  # type: ignore[overload-overlap]
     *, num_returns: Literal[0], **options: Unpack[MethodKeywords]
 ) -> MethodDecoratorWithResults[None]: ...
 @overload
-def method(*, num_returns: int, **options: Unpack[MethodKeywords]) -> MethodDecoratorWithResults[list[ObjectRef[Any]]]: ...
+def method(
+    *, num_returns: int, **options: Unpack[MethodKeywords]
+) -> MethodDecoratorWithResults[list[ObjectRef[Any]]]: ...
 @overload
 def method(*, num_returns: None = None, **options: Unpack[MethodKeywords]) -> MethodDecorator: ...
 def method(*arguments: Any, **options: Any) -> Any:
@@ -124,7 +125,9 @@ def method(*arguments: Any, **options: Any) -> Any:
         return lambda function: _annotate(function, options)
     if len(arguments) > 1 or options:
         raise InvalidOptionTypeError(
-            "method", arguments, "write @shoal.method alone, or with options by name, as in @shoal.method(num_returns=2)"
+            "method",
+            arguments,
+            "write @shoal.method alone, or with options by name, as in @shoal.method(num_returns=2)",
         )
     return _annotate(arguments[0], {})
 

@@ -90,6 +90,8 @@ def exit_actor() -> NoReturn:
     """
     engine = SESSION.running()
     if not engine.context().actor_id:
-        raise WrongPlaceError("exit_actor() ends the actor that calls it, and was called outside of actors; see shoal.kill")
+        raise WrongPlaceError(
+            "exit_actor() ends the actor that calls it, and was called outside of actors; see shoal.kill"
+        )
     engine.exit_actor()
     raise WrongPlaceError("the actor goes on: the engine cannot end it from here")

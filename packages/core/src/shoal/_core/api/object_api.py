@@ -60,7 +60,9 @@ def get(object_refs: Any, *, timeout: float | None = None) -> Any:
     for index, ref in enumerate(object_refs):
         if not isinstance(ref, ObjectRef):
             raise InvalidOptionTypeError(
-                f"object_refs[{index}]", ref, "give what .remote() or shoal.put() returned; references inside of values stay references"
+                f"object_refs[{index}]",
+                ref,
+                "give what .remote() or shoal.put() returned; references inside of values stay references",
             )
     if not object_refs:
         return []
@@ -134,8 +136,6 @@ def wait(
             raise InvalidOptionTypeError(f"ray_waitables[{index}]", item, "give what .remote() or shoal.put() returned")
     if not ray_waitables:
         return [], []
-    if isinstance(num_returns, float) and num_returns.is_integer():
-        num_returns = int(num_returns)
     number = integer("num_returns", num_returns, low=1)
     if number > len(ray_waitables):
         raise InvalidOptionError("num_returns", num_returns, f"the list has {len(ray_waitables)} items")
@@ -151,7 +151,9 @@ def wait(
     return [ray_waitables[position] for position in ready], [ray_waitables[position] for position in others]
 
 
-def cancel(ray_waitable: ObjectRef[Any] | ObjectRefGenerator[Any], *, force: bool = False, recursive: bool = True) -> None:
+def cancel(
+    ray_waitable: ObjectRef[Any] | ObjectRefGenerator[Any], *, force: bool = False, recursive: bool = True
+) -> None:
     """Cancels a task. Its `get` then raises TaskCancelledError. A task that has ended stays as it is.
 
     A task that waits is dropped; one that runs gets a KeyboardInterrupt. Calls of async actors get asyncio's cancellation; those of
@@ -179,13 +181,17 @@ def cancel(ray_waitable: ObjectRef[Any] | ObjectRefGenerator[Any], *, force: boo
         >>> shoal.shutdown()
     """
     if not isinstance(ray_waitable, (ObjectRef, ObjectRefGenerator)):
-        raise InvalidOptionTypeError("ray_waitable", ray_waitable, "give what .remote() returned; shoal.kill() ends actors")
+        raise InvalidOptionTypeError(
+            "ray_waitable", ray_waitable, "give what .remote() returned; shoal.kill() ends actors"
+        )
     flag("force", force)
     flag("recursive", recursive)
     engine = SESSION.engine
     if engine is None:
         raise _no_session_for(ray_waitable)
-    engine.cancel(ray_waitable._stream if isinstance(ray_waitable, ObjectRefGenerator) else ray_waitable, force, recursive)
+    engine.cancel(
+        ray_waitable._stream if isinstance(ray_waitable, ObjectRefGenerator) else ray_waitable, force, recursive
+    )
 
 
 def _no_session_for(waitable: ObjectRef[Any] | ObjectRefGenerator[Any]) -> SessionEndedError:

@@ -113,7 +113,9 @@ def placement_group(
         >>> shoal.shutdown()
     """
     if topology_strategy is not None:
-        raise UnsupportedError("placement_group(topology_strategy=...)", "Choose nodes by label, with bundle_label_selector.")
+        raise UnsupportedError(
+            "placement_group(topology_strategy=...)", "Choose nodes by label, with bundle_label_selector."
+        )
     checked = parse_bundles(bundles)
     if strategy not in STRATEGIES:
         raise InvalidOptionError("strategy", strategy, f"give one of {', '.join(STRATEGIES)}")
@@ -155,7 +157,9 @@ def _label_selectors(selectors: object, count: int) -> list[dict[str, str]]:
     if selectors is None:
         return []
     if not isinstance(selectors, Sequence) or len(selectors) != count:
-        raise InvalidOptionError("bundle_label_selector", selectors, f"give a list of {count} dicts, one for each bundle")
+        raise InvalidOptionError(
+            "bundle_label_selector", selectors, f"give a list of {count} dicts, one for each bundle"
+        )
     for index, selector in enumerate(selectors):
         parse_label_selector(selector, f"bundle_label_selector[{index}]")
     return [dict(selector) for selector in selectors]
@@ -168,7 +172,9 @@ def remove_placement_group(placement_group: PlacementGroup) -> None:
         placement_group: the group.
     """
     if not isinstance(placement_group, PlacementGroup):
-        raise InvalidOptionTypeError("placement_group", placement_group, "give what shoal.util.placement_group returned")
+        raise InvalidOptionTypeError(
+            "placement_group", placement_group, "give what shoal.util.placement_group returned"
+        )
     SESSION.require().remove_placement_group(placement_group.id.binary())
 
 

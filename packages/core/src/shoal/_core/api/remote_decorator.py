@@ -14,11 +14,12 @@ from shoal.exceptions import InvalidOptionTypeError
 if TYPE_CHECKING:
     from typing import Literal, ParamSpec
 
+    from typing_extensions import Unpack
+
     from shoal._core.api.generator import ObjectRefGenerator
     from shoal._core.api.keywords import RemoteKeywords
     from shoal._core.api.typed_calls import Undeclared
     from shoal._core.process.object_ref import ObjectRef
-    from typing_extensions import Unpack
 
     P = ParamSpec("P")
 
@@ -32,9 +33,9 @@ class RemoteDecorator(Protocol):
     """`shoal.remote(...)` with options, still without a function or class."""
 
     @overload
-    def __call__(self, function_or_class: type[T], /) -> ActorClass[T]: ...
+    def __call__(self, function_or_class: type[T], /) -> ActorClass[T]: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
         self, function_or_class: Callable[..., Undeclared], /
     ) -> RemoteFunction[Callable[..., Any], ObjectRef[Any]]: ...
     @overload
@@ -49,15 +50,15 @@ class RemoteDecoratorWithResults(Protocol[Out_co]):
     """The same, with `num_returns` among the options."""
 
     @overload
-    def __call__(self, function_or_class: type[T], /) -> ActorClass[T]: ...
+    def __call__(self, function_or_class: type[T], /) -> ActorClass[T]: ...  # type: ignore[overload-overlap]
     @overload
     def __call__(self, function_or_class: Callable[P, Any], /) -> RemoteFunction[Callable[P, Any], Out_co]: ...
 
 
 @overload
-def remote(function_or_class: type[T], /) -> ActorClass[T]: ...
+def remote(function_or_class: type[T], /) -> ActorClass[T]: ...  # type: ignore[overload-overlap]
 @overload
-def remote(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+def remote(  # pyright: ignore[reportOverlappingOverload]
     function_or_class: Callable[..., Undeclared], /
 ) -> RemoteFunction[Callable[..., Any], ObjectRef[Any]]: ...
 @overload
@@ -71,7 +72,7 @@ def remote(
     *, num_returns: Literal["streaming"], **options: Unpack[RemoteKeywords]
 ) -> RemoteDecoratorWithResults[ObjectRefGenerator[Any]]: ...
 @overload
-def remote(
+def remote(  # type: ignore[overload-overlap]
     *, num_returns: Literal["dynamic", 1], **options: Unpack[RemoteKeywords]
 ) -> RemoteDecoratorWithResults[ObjectRef[Any]]: ...
 @overload
@@ -79,7 +80,9 @@ def remote(  # type: ignore[overload-overlap]
     *, num_returns: Literal[0], **options: Unpack[RemoteKeywords]
 ) -> RemoteDecoratorWithResults[None]: ...
 @overload
-def remote(*, num_returns: int, **options: Unpack[RemoteKeywords]) -> RemoteDecoratorWithResults[list[ObjectRef[Any]]]: ...
+def remote(
+    *, num_returns: int, **options: Unpack[RemoteKeywords]
+) -> RemoteDecoratorWithResults[list[ObjectRef[Any]]]: ...
 @overload
 def remote(*, num_returns: None = None, **options: Unpack[RemoteKeywords]) -> RemoteDecorator: ...
 def remote(*arguments: Any, **options: Any) -> Any:
@@ -145,7 +148,9 @@ def remote(*arguments: Any, **options: Any) -> Any:
 
 def _decorate(function_or_class: Any, options: Mapping[str, Any]) -> Any:
     if isinstance(function_or_class, (RemoteFunction, ActorClass)):
-        raise InvalidOptionTypeError("remote", function_or_class, "it is decorated already; use .options(...) to change options")
+        raise InvalidOptionTypeError(
+            "remote", function_or_class, "it is decorated already; use .options(...) to change options"
+        )
     if isinstance(function_or_class, type):
         return make_actor_class(function_or_class, options)
     if callable(function_or_class):

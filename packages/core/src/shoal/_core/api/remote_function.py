@@ -23,12 +23,13 @@ from shoal.exceptions import InvalidOptionError
 if TYPE_CHECKING:
     from typing import Literal, overload
 
+    from typing_extensions import Unpack
+
     from shoal._core.api.engine import Engine
     from shoal._core.api.generator import ObjectRefGenerator
     from shoal._core.api.keywords import TaskKeywords
     from shoal._core.process.object_ref import ObjectRef
     from shoal.dag import FunctionNode
-    from typing_extensions import Unpack
 
 _KEPT_VARIANTS = 64
 _NOT_PREPARED = -1
@@ -93,9 +94,7 @@ class RemoteFunction(RemoteCall[F_co, Out_co]):
         self._serial = SESSION.serial
         return engine, self._template
 
-    def _template_for(
-        self, chosen: SchedulingStrategy, options: TaskOptions, strategy: StrategyOption
-    ) -> TaskTemplate:
+    def _template_for(self, chosen: SchedulingStrategy, options: TaskOptions, strategy: StrategyOption) -> TaskTemplate:
         template = self._templates.get(chosen)
         if template is None:
             strategy.check_fits(options.resources, self._source.name)
@@ -108,7 +107,9 @@ class RemoteFunction(RemoteCall[F_co, Out_co]):
     if TYPE_CHECKING:
 
         @overload
-        def options(self, *, num_returns: Literal[1], **options: Unpack[TaskKeywords]) -> RemoteFunction[F_co, ObjectRef[Any]]: ...
+        def options(  # type: ignore[overload-overlap]
+            self, *, num_returns: Literal[1], **options: Unpack[TaskKeywords]
+        ) -> RemoteFunction[F_co, ObjectRef[Any]]: ...
         @overload
         def options(  # type: ignore[overload-overlap]
             self, *, num_returns: Literal[0], **options: Unpack[TaskKeywords]
@@ -126,7 +127,9 @@ class RemoteFunction(RemoteCall[F_co, Out_co]):
             self, *, num_returns: Literal["dynamic"], **options: Unpack[TaskKeywords]
         ) -> RemoteFunction[F_co, ObjectRef[Any]]: ...
         @overload
-        def options(self, *, num_returns: None = None, **options: Unpack[TaskKeywords]) -> RemoteFunction[F_co, Out_co]: ...
+        def options(
+            self, *, num_returns: None = None, **options: Unpack[TaskKeywords]
+        ) -> RemoteFunction[F_co, Out_co]: ...
 
     def options(self, **options: Any) -> Any:
         """Returns the function with other options; this one stays as it is.

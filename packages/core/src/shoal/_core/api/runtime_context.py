@@ -97,9 +97,13 @@ class RuntimeContext:
         """Returns the resources that the task or actor holds. Raises WrongPlaceError (a RuntimeError) in the driver."""
         execution = self._execution
         if execution.is_driver:
-            raise WrongPlaceError("get_assigned_resources() is about the task or actor that calls it, and was called in the driver")
+            raise WrongPlaceError(
+                "get_assigned_resources() is about the task or actor that calls it, and was called in the driver"
+            )
         return {
-            name: amount for name, amount in execution.resources.items() if amount and not name.startswith(_LABEL_RESOURCES)
+            name: amount
+            for name, amount in execution.resources.items()
+            if amount and not name.startswith(_LABEL_RESOURCES)
         }
 
     def get_accelerator_ids(self) -> dict[str, list[str]]:
@@ -122,9 +126,9 @@ class RuntimeContext:
     @property
     def runtime_env(self) -> Any:
         """The environment that the code runs in, as a `shoal.runtime_env.RuntimeEnv`."""
-        from shoal.runtime_env import RuntimeEnv
-
         import msgspec
+
+        from shoal.runtime_env import RuntimeEnv
 
         return RuntimeEnv(**msgspec.json.decode(self.get_runtime_env_string()))
 
@@ -141,7 +145,9 @@ class RuntimeContext:
         """
         execution = self._execution
         if execution.is_driver or execution.in_async_actor:
-            where = "an async actor, whose calls get asyncio.CancelledError" if execution.in_async_actor else "the driver"
+            where = (
+                "an async actor, whose calls get asyncio.CancelledError" if execution.in_async_actor else "the driver"
+            )
             raise WrongPlaceError(f"is_canceled() is about the task that calls it, and was called in {where}")
         return execution.canceled
 
@@ -150,7 +156,9 @@ class RuntimeContext:
         """Whether the actor was made again after its process had died. Raises WrongPlaceError outside of actors."""
         execution = self._execution
         if not execution.actor_id:
-            raise WrongPlaceError("was_current_actor_reconstructed is about the actor that asks, and was asked outside of actors")
+            raise WrongPlaceError(
+                "was_current_actor_reconstructed is about the actor that asks, and was asked outside of actors"
+            )
         return execution.was_reconstructed
 
     @property

@@ -61,7 +61,9 @@ class NodeAffinitySchedulingStrategy:
     ) -> None:
         self.node_id = node_id.hex() if isinstance(node_id, BaseID) else node_id
         if not isinstance(self.node_id, str):
-            raise InvalidOptionTypeError("node_id", node_id, "give a node's id as a hexadecimal string, see shoal.nodes()")
+            raise InvalidOptionTypeError(
+                "node_id", node_id, "give a node's id as a hexadecimal string, see shoal.nodes()"
+            )
         try:
             bytes.fromhex(self.node_id)
         except ValueError:
@@ -69,9 +71,13 @@ class NodeAffinitySchedulingStrategy:
                 "node_id", node_id, "give a node's id as a hexadecimal string, see shoal.nodes()"
             ) from None
         if _fail_on_unavailable and soft:
-            raise InvalidOptionError("_fail_on_unavailable", True, "with soft=True another node is taken; give one of both")
+            raise InvalidOptionError(
+                "_fail_on_unavailable", True, "with soft=True another node is taken; give one of both"
+            )
         if _spill_on_unavailable and not soft:
-            raise InvalidOptionError("_spill_on_unavailable", True, "no other node may be taken with soft=False; give soft=True")
+            raise InvalidOptionError(
+                "_spill_on_unavailable", True, "no other node may be taken with soft=False; give soft=True"
+            )
         self.soft = bool(soft)
         self._spill_on_unavailable = bool(_spill_on_unavailable)
         self._fail_on_unavailable = bool(_fail_on_unavailable)

@@ -42,13 +42,17 @@ def parse_session(given: Mapping[str, Any], job_config: JobConfig | None) -> Ses
     kind, where, scheme = read_address(address)
     if local_mode:
         if kind != START:
-            raise InvalidOptionError("local_mode", True, f"address={address!r} means another process; leave one of both out")
+            raise InvalidOptionError(
+                "local_mode", True, f"address={address!r} means another process; leave one of both out"
+            )
         kind = INLINE
     if kind in (JOIN, ADAPTER):
         for name in SESSION_WIDE:
             if given[name] is not None:
                 raise InvalidOptionError(
-                    name, given[name], f"it cannot be set in a session that runs already (address={address!r}); leave it out"
+                    name,
+                    given[name],
+                    f"it cannot be set in a session that runs already (address={address!r}); leave it out",
                 )
     job = job_config or _job_of_environment() or JobConfig()
     return SessionRequest(
@@ -68,7 +72,9 @@ def parse_session(given: Mapping[str, Any], job_config: JobConfig | None) -> Ses
         seed=_seed(given["seed"], given["_inline_seed"], kind),
         log_to_driver=_log_to_driver(given["log_to_driver"]),
         logging=_logging(given["logging_config"]),
-        include_dashboard=None if given["include_dashboard"] is None else flag("include_dashboard", given["include_dashboard"]),
+        include_dashboard=None
+        if given["include_dashboard"] is None
+        else flag("include_dashboard", given["include_dashboard"]),
         dashboard_host=text("dashboard_host", given["dashboard_host"], may_be_empty=False),
         dashboard_port=_optional_integer("dashboard_port", given["dashboard_port"], 0),
         metrics_export_port=_optional_integer("_metrics_export_port", given["_metrics_export_port"], 0),
@@ -77,7 +83,9 @@ def parse_session(given: Mapping[str, Any], job_config: JobConfig | None) -> Ses
         node_ip=_optional_text("_node_ip_address", given["_node_ip_address"]),
         node_name=_optional_text("_node_name", given["_node_name"]),
         tracing_startup_hook=_optional_text("_tracing_startup_hook", given["_tracing_startup_hook"]),
-        system_config=dict(mapping("_system_config", given["_system_config"])) if given["_system_config"] is not None else {},
+        system_config=dict(mapping("_system_config", given["_system_config"]))
+        if given["_system_config"] is not None
+        else {},
     )
 
 
@@ -180,7 +188,9 @@ def _seed(seed: object, inline_seed: object, kind: str) -> int | None:
     if seed is None:
         return None
     if kind != INLINE:
-        raise InvalidOptionError("seed", seed, "only sessions with local_mode=True run tasks in an order that a seed can choose")
+        raise InvalidOptionError(
+            "seed", seed, "only sessions with local_mode=True run tasks in an order that a seed can choose"
+        )
     return integer("seed", seed, low=0)
 
 

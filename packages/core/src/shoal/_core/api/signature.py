@@ -113,8 +113,9 @@ def signature_of(function: object, *, bound: bool = False) -> CallSignature | No
 
 def constructor_signature(actor_class: type) -> CallSignature | None:
     """Returns the parameters that instances of a class are made with; None where the class does not say."""
-    if actor_class.__init__ is not object.__init__:  # type: ignore[misc]
-        return signature_of(actor_class.__init__, bound=True)  # type: ignore[misc]
-    if actor_class.__new__ is not object.__new__:
-        return signature_of(actor_class.__new__, bound=True)
+    constructor: Any = actor_class
+    if constructor.__init__ is not object.__init__:
+        return signature_of(constructor.__init__, bound=True)
+    if constructor.__new__ is not object.__new__:
+        return signature_of(constructor.__new__, bound=True)
     return CallSignature(f"{actor_class.__qualname__}.__init__", ("self",), 1, 0, 0, 0, 0, (), True)

@@ -81,10 +81,16 @@ def parse_strategy(given: Mapping[str, Any]) -> StrategyOption:
     """Returns the strategy that options ask for. Raises InvalidOptionError, InvalidOptionTypeError."""
     value = given.get("scheduling_strategy")
     old = {name: given[name] for name in OLD_KEYWORDS if name in given}
-    if old.get("placement_group", "default") != "default" or "placement_group" in old and old["placement_group"] is None:
+    if (
+        old.get("placement_group", "default") != "default"
+        or ("placement_group" in old
+        and old["placement_group"] is None)
+    ):
         if value is not None:
             raise InvalidOptionError(
-                "placement_group", old["placement_group"], "scheduling_strategy is given too; name the group there alone"
+                "placement_group",
+                old["placement_group"],
+                "scheduling_strategy is given too; name the group there alone",
             )
         value = PlacementGroupSchedulingStrategy(
             old["placement_group"],
@@ -117,7 +123,11 @@ def _placement_group_option(value: PlacementGroupSchedulingStrategy) -> Strategy
         raise InvalidOptionError("placement_group_bundle_index", index, "give the number of a bundle, or -1 for any")
     capture = value.placement_group_capture_child_tasks
     return StrategyOption(
-        PlacementGroupStrategy(group.id.binary(), index, bool(capture)), group, index, capture, from_context=capture is None
+        PlacementGroupStrategy(group.id.binary(), index, bool(capture)),
+        group,
+        index,
+        capture,
+        from_context=capture is None,
     )
 
 

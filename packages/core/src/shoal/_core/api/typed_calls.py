@@ -5,7 +5,7 @@ The classes are empty when the program runs.
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 F_co = TypeVar("F_co", covariant=True)
 Out_co = TypeVar("Out_co", covariant=True)

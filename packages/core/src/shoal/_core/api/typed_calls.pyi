@@ -1,8 +1,9 @@
 from collections.abc import Callable
 from typing import Any, Concatenate, Generic, ParamSpec, final, overload
 
-from shoal._core.process.object_ref import ObjectRef
 from typing_extensions import TypeVar
+
+from shoal._core.process.object_ref import ObjectRef
 
 F_co = TypeVar("F_co", covariant=True, default=Callable[..., Any])
 Out_co = TypeVar("Out_co", covariant=True, default=Any)

@@ -157,7 +157,9 @@ class ActorDirectory:
         record.story.append("created")
         early = self._early_ends.pop(spec.actor_id, None)
         if early is not None:
-            return self._die(record, ActorDiedError(error_msg=f"{_who(record)} {early}.", actor_id=spec.actor_id.hex()), now)
+            return self._die(
+                record, ActorDiedError(error_msg=f"{_who(record)} {early}.", actor_id=spec.actor_id.hex()), now
+            )
         return [Place(record)]
 
     def placed(self, actor_id: bytes, worker_id: bytes, pid: int) -> bool:
@@ -216,7 +218,11 @@ class ActorDirectory:
         if record.spec.max_restarts > 0:
             message += f" (all {record.spec.max_restarts} restarts are used up)"
         return self._die(
-            record, ActorDiedError(error_msg=message + ":", actor_id=actor_id.hex(), actor_name=record.spec.class_name, death=death), now
+            record,
+            ActorDiedError(
+                error_msg=message + ":", actor_id=actor_id.hex(), actor_name=record.spec.class_name, death=death
+            ),
+            now,
         )
 
     def kill(self, actor_id: bytes, no_restart: bool, now: float) -> list[Effect]:
@@ -231,7 +237,9 @@ class ActorDirectory:
         if not no_restart and record.restarts_left != 0:
             return [EndWorker(record.worker_id, reason)] if record.worker_id else []
         error = ActorDiedError(
-            error_msg=f"{_who(record)} was killed by shoal.kill.", actor_id=actor_id.hex(), actor_name=record.spec.class_name
+            error_msg=f"{_who(record)} was killed by shoal.kill.",
+            actor_id=actor_id.hex(),
+            actor_name=record.spec.class_name,
         )
         return self._end(record, error, reason, now)
 
@@ -248,7 +256,9 @@ class ActorDirectory:
             return [Drain(actor_id, record.worker_id)]
         if record.worker_id:
             return []
-        error = ActorDiedError(error_msg=f"{_who(record)} ended because no handle to it is left.", actor_id=actor_id.hex())
+        error = ActorDiedError(
+            error_msg=f"{_who(record)} ended because no handle to it is left.", actor_id=actor_id.hex()
+        )
         return self._end(record, error, "no handle is left", now)
 
     def client_gone(self, worker_id: bytes, now: float) -> list[Effect]:
@@ -334,7 +344,9 @@ class ActorDirectory:
                     "pid": record.pid or None,
                     "ray_namespace": spec.namespace,
                     "serialized_runtime_env": spec.environment.decode() or "{}",
-                    "required_resources": {name: amount / 10000 for name, amount in spec.scheduling_class.resources.items()},
+                    "required_resources": {
+                        name: amount / 10000 for name, amount in spec.scheduling_class.resources.items()
+                    },
                     "death_cause": str(record.error) if record.state == DEAD else None,
                     "is_detached": spec.detached,
                     "placement_group_id": spec.scheduling_class.placement_group_id.hex() or None,

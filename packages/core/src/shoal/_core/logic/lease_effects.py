@@ -33,8 +33,8 @@ class Refuse(msgspec.Struct, frozen=True):
     client: bytes
     request_id: int
     why: str
-    """INFEASIBLE (nobody has so much), UNSCHEDULABLE (it is bound to a node that cannot), GROUP_REMOVED or ENVIRONMENT (workers cannot be
-    started)."""
+    """INFEASIBLE (nobody has so much), UNSCHEDULABLE (it is bound to a node that cannot), GROUP_REMOVED, or ENVIRONMENT (no
+    worker can be started)."""
     explanation: str
     kind: int
     """TASK or ACTOR."""
@@ -79,7 +79,7 @@ class StopWorker(msgspec.Struct, frozen=True):
     worker_id: bytes
     reason: str
     force: bool
-    """True: kill it, with all that it started. False: it leaves by itself when nobody needs its objects; `worker_kept` says that somebody does."""
+    """True: kill it, with all that it started. False: let it leave; answer with `worker_kept` where its objects are needed."""
 
 
 class WarnInfeasible(msgspec.Struct, frozen=True):

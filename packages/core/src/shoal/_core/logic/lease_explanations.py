@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from shoal._core.logic.ledger import Pot
 from shoal._core.logic.lease_queue import ACTOR, KIND_NAMES, ClassQueue, Lease, Request
+from shoal._core.logic.ledger import Pot
 from shoal._core.schema.resources import format_amount, format_amounts
 
 HOLDERS_NAMED = 8
@@ -56,17 +56,6 @@ def explain_wait(who: str, waited: float, queue: ClassQueue, pots: Sequence[Pot]
     return Explanation(text, lines, stuck)
 
 
-def explain_room(group: str, waited: float, needed: str, node: Pot, lacking: set[str]) -> Explanation:
-    """Explains why a placement group cannot be reserved on this node yet."""
-    held = [lease for lease in node.leases.values() if _holds(lease, lacking)]
-    lines = _holder_lines(held, lacking)
-    text = f"{group} has waited {waited:.0f} s for {needed} on this node. {_free(node, lacking)}."
-    if lines:
-        text += f" Held by {'; '.join(lines)}."
-    stuck = bool(held) and all(lease.request.kind == ACTOR for lease in held)
-    return Explanation(text + (_advice(held, lacking) if stuck else ""), lines, stuck)
-
-
 def explain_start(request: Request, waited: float, environment_key: str) -> Explanation:
     """Explains why a request that has resources has no worker yet."""
     where = f" in the runtime environment {environment_key}" if environment_key else ""
@@ -85,10 +74,6 @@ def _stock(pot: Pot, queue: ClassQueue) -> str:
     has = format_amounts({name: pot.total.get(name, 0) for name, _ in queue.needed})
     free = format_amounts({name: max(0, pot.available.get(name, 0)) for name, _ in queue.needed})
     return f"{pot.describe()} has {has}; free: {free}"
-
-
-def _free(pot: Pot, names: Iterable[str]) -> str:
-    return "Free: " + format_amounts({name: max(0, pot.available.get(name, 0)) for name in sorted(names)})
 
 
 def _holds(lease: Lease, names: set[str]) -> bool:
@@ -144,11 +129,11 @@ def infeasible_in_group(queue: ClassQueue, pots: Sequence[Pot]) -> str:
     return f"it needs {format_amounts(dict(queue.needed))} in placement group {queue.group_id.hex()}, but {has}"
 
 
-def describe_lease(lease: Lease, now: float) -> str:
+def describe_lease(lease: Lease) -> str:
     """Returns one line about a lease, for people."""
     amounts = ", ".join(format_amount(name, amount) for name, amount in lease.held()) or "nothing"
     worker = lease.worker.id.hex()[:8] if lease.worker is not None else "none yet"
     return (
-        f"lease {lease.id}: {lease.request.describe()} holds {amounts} of {lease.pot.describe()} since {now - lease.since:.1f} s,"
+        f"lease {lease.id} for {lease.request.describe()} holds {amounts} of {lease.pot.describe()} since {lease.since:.3f},"
         f" worker {worker}"
     )

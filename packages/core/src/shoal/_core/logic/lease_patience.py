@@ -11,10 +11,10 @@ What a placement group wants to reserve may claim at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from shoal._core.logic.lease_queue import ACTOR, ClassQueue, Lease, Party, Request
 from shoal._core.logic.ledger import Pot
-from shoal._core.logic.lease_queue import ACTOR, ClassQueue, Party
 
 HUNGRY_AFTER = 2.0
 CLAIM_SECONDS = 10.0
@@ -38,6 +38,9 @@ class Patience:
             self.deadline = when
 
     def set_claim(self, queue: ClassQueue, now: float) -> None:
+        """From now on, what the queue needs is kept for it."""
+        if self.claim is not None:
+            self.claim.room_found = False
         self.claim = queue
         self.claimed = dict(queue.needed)
         self.lapses = now + CLAIM_SECONDS
@@ -55,7 +58,7 @@ class Patience:
         if self.claim is None or self.claim is queue:
             return True
         available, claimed = node.available, self.claimed
-        return all(available[name] - claimed.get(name, 0) >= amount or name not in claimed for name, amount in queue.needed)
+        return all(name not in claimed or available[name] - claimed[name] >= amount for name, amount in queue.needed)
 
     def update(self, queues: Iterable[ClassQueue], node: Pot, now: float) -> bool:
         """Time has passed. Returns whether somebody may get now what it could not get before."""
@@ -63,6 +66,7 @@ class Patience:
         claim = self.claim
         if claim is not None and now >= self.lapses:
             claim.rests_until = now + CLAIM_SECONDS
+            claim.room_found = False
             self.drop_claim(claim)
             changed = True
         candidates: list[tuple[float, ClassQueue]] = []
@@ -100,6 +104,32 @@ class Patience:
                         one_told = True
                 else:
                     self.due(party.waiting_since + WARN_AFTER)
+        return told
+
+    def slow_starts(self, starting: Mapping[str, Mapping[int, Lease]], now: float) -> list[tuple[str, Lease]]:
+        """Returns leases that have waited long for a worker, with the environment: one of a request."""
+        told: list[tuple[str, Lease]] = []
+        for environment_key, leases in starting.items():
+            for lease in leases.values():
+                if now < lease.since + WARN_AFTER:
+                    self.due(lease.since + WARN_AFTER)
+                    break
+                if not lease.request.warned:
+                    lease.request.warned = True
+                    told.append((environment_key, lease))
+        return told
+
+    def long_put_aside(
+        self, put_aside: Iterable[tuple[Request, ClassQueue]], now: float
+    ) -> list[tuple[Request, ClassQueue]]:
+        """Returns requests that nobody has been able to meet for long, and whose user has not been told."""
+        told: list[tuple[Request, ClassQueue]] = []
+        for request, queue in put_aside:
+            if now < request.arrived + WARN_AFTER:
+                self.due(request.arrived + WARN_AFTER)
+            elif not request.warned:
+                request.warned = True
+                told.append((request, queue))
         return told
 
 

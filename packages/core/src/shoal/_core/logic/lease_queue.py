@@ -15,7 +15,7 @@ from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING
 
 from shoal._core.logic.ledger import Amounts, GpuShares, Pot
-from shoal._core.schema.resources import CPU, ResourceSet, SchedulingClass
+from shoal._core.schema.resources import CPU, ResourceSet, SchedulingClass, is_node_mark
 
 if TYPE_CHECKING:
     from shoal._core.logic.worker_pool import Worker
@@ -141,12 +141,16 @@ class ClassQueue:
         resources = scheduling_class.resources
         self.key = key
         self.scheduling_class = scheduling_class
+        self.environment_key = scheduling_class.environment_key
+        self.group_id = scheduling_class.placement_group_id
         self.amounts = resources.amounts
         """What a lease holds."""
         self.needed = resources.amounts if placement is None else resources.largest_of_each(placement).amounts
         """What must be free for one."""
-        self.environment_key = scheduling_class.environment_key
-        self.group_id = scheduling_class.placement_group_id
+        if self.group_id:
+            # The group has chosen its node already.
+            self.amounts = tuple(part for part in self.amounts if not is_node_mark(part[0]))
+            self.needed = tuple(part for part in self.needed if not is_node_mark(part[0]))
         self.bundle_index = scheduling_class.bundle_index
         self.parties: dict[bytes, Party] = {}
         self.nested: OrderedDict[Party, None] = OrderedDict()

@@ -224,7 +224,7 @@ class ObjectTable:
 
     def story(self, object_id: bytes) -> list[str]:
         """Returns the last transitions of one object, oldest first, one line each."""
-        return [f"{event}: {old} -> {new}" for id, event, old, new in self._story if id == object_id]
+        return [f"{event}: {old} -> {new}" for known, event, old, new in self._story if known == object_id]
 
     def check(self) -> None:
         """Raises AssertionError, with the object's story, where an invariant does not hold."""
@@ -244,10 +244,10 @@ class ObjectTable:
         assert sums[1:] == self.bytes[1:], f"bytes by bucket are {self.bytes[1:]}, should be {sums[1:]}"
         assert sum(sums[1:]) == self.used, f"{self.used} bytes in blocks, should be {sum(sums[1:])}"
         assert self.disk == sum(entry.size for entry in self.entries.values() if entry.on_disk)
-        waiting = {id for id, entry in self.entries.items() if entry.state in (QUEUED, RECALLED)}
+        waiting = {entry.object_id for entry in self.entries.values() if entry.state in (QUEUED, RECALLED)}
         assert set(self.queue) == waiting, "the queue does not match the objects"
         for bucket, members in ((IDLE, self.idle), (STUCK, self.stuck)):
-            assert set(members) == {id for id, entry in self.entries.items() if entry.bucket == bucket}
+            assert set(members) == {entry.object_id for entry in self.entries.values() if entry.bucket == bucket}
 
 
 _WITH_BLOCK = {ALLOCATED, SEALED, SPILLING, RESTORING, FREED}

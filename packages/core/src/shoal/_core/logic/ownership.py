@@ -271,7 +271,9 @@ class Ownership:
             assert entry.uses >= 0, f"{object_id.hex()} has {entry.uses} uses"
             assert entry.borrowers is None or entry.borrowers, f"{object_id.hex()} has an empty table of borrowers"
             assert not (entry.owner_address and entry.borrowers), f"{object_id.hex()} is borrowed, yet counts borrowers"
-            assert entry.kind != PENDING or not entry.contained, f"{object_id.hex()} is pending, yet contains references"
+            assert entry.kind != PENDING or not entry.contained, (
+                f"{object_id.hex()} is pending, yet contains references"
+            )
             for inner_id in entry.contained:
                 inside[inner_id] = inside.get(inner_id, 0) + 1
         for object_id, count in inside.items():

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from shoal._core.logic.ledger import Pot
 from shoal._core.logic.lease_queue import ACTOR, ClassQueue, Lease, Party
+from shoal._core.logic.ledger import Pot
 
 Candidates = Callable[[ClassQueue], Iterable[Pot]]
 
@@ -122,4 +122,3 @@ def _may_ask(owner: Party, held: int, has: int) -> bool:
 
 def _helps(lease: Lease, lacking: list[str]) -> bool:
     return any(amount > 0 and name in lacking for name, amount in lease.held())
-

@@ -141,7 +141,8 @@ def _by_affinity(
     if strategy.fail_on_unavailable:
         free = _part(node.available, needed)
         return Infeasible(
-            f"it must run on node {strategy.node_id} and may not wait: it needs {needed}, and {free} is free there", True
+            f"it must run on node {strategy.node_id} and may not wait: it needs {needed}, and {free} is free there",
+            True,
         )
     if strategy.soft and strategy.spill_on_unavailable:
         elsewhere = _by_policy(wanted, alive, local_node, turn, needed)
@@ -227,9 +228,7 @@ def _use(node: NodeView, needed: ResourceSet) -> int:
 # --- explanations -----------------------------------------------------------------------------------------------------
 
 
-def explain_infeasible(
-    needed: ResourceSet, nodes: Sequence[NodeView], choices: Sequence[LabelSelector] = ((),)
-) -> str:
+def explain_infeasible(needed: ResourceSet, nodes: Sequence[NodeView], choices: Sequence[LabelSelector] = ((),)) -> str:
     """Returns why no node could ever hold this: what is missing, and what exists.
 
     Args:

@@ -76,7 +76,20 @@ class Task:
 class Lease:
     """One worker, lent to this owner for one scheduling class."""
 
-    __slots__ = ("address", "calls", "connection", "exact", "gpu_ids", "id", "idle_since", "in_flight", "lost", "reclaimed", "stalled", "worker_id")
+    __slots__ = (
+        "address",
+        "calls",
+        "connection",
+        "exact",
+        "gpu_ids",
+        "id",
+        "idle_since",
+        "in_flight",
+        "lost",
+        "reclaimed",
+        "stalled",
+        "worker_id",
+    )
 
     def __init__(self, id: int, worker_id: bytes, address: str, gpu_ids: list[int]) -> None:
         self.id = id

@@ -203,8 +203,8 @@ class WorkerPool:
 
     def check(self) -> None:
         """Raises AssertionError where an invariant does not hold."""
-        idle = {id: worker for workers in self._idle.values() for id, worker in workers.items()}
-        assert idle == {id: worker for id, worker in self.workers.items() if worker.state == IDLE}
+        idle = {worker_id: worker for workers in self._idle.values() for worker_id, worker in workers.items()}
+        assert idle == {worker_id: worker for worker_id, worker in self.workers.items() if worker.state == IDLE}
         for worker in self.workers.values():
             leased = worker.state in (LEASED, DOOMED)
             assert leased == (worker.lease is not None), f"worker {worker.id.hex()} is {STATE_NAMES[worker.state]}"

@@ -50,7 +50,12 @@ class HeldActor:
     __slots__ = ("_references", "actor_id", "handle_object_id", "owner_address", "template", "weak")
 
     def __init__(
-        self, actor_id: bytes, template: ActorTemplate, handle_object_id: bytes, owner_address: str, references: References
+        self,
+        actor_id: bytes,
+        template: ActorTemplate,
+        handle_object_id: bytes,
+        owner_address: str,
+        references: References,
     ) -> None:
         self.actor_id = actor_id
         self.template = template
@@ -82,11 +87,12 @@ class ActorLink:
         "max_pending_calls",
         "max_task_retries",
         "name",
-        "outbox",
         "out_of_order",
+        "outbox",
         "peer",
         "queue",
         "state",
+        "unheld",
     )
 
     def __init__(self, actor_id: bytes, template: ActorTemplate) -> None:
@@ -101,6 +107,8 @@ class ActorLink:
         """About to be sent in one frame."""
         self.in_flight: dict[bytes, Task] = {}
         self.end_error = b""
+        self.unheld = False
+        """No counted hold is left, so nobody can call it any more."""
         self.flush_scheduled = False
         self.last_sent = 0.0
         self.name = template.definition.name
@@ -200,12 +208,15 @@ class ActorCaller:
             self._handles[handle_object_id] = actor_id
             self._links[actor_id] = link
         held = HeldActor(actor_id, template, handle_object_id, "", self._references)
-        self._node.send(WatchActor(actor_id))
         if options.name:
             request_id = self._node.next_request_id()
             self._resolve_now(spec, packed.dependencies)
             reply = self._node.call(request_id, CreateActor(request_id, spec, options.get_if_exists))
             if reply.existed:
+                with self._lock:
+                    # Nothing was created, so there is nothing to release when `held` goes.
+                    del self._handles[handle_object_id], self._links[actor_id]
+                    self._let_arguments_go_locked(actor_id)
                 if not options.get_if_exists:
                     raise ActorAlreadyExistsError(
                         f"an actor named {options.name!r} exists already in namespace {namespace!r}; "
@@ -214,6 +225,7 @@ class ActorCaller:
                 return self.load_handle(reply.handle_data)
         else:
             self._create_when_ready(spec, packed.dependencies)
+        self._node.send(WatchActor(actor_id))
         return held
 
     def _resolve_now(self, spec: ActorSpec, dependencies: list[bytes]) -> None:
@@ -224,7 +236,9 @@ class ActorCaller:
             for object_id in dependencies:
                 with self._lock:
                     self._references.table.refer(object_id, "")
-                self._references.wait([ObjectRef(object_id, self._references)], [self._references.table.entries[object_id]], 1, None)
+                self._references.wait(
+                    [ObjectRef(object_id, self._references)], [self._references.table.entries[object_id]], 1, None
+                )
             with self._lock:
                 spec.deps = [self._references.value_locked(object_id) for object_id in dependencies]
 
@@ -269,6 +283,11 @@ class ActorCaller:
         actor_id = self._handles.pop(handle_object_id, None)
         if actor_id is None:
             return
+        link = self._links.get(actor_id)
+        if link is not None:
+            link.unheld = True
+            if link.state == "DEAD":
+                del self._links[actor_id]
         self._node.send(ReleaseActor(actor_id))
 
     def kill(self, actor_id: bytes, no_restart: bool) -> None:
@@ -286,7 +305,10 @@ class ActorCaller:
         link = self._links.get(held.actor_id)
         if link is None:
             link = self._watch(held)
-        if link.max_pending_calls >= 0 and len(link.queue) + len(link.outbox) + len(link.in_flight) >= link.max_pending_calls:
+        if (
+            link.max_pending_calls >= 0
+            and len(link.queue) + len(link.outbox) + len(link.in_flight) >= link.max_pending_calls
+        ):
             raise PendingCallsLimitExceeded(
                 f"actor {link.name} has {link.max_pending_calls} pending calls, its max_pending_calls; "
                 "wait for some of them before calling again"
@@ -462,6 +484,8 @@ class ActorCaller:
                     self._ended_locked(link)
                 if message.state == "DEAD":
                     self._let_arguments_go_locked(link.actor_id)
+                    if link.unheld:
+                        self._links.pop(link.actor_id, None)
         self._references.run_due()
 
     def _connect_locked(self, link: ActorLink, address: str) -> None:

@@ -80,9 +80,7 @@ class Client:
     name = "native"
     capabilities = CAPABILITIES
 
-    def __init__(
-        self, *, worker_id: bytes, role: str, daemon_address: str, job_id: bytes, namespace: str
-    ) -> None:
+    def __init__(self, *, worker_id: bytes, role: str, daemon_address: str, job_id: bytes, namespace: str) -> None:
         self.worker_id = worker_id
         self.role = role
         self.job_id = job_id
@@ -188,12 +186,16 @@ class Client:
         if self._closing:
             return
         self._closing = True
-        self.references.end("the shoal session has ended")
+        reason = "the shoal session has ended"
+        self.references.end(reason)
+        self.node.lost(reason)
         set_current_home(None)
         self._callbacks.stop()
         self.loop.call_soon(self._close_connections)
         self.loop.stop()
         self._thread.join(5.0)
+        if not self._thread.is_alive():
+            self.loop.close()
 
     def _close_connections(self) -> None:
         self.peers.close()
@@ -304,7 +306,9 @@ class Client:
         if spec is not None:
             resources = {name: amount / 10000 for name, amount in spec.scheduling_class.resources.items()}
         return ExecutionContext(
-            task_id=execution.call.task_id if execution is not None else (self._driver_task_id if self.role == "driver" else b""),
+            task_id=execution.call.task_id
+            if execution is not None
+            else (self._driver_task_id if self.role == "driver" else b""),
             task_name=execution.name if execution is not None else "",
             function_name=execution.function_name if execution is not None else "",
             actor_id=spec.actor_id if spec is not None else b"",
@@ -383,7 +387,9 @@ class Client:
             if task is not None:
                 if task.fields is not None:
                     if force:
-                        raise ValueError("force=True is not supported for actor calls; use shoal.kill(actor) to end the actor")
+                        raise ValueError(
+                            "force=True is not supported for actor calls; use shoal.kill(actor) to end the actor"
+                        )
                     self.actors.cancel_locked(task, recursive)
                 else:
                     self.tasks.cancel_locked(task, force, recursive)

@@ -41,7 +41,11 @@ def main(config_json: str, rest: list[str]) -> None:
     loop = EventLoop(report_to_stderr)
     node_id = new_id()
     node = Node(
-        config, node_id, loop, fork_server, lambda: ForkServer.launch(WORKER_ENTRY, config.preload, sys_path=config.sys_path)
+        config,
+        node_id,
+        loop,
+        fork_server,
+        lambda: ForkServer.launch(WORKER_ENTRY, config.preload, sys_path=config.sys_path),
     )
     head = Head(node_id, node.send_to_client, node.from_head)
     node.attach_head(head.client_joined, head.handle, head.from_node, head.rows)

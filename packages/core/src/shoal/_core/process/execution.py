@@ -106,9 +106,7 @@ class Runner:
         data = capture_task_error(
             error, execution.function_name, pid=self._pid, attempt=execution.call.attempt, task_name=execution.name
         )
-        result = TaskResult(
-            execution.call.task_id, ERROR, data, retryable=retryable, error_type=type(error).__name__
-        )
+        result = TaskResult(execution.call.task_id, ERROR, data, retryable=retryable, error_type=type(error).__name__)
         return self._finish(execution, result)
 
     def canceled(self, execution: Execution) -> TaskResult:
@@ -168,7 +166,9 @@ class Runner:
         limit = execution.call.backpressure
         return limit <= 0 or execution.consumed < 0 or produced - execution.consumed < limit
 
-    def run_stream(self, execution: Execution, items: Iterator[Any], wait: Callable[[Execution, int], None]) -> TaskResult:
+    def run_stream(
+        self, execution: Execution, items: Iterator[Any], wait: Callable[[Execution, int], None]
+    ) -> TaskResult:
         """Sends all items of a generator; `wait(execution, produced)` blocks until the consumer has taken enough."""
         if not hasattr(items, "__next__"):
             items = iter(items)

@@ -39,9 +39,7 @@ from shoal.exceptions import ActorDiedError, ShoalError
 class Head:
     """Served by the daemon's loop; single-threaded."""
 
-    def __init__(
-        self, node_id: bytes, send: Callable[[bytes, Any], None], to_node: Callable[[Any], None]
-    ) -> None:
+    def __init__(self, node_id: bytes, send: Callable[[bytes, Any], None], to_node: Callable[[Any], None]) -> None:
         self._node_id = node_id
         self._send = send
         self._to_node = to_node
@@ -114,9 +112,7 @@ class Head:
             return
         if message.error:
             cause = load_error(message.error)
-            error = ActorDiedError(
-                cause, actor_id=message.actor_id.hex(), actor_name=record.spec.class_name
-            )
+            error = ActorDiedError(cause, actor_id=message.actor_id.hex(), actor_name=record.spec.class_name)
             self._carry_out(self.actors.start_failed(message.actor_id, error, time.time()))
         else:
             address = self._addresses.get(client, "")
@@ -127,9 +123,7 @@ class Head:
             if isinstance(effect, Publish):
                 record = effect.record
                 error = dump_error(record.error) if record.error is not None else b""
-                changed = ActorChanged(
-                    record.spec.actor_id, record.state, record.address, record.incarnation, error
-                )
+                changed = ActorChanged(record.spec.actor_id, record.state, record.address, record.incarnation, error)
                 for watcher in effect.watchers:
                     self._send(watcher, changed)
             elif isinstance(effect, Place):

@@ -9,6 +9,7 @@ import sys
 import msgspec
 
 from shoal._core.process.driver import Driver
+from shoal._core.process.session_settings import daemon_config
 from shoal._core.schema.daemon_config import DaemonConfig
 from shoal._core.schema.ids import new_id, new_job_id
 from shoal._core.schema.session_request import SessionRequest
@@ -52,8 +53,14 @@ def start_daemon(request: SessionRequest, *, driver_pid: int, joinable: bool) ->
     folder = SessionFolder.create()
     listen_name = f"shoal-{folder.name}"
     listener = listening_socket(listen_name)
-    config = request.daemon_config(
-        folder, listener.fileno(), listen_name, driver_pid, joinable, new_job_id(), list(sys.path)
+    config = daemon_config(
+        request,
+        folder,
+        listen_fd=listener.fileno(),
+        listen_name=listen_name,
+        driver_pid=driver_pid,
+        joinable=joinable,
+        sys_path=[path or os.getcwd() for path in sys.path],
     )
     pid = _spawn(config, folder, listener)
     listener.close()
@@ -125,7 +132,9 @@ def connect_native(request: SessionRequest) -> Driver:
     else:
         session_dir = os.path.abspath(address)
         if not is_alive(session_dir):
-            raise SessionStartError(f"no session runs in {session_dir}: it has ended, or the folder is not one of a session")
+            raise SessionStartError(
+                f"no session runs in {session_dir}: it has ended, or the folder is not one of a session"
+            )
         info = read_info(session_dir)
     namespace = request.namespace or f"anonymous-{os.urandom(8).hex()}"
     return _join(info.address, session_dir, new_job_id(), namespace, log_to_driver=request.log_to_driver)

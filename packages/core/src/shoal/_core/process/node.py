@@ -82,7 +82,7 @@ class Node:
         self._folder = SessionFolder(config.session_dir, config.lock_fd)
         self.started = time.time()
         self.leases = Leases(node_id, config.resources, config.labels, config.joinable)
-        self.store = NodeStore(config.object_store_bytes, config.session_dir, loop)
+        self.store = NodeStore(config.object_store_bytes, config.spill_dirs or [config.session_dir], loop)
         self.workers = WorkerProcesses(
             fork_server,
             loop,

@@ -137,7 +137,7 @@ class NodeLink:
         if reply.arena < 0:
             return
         try:
-            value.write_into(self._arenas.writable(reply.arena, reply.offset, value.size))
+            value.write_into(self._arenas.writer(reply.arena, reply.offset, value.size, reply.warm))
         except BaseException:
             self.send(Abort(object_id))
             raise
@@ -155,6 +155,8 @@ class NodeLink:
 
     def _released(self, object_id: bytes) -> None:
         # Called from wherever the collector runs: only note it, the loop tells the daemon.
+        if self._ended is not None:
+            return
         self._unpins.append(object_id)
         if len(self._unpins) == 1:
             self._loop.call_soon(self._flush_unpins)

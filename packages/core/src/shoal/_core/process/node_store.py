@@ -26,6 +26,7 @@ from shoal._core.logic.residency_effects import (
 from shoal._core.schema import messages
 from shoal._core.system.arenas import Arenas
 from shoal._core.system.event_loop import EventLoop, Timer
+from shoal._core.system.job_threads import JobThreads
 from shoal._core.system.spill_files import SpillFiles
 from shoal._core.system.transport import Connection, ConnectionClosed
 
@@ -36,11 +37,12 @@ PATIENCE_SECONDS = 10.0
 class NodeStore:
     """Shared memory of one node. Belongs to the daemon's loop; disk transfers run on their own thread."""
 
-    def __init__(self, capacity: int, spill_dir: str, loop: EventLoop) -> None:
+    def __init__(self, capacity: int, spill_dirs: list[str], loop: EventLoop) -> None:
         self._loop = loop
         self._residency = Residency(capacity)
-        self._arenas = Arenas()
-        self._spill_files = SpillFiles(spill_dir, self._arenas)
+        self._threads = JobThreads("shoal-store")
+        self._arenas = Arenas(self._threads)
+        self._spill_files = SpillFiles(spill_dirs, self._arenas, self._threads)
         self._clients: dict[bytes, Connection] = {}
         self._known_arenas: dict[bytes, set[int]] = {}
         self._timer: Timer | None = None
@@ -55,6 +57,10 @@ class NodeStore:
         self._clients.pop(client, None)
         self._known_arenas.pop(client, None)
         self._carry_out(self._residency.client_gone(client))
+        # What it owned can be asked for by nobody: only the owner knew who may.
+        for item in self._residency.objects():
+            if item.object_id.startswith(client):
+                self._carry_out(self._residency.free(item.object_id))
 
     def handle(self, client: bytes, message: Any) -> bool:
         """Takes a client's message about memory. Returns False for all others."""
@@ -68,9 +74,7 @@ class NodeStore:
                 self._carry_out(residency.unpin(object_id, client))
         elif kind is messages.Allocate:
             deadline = time.monotonic() + PATIENCE_SECONDS
-            self._carry_out(
-                residency.allocate(message.object_id, message.size, client, message.request_id, deadline)
-            )
+            self._carry_out(residency.allocate(message.object_id, message.size, client, message.request_id, deadline))
         elif kind is messages.Seal:
             self._carry_out(residency.seal(message.object_id, client))
         elif kind is messages.Abort:
@@ -96,7 +100,8 @@ class NodeStore:
         elif isinstance(effect, Allocated):
             self._show_arena(effect.client, effect.arena)
             self._answer(
-                effect.client, messages.Allocated(effect.request_id, effect.arena, effect.offset, effect.size)
+                effect.client,
+                messages.Allocated(effect.request_id, effect.arena, effect.offset, effect.size, effect.warm),
             )
         elif isinstance(effect, AlreadyStored):
             # A task that ran again: the first attempt's result is as good.
@@ -114,15 +119,18 @@ class NodeStore:
         elif isinstance(effect, RemoveArena):
             self._remove_arena(effect.arena)
         elif isinstance(effect, PunchHole):
-            self._arenas.punch_hole(effect.arena, effect.offset, effect.size)
-            self._loop.call_soon(lambda: self._carry_out(self._residency.punched(effect.arena, effect.offset, effect.size)))
+            self._arenas.punch(effect.arena, effect.offset, effect.size, self._when_punched(effect))
         elif isinstance(effect, Spill):
             self._spill_files.spill(
                 effect.object_id, effect.arena, effect.offset, effect.size, self._when_done(effect.object_id, "spilled")
             )
         elif isinstance(effect, Restore):
             self._spill_files.restore(
-                effect.object_id, effect.arena, effect.offset, effect.size, self._when_done(effect.object_id, "restored")
+                effect.object_id,
+                effect.arena,
+                effect.offset,
+                effect.size,
+                self._when_done(effect.object_id, "restored"),
             )
         elif isinstance(effect, DeleteSpilled):
             self._spill_files.delete(effect.object_id)
@@ -131,6 +139,12 @@ class NodeStore:
         def done(error: str) -> None:
             report = getattr(self._residency, event)
             self._loop.call_soon(lambda: self._carry_out(report(object_id, not error, error)))
+
+        return done
+
+    def _when_punched(self, hole: PunchHole) -> Callable[[], None]:
+        def done() -> None:
+            self._loop.call_soon(lambda: self._carry_out(self._residency.punched(hole.arena, hole.offset, hole.size)))
 
         return done
 
@@ -149,8 +163,8 @@ class NodeStore:
         known = self._known_arenas.get(client)
         if known is not None and arena not in known:
             known.add(arena)
-            fd, size = self._arenas.descriptor(arena)
-            self._send(self._clients[client], messages.ArenaAdded(arena, size), [fd])
+            message = messages.ArenaAdded(arena, self._arenas.size(arena))
+            self._send(self._clients[client], message, [self._arenas.fd(arena)])
 
     def _remove_arena(self, arena: int) -> None:
         for client, known in self._known_arenas.items():
@@ -182,5 +196,6 @@ class NodeStore:
         return self._residency.objects()
 
     def close(self) -> None:
+        self._threads.close()
         self._spill_files.close()
         self._arenas.close()

@@ -11,6 +11,7 @@ from shoal._core.system.serialization import note_ref
 if TYPE_CHECKING:
     import asyncio
     import concurrent.futures
+    from typing import Self
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -128,7 +129,9 @@ class ObjectRef(Generic[T_co]):
         return f"ObjectRef({self._id.hex()})"
 
     def __iter__(self) -> Any:
-        raise TypeError("an ObjectRef is one value and cannot be iterated; call shoal.get(ref) first, or use num_returns=n")
+        raise TypeError(
+            "an ObjectRef is one value and cannot be iterated; call shoal.get(ref) first, or use num_returns=n"
+        )
 
     def __bool__(self) -> bool:
         return True
@@ -154,7 +157,9 @@ def _rebuild_ref(object_id: bytes, owner_address: str) -> ObjectRef[Any]:
     if home is None:
         from shoal.exceptions import SessionEndedError
 
-        raise SessionEndedError("an ObjectRef was unpickled in a process that has no shoal session; call shoal.init() first")
+        raise SessionEndedError(
+            "an ObjectRef was unpickled in a process that has no shoal session; call shoal.init() first"
+        )
     ref: ObjectRef[Any] = home.borrow_ref(object_id, owner_address)
     return ref
 
@@ -171,17 +176,17 @@ class BaseID:
         self._id = id
 
     @classmethod
-    def from_hex(cls, hex_id: str) -> BaseID:
+    def from_hex(cls, hex_id: str) -> Self:
         return cls(bytes.fromhex(hex_id))
 
     @classmethod
-    def from_random(cls) -> BaseID:
+    def from_random(cls) -> Self:
         import os
 
         return cls(os.urandom(cls.SIZE))
 
     @classmethod
-    def nil(cls) -> BaseID:
+    def nil(cls) -> Self:
         return cls(b"\x00" * cls.SIZE)
 
     @classmethod

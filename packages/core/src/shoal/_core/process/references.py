@@ -72,6 +72,8 @@ class References:
 
     def drop_ref(self, object_id: bytes) -> None:
         """An ObjectRef of this client died (see `RefHome.drop_ref`)."""
+        if self.ended is not None:
+            return
         self._dropped.append(object_id)
         if self.lock.acquire(False):
             try:
@@ -197,7 +199,9 @@ class References:
         contained = []
         for inner_id in entry.contained:
             contained.append(self.ref_parts(inner_id))
-        return ObjectValue(object_id, entry.kind, entry.data if entry.kind != STORED else b"", entry.size, entry.nodes, contained)
+        return ObjectValue(
+            object_id, entry.kind, entry.data if entry.kind != STORED else b"", entry.size, entry.nodes, contained
+        )
 
     # --- waiting -----------------------------------------------------------------------------------------------------------------
 
@@ -312,8 +316,10 @@ class References:
 
     def _timeout_text(self, refs: Sequence[ObjectRef[Any]], entries: list[Entry], timeout: float | None) -> str:
         missing = [ref for ref, entry in zip(refs, entries, strict=True) if entry.kind == PENDING]
-        return f"{len(missing)} of {len(refs)} objects were not ready after {timeout} s; the first of them is {missing[0]!r}" if missing else (
-            f"the objects were not ready after {timeout} s"
+        return (
+            f"{len(missing)} of {len(refs)} objects were not ready after {timeout} s; the first of them is {missing[0]!r}"
+            if missing
+            else (f"the objects were not ready after {timeout} s")
         )
 
     def get_one(self, ref: ObjectRef[Any], timeout: float | None) -> Any:
@@ -336,7 +342,8 @@ class References:
         if kind == ERROR:
             raise load_error(entry.data)
         raise ObjectFreedError(
-            ref._id.hex(), reason="its owner has freed it; a reference that was pickled out of band does not keep it alive"
+            ref._id.hex(),
+            reason="its owner has freed it; a reference that was pickled out of band does not keep it alive",
         )
 
     def _load_container(self, ref: ObjectRef[Any], entry: Entry, data: Any) -> Any:
@@ -454,7 +461,9 @@ class References:
             self.ended = reason
             for object_id, entry in list(self.table.entries.items()):
                 if entry.kind == PENDING:
-                    for waiter in self.table.complete(object_id, ERROR, dump_error(SessionEndedError(reason)), 0, [], []):
+                    for waiter in self.table.complete(
+                        object_id, ERROR, dump_error(SessionEndedError(reason)), 0, [], []
+                    ):
                         waiter.notify(True)
         self.run_due()
 

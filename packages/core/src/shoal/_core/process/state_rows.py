@@ -151,7 +151,7 @@ class StateRows:
                 "ObjectStoreSocketName": "",
                 "RayletSocketName": config.listen_name,
                 "MetricsExportPort": 0,
-                "NodeName": config.node_ip,
+                "NodeName": config.node_name,
                 "RuntimeEnvAgentPort": 0,
                 "DeathReason": 0,
                 "DeathReasonMessage": "",
@@ -178,7 +178,7 @@ class StateRows:
                 "is_head_node": HEAD_NODE in self._node.leases.total(),
                 "state": "ALIVE",
                 "state_message": None,
-                "node_name": config.node_ip,
+                "node_name": config.node_name,
                 "resources_total": self.total_resources(),
                 "labels": config.labels,
                 "start_time_ms": int(self._node.started * 1000),
@@ -216,7 +216,11 @@ class StateRows:
                     "status": "RUNNING",
                     "entrypoint": _command_line(peer.hello.pid),
                     "message": None,
-                    "driver_info": {"id": peer.hello.job_id.hex(), "node_ip_address": "127.0.0.1", "pid": peer.hello.pid},
+                    "driver_info": {
+                        "id": peer.hello.job_id.hex(),
+                        "node_ip_address": "127.0.0.1",
+                        "pid": peer.hello.pid,
+                    },
                     "start_time": int(self._node.started * 1000),
                     "end_time": None,
                 }
@@ -234,9 +238,7 @@ class StateRows:
         ]
 
 
-def _worker_row(
-    worker_id: bytes, kind: str, node_id: str, ip: str, pid: int, started: float
-) -> dict[str, Any]:
+def _worker_row(worker_id: bytes, kind: str, node_id: str, ip: str, pid: int, started: float) -> dict[str, Any]:
     return {
         "worker_id": worker_id.hex(),
         "is_alive": True,

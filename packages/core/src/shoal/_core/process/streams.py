@@ -14,6 +14,7 @@ from shoal._core.schema.messages import ERROR, INLINE, ObjectValue, TaskResult
 from shoal._core.system.serialization import serialize
 from shoal.exceptions import GetTimeoutError
 
+
 class StreamState:
     """The items of one streaming task. Object `index` of the task is item `index`."""
 

@@ -496,6 +496,11 @@ class TaskOwner:
                 if found is not None:
                     pool = found[0]
                     self._carry_out_locked(pool, pool.pool.handed_back(lease, ids, time.monotonic()))
+            for task_id in task_ids:
+                task = self.running.get(task_id)
+                if task is not None and task.cancelled and task.pool is not None and task.pool.withdraw(task):
+                    self.fail_task_locked(task, dump_error(cancelled(task)))
+        self._references.run_due()
 
     # --- cancelling and streams --------------------------------------------------------------------------------------------------------
 

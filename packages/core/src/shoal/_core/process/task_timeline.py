@@ -30,6 +30,7 @@ def chrome_trace(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             }
         )
     events.extend(
-        {"name": "process_name", "ph": "M", "pid": node, "args": {"name": node}} for node in sorted(set(workers.values()))
+        {"name": "process_name", "ph": "M", "pid": node, "args": {"name": node}}
+        for node in sorted(set(workers.values()))
     )
     return events

@@ -66,7 +66,9 @@ def _explain_call(task: Task) -> str:
         if task.call.task_id not in link.in_flight:
             return f"waits behind {len(link.queue)} calls whose arguments are not there yet"
         ahead = list(link.in_flight).index(task.call.task_id)
-        return "runs in its actor" if ahead == 0 else f"is in its actor's queue behind {ahead} other calls of this process"
+        return (
+            "runs in its actor" if ahead == 0 else f"is in its actor's queue behind {ahead} other calls of this process"
+        )
     states = {
         "UNKNOWN": "waits for its actor, whose state is being asked for",
         "PENDING_CREATION": "waits for its actor to be created: there is no free worker yet, or its constructor still runs",

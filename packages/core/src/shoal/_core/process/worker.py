@@ -59,9 +59,7 @@ class Worker:
         """Calls that came before the constructor returned."""
         self._cpus = -1.0
         self._become: StartActor | None = None
-        self._tasks = SequentialExecutor(
-            self._runner, self._outbox, client.loop, self._task_function, self._hand_back
-        )
+        self._tasks = SequentialExecutor(self._runner, self._outbox, client.loop, self._task_function, self._hand_back)
         self._executor: Executor = self._tasks
         client.on_peer_message = self._peer_message
         client.on_node_message = self._node_message

@@ -15,9 +15,9 @@ from shoal._core.system.death import explain_death, needs_oom_evidence
 from shoal._core.system.event_loop import READ, EventLoop
 from shoal._core.system.fork_messages import Event, Exited, Forked, ForkFailed, Preloaded, ServerDied
 from shoal._core.system.fork_server import ForkServer
-from shoal._core.system.transport import Connection
 from shoal._core.system.oom_evidence import OomEvidence
 from shoal._core.system.rotating_log import RotatingLog
+from shoal._core.system.transport import Connection
 from shoal._core.system.worker_output import OutputLine, OutputPipe
 from shoal.exceptions import DeathCause
 

@@ -26,7 +26,10 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     gpu_ids: list[int]
     labels: dict[str, str]
     node_ip: str
+    node_name: str
     object_store_bytes: int
+    spill_dirs: list[str] = []
+    """Where objects go that do not fit, the best first; empty for the session's folder."""
     machine_memory: int = 0
     """Bytes that all processes here may use together; 0 = unknown."""
     preload: list[str] = []

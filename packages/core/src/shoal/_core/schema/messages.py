@@ -194,6 +194,8 @@ class Allocated(Message, tag=31):
     arena: int
     offset: int
     size: int
+    warm: int = 0
+    """So many bytes at the beginning lie on pages that were used before."""
 
 
 class StoreFull(Message, tag=32):

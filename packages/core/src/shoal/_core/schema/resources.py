@@ -39,6 +39,11 @@ def accelerator_resource(accelerator_type: str) -> str:
     return f"accelerator_type:{accelerator_type}"
 
 
+def is_node_mark(name: str) -> bool:
+    """Returns whether a resource only says what kind of node this is, and is not used up by anybody."""
+    return name.startswith(("node:", "accelerator_type:"))
+
+
 # --- amounts ----------------------------------------------------------------------------------------------------------
 
 
@@ -385,7 +390,9 @@ class PlacementGroupStrategy(msgspec.Struct, frozen=True, array_like=True, tag=4
     """What the task submits runs in the group as well."""
 
 
-SchedulingStrategy = DefaultStrategy | SpreadStrategy | NodeAffinityStrategy | NodeLabelStrategy | PlacementGroupStrategy
+SchedulingStrategy = (
+    DefaultStrategy | SpreadStrategy | NodeAffinityStrategy | NodeLabelStrategy | PlacementGroupStrategy
+)
 
 DEFAULT = DefaultStrategy()
 SPREAD = SpreadStrategy()

@@ -12,7 +12,7 @@ from pickle import PickleBuffer
 from types import FunctionType, ModuleType
 from typing import Any, Protocol
 
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 
 from shoal._core.system.custom_reducers import custom_reducers
 

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 
 class OwnChildren:
-    """The children that this process started on purpose; any other child of a subreaper is an orphan that it
-    adopted."""
+    """The children that a process started on purpose; any other child of a subreaper is an orphan that it adopted."""
 
     __slots__ = ("_pids",)
 
@@ -35,6 +34,20 @@ class OwnChildren:
 
     def __contains__(self, pid: int) -> bool:
         return pid in self._pids
+
+
+def own_children() -> OwnChildren:
+    """Returns the account of this process's own children: one for all, since they share the orphans too.
+
+    Whoever starts a process by other means than a fork server, in a process that has fork servers, adds it here, or it
+    is taken for an orphan and killed when a fork server ends.
+    """
+    return _own_children_of(os.getpid())
+
+
+@functools.cache
+def _own_children_of(pid: int) -> OwnChildren:
+    return OwnChildren()
 
 
 def watch_pid(pid: int) -> int:

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import msgspec
 
-from shoal._core.system.children import OwnChildren, kill_adopted, kill_group, kill_tree, send_signal, watch_pid
+from shoal._core.system.children import kill_adopted, kill_group, kill_tree, own_children, send_signal, watch_pid
 from shoal._core.system.fork_channel import ChannelClosed, ForkChannel
 from shoal._core.system.fork_messages import (
     Event,
@@ -46,10 +46,10 @@ class ForkServer:
     process the subreaper of its descendants.
     """
 
-    def __init__(self, pid: int, channel: ForkChannel, own_children: OwnChildren) -> None:
+    def __init__(self, pid: int, channel: ForkChannel) -> None:
         self.pid = pid
         self._channel = channel
-        self._own = own_children
+        self._own = own_children()
         self._own.add(pid)
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Report)
@@ -69,15 +69,13 @@ class ForkServer:
         self._epoll.register(channel.fileno(), select.EPOLLIN)
 
     @classmethod
-    def start(cls, entry: str, preload: Sequence[str] = (), *, own_children: OwnChildren | None = None) -> ForkServer:
+    def start(cls, entry: str, preload: Sequence[str] = ()) -> ForkServer:
         """Forks this process; the child is the fork server. It keeps this process's standard output and error.
 
         Args:
             entry: 'module:function', called as function(config) in each worker. Its module is imported in the fork
                 server.
             preload: modules to import there, in this order; each is reported as `Preloaded`.
-            own_children: the children of this process; give the same object to all fork servers, and add what else is
-                started.
 
         Raises:
             ShoalSystemError: this process has more than one thread, so a fork of it might hang.
@@ -97,7 +95,7 @@ class ForkServer:
         if pid == 0:
             serve_from_fork(theirs)
         theirs.close()
-        server = cls(pid, ours, own_children or OwnChildren())
+        server = cls(pid, ours)
         server._request(Serve(entry, list(preload), daemon_pid, ""))
         return server
 
@@ -113,7 +111,6 @@ class ForkServer:
         sys_path: Sequence[str] = (),
         stdout_fd: int = 1,
         stderr_fd: int = 2,
-        own_children: OwnChildren | None = None,
     ) -> ForkServer:
         """Starts another interpreter as fork server, for an environment of its own. It must be able to import shoal and
         msgspec.
@@ -128,8 +125,6 @@ class ForkServer:
             sys_path: folders to put first in sys.path.
             stdout_fd: its standard output, where modules that print while they are imported do so.
             stderr_fd: its standard error; says why if the interpreter ends at once.
-            own_children: the children of this process; give the same object to all fork servers, and add what else is
-                started.
 
         Raises:
             InvalidOptionError: the interpreter cannot be started.
@@ -151,7 +146,7 @@ class ForkServer:
             raise InvalidOptionError("python_executable", python_executable, fix) from error
         finally:
             theirs.close()
-        server = cls(pid, ours, own_children or OwnChildren())
+        server = cls(pid, ours)
         server._request(Serve(entry, list(preload), os.getpid(), cwd))
         return server
 

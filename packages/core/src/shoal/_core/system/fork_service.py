@@ -25,7 +25,7 @@ from typing import NoReturn
 
 import msgspec
 
-from shoal._core.system.children import OwnChildren, kill_adopted, kill_tree
+from shoal._core.system.children import kill_adopted, kill_tree, own_children
 from shoal._core.system.fork_channel import ChannelClosed, ForkChannel
 from shoal._core.system.fork_messages import (
     Exited,
@@ -43,7 +43,7 @@ from shoal._core.system.fresh_interpreter import start_fresh_worker
 from shoal._core.system.fresh_worker import TASK_FD
 from shoal._core.system.preloading import import_module, why_unsafe_to_fork
 from shoal._core.system.process_control import become_subreaper, die_with_parent, set_process_name
-from shoal._core.system.worker_birth import become_worker, close_fds_except, run_entry
+from shoal._core.system.worker_birth import become_forked_worker, close_fds_except, prepare_for_workers, run_entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ if TYPE_CHECKING:
 
 _PROCESS_NAME = "shoal:forks"
 _SECONDS_TO_BURY_WORKERS = 5
-_AROUND_FORKS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+_VERDICT = b"imported:"
+_LONGEST_REASON = 4000
+_AROUND_FORKS = (signal.SIGTERM, signal.SIGCHLD)
 
 
 class _Trial:
@@ -76,7 +78,7 @@ class ForkService:
         self._entry = ""
         self._workers: dict[int, int] = {}
         """pid -> token"""
-        self._own = OwnChildren()
+        self._own = own_children()
         self._to_preload: deque[str] = deque()
         self._trial: _Trial | None = None
         self._spoilt = ""
@@ -92,6 +94,7 @@ class ForkService:
     def serve(self) -> NoReturn:
         """Serves until the daemon ends or says `Stop`."""
         gc.disable()
+        prepare_for_workers()
         become_subreaper()
         set_process_name(_PROCESS_NAME)
         self._wakeup_fd = self._wake_up_on_signals()
@@ -115,7 +118,6 @@ class ForkService:
         reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._epoll.register(reading, select.EPOLLIN)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         # The interpreter writes to the wake-up descriptor only for signals that have a handler.
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         signal.signal(signal.SIGTERM, lambda number, frame: self._end())
@@ -174,7 +176,7 @@ class ForkService:
             return
         if pid == 0:
             try:
-                become_worker(self._pid, stdout_fd, stderr_fd, self._keep_fds)
+                become_forked_worker(self._pid, stdout_fd, stderr_fd, self._keep_fds)
             except BaseException:
                 sys.excepthook(*sys.exc_info())
                 os._exit(1)
@@ -235,17 +237,22 @@ class ForkService:
     def _run_trial(self, module: str, verdict_fd: int) -> NoReturn:
         try:
             null = os.open(os.devnull, os.O_WRONLY)
-            become_worker(self._pid, null, null, {verdict_fd, *self._keep_fds})
+            become_forked_worker(self._pid, null, null, {verdict_fd, *self._keep_fds})
             reason = import_module(module) or why_unsafe_to_fork()
-            os.write(verdict_fd, reason.encode("utf-8", "replace")[:4096])
+            os.write(verdict_fd, _VERDICT + reason.encode("utf-8", "replace")[:_LONGEST_REASON])
         finally:
             os._exit(0)
 
     def _finish_trial(self, trial: _Trial, status: int) -> None:
-        reason = os.read(trial.verdict_fd, 4096).decode("utf-8", "replace")
+        try:
+            verdict = os.read(trial.verdict_fd, len(_VERDICT) + _LONGEST_REASON)
+        except BlockingIOError:
+            verdict = b""  # It said nothing, and what it started still has the pipe.
         os.close(trial.verdict_fd)
         self._trial = None
-        if status != 0:
+        if verdict.startswith(_VERDICT):
+            reason = verdict[len(_VERDICT) :].decode("utf-8", "replace")
+        else:
             reason = f"importing it ended the process (exit code {os.waitstatus_to_exitcode(status)})"
         self._report_preload(trial.module, reason or self._import_here(trial.module))
         self._try_next_module()
@@ -339,8 +346,6 @@ def serve_from_fork(channel: ForkChannel) -> NoReturn:
         os.setsid()
         atexit._clear()
         _forget_handlers()
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
         close_fds_except({0, 1, 2, channel.fileno()})
         ForkService(channel).serve()
     except BaseException:

@@ -7,7 +7,7 @@ import os
 import msgspec
 
 from shoal._core.system.fork_channel import content_of
-from shoal._core.system.worker_birth import become_worker, run_entry
+from shoal._core.system.worker_birth import become_fresh_worker, run_entry
 
 TASK_FD = 3
 
@@ -24,7 +24,7 @@ class FreshWorker(msgspec.Struct, array_like=True):
 def main() -> None:
     """Becomes the worker and runs its entry; never returns."""
     task = msgspec.msgpack.decode(content_of(TASK_FD), type=FreshWorker)
-    become_worker(task.server_pid, 1, 2)
+    become_fresh_worker(task.server_pid)
     if task.cwd:
         os.chdir(task.cwd)
     run_entry(task.entry, task.config)

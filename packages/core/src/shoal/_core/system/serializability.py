@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from types import FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any, NamedTuple, TextIO
 
@@ -56,7 +56,7 @@ def explanation(value: Any, root_name: str, error: BaseException, *, what: str =
         error: what pickle raised.
         what: the value in words ("argument 'model' of train()"); the variable by default.
     """
-    if isinstance(error, RecursionError):
+    if RecursionError in (type(error), type(error.__cause__)):
         text = "it is nested too deeply; pass it in smaller pieces, or raise sys.setrecursionlimit"
         return SerializationError(f"cannot serialize {what or root_name}: {text}", path=(root_name,))
     culprit = find_culprit(value, root_name, error)
@@ -104,20 +104,28 @@ def find_culprit(value: Any, root_name: str, error: BaseException) -> Culprit:
     seen = {id(value)}
     trials = 0
     for _ in range(_MOST_STEPS):
-        for expression, part in _parts_of(culprit.value, culprit.path[-1]):
-            if id(part) in seen:
+        for part in _parts_of(culprit.value, culprit.path[-1]):
+            if id(part.value) in seen:
                 continue
             trials += 1
             if trials > _MOST_TRIALS:
                 return culprit
-            part_error = refusal(part)
+            part_error = refusal(part.value)
             if part_error is not None:
-                seen.add(id(part))
-                culprit = Culprit((*culprit.path, expression), part, part_error)
+                seen.add(id(part.value))
+                culprit = Culprit((*culprit.path, part.expression), part.value, part_error)
                 break
         else:
             return culprit
     return culprit
+
+
+class _Part(NamedTuple):
+    """Something inside a value: its name there, an expression that leads to it from the outermost value, and it."""
+
+    name: str
+    expression: str
+    value: Any
 
 
 class FailureTuple:
@@ -155,35 +163,35 @@ def inspect_serializability(
     """
     name = name or str(getattr(base_obj, "__qualname__", None) or type(base_obj).__name__)
     error = refusal(base_obj)
-    failures: set[FailureTuple] = set()
     if error is None:
         print(f"{name} can be serialized.", file=print_file)
-        return True, failures
+        return True, set()
     print(f"{name} cannot be serialized: {error}", file=print_file)
-    _collect_failures(Culprit((name,), base_obj, error), None, depth, failures, {id(base_obj)}, print_file)
+    found = FailureTuple(base_obj, name, None, name)
+    failures = set(_innermost_failures(found, (name,), depth, {id(base_obj)}, print_file))
     print(f"\n{_text_of(find_culprit(base_obj, name, error))}", file=print_file)
     return False, failures
 
 
-def _collect_failures(
-    culprit: Culprit, parent: Any, depth: int, failures: set[FailureTuple], seen: set[int], print_file: TextIO | None
-) -> None:
+def _innermost_failures(
+    failure: FailureTuple, path: tuple[str, ...], depth: int, seen: set[int], print_file: TextIO | None
+) -> Iterator[FailureTuple]:
     found = False
     if depth > 0:
-        for expression, part in islice(_parts_of(culprit.value, culprit.path[-1]), _MOST_TRIALS):
-            if id(part) in seen:
+        for part in islice(_parts_of(failure.obj, path[-1]), _MOST_TRIALS):
+            if id(part.value) in seen:
                 continue
-            error = refusal(part)
+            error = refusal(part.value)
             if error is None:
                 continue
             found = True
-            seen.add(id(part))
-            path = (*culprit.path, expression)
-            print(f"{'    ' * (len(path) - 1)}{expression}: {error}", file=print_file)
-            _collect_failures(Culprit(path, part, error), culprit.value, depth - 1, failures, seen, print_file)
+            seen.add(id(part.value))
+            inner_path = (*path, part.expression)
+            print(f"{'    ' * len(path)}{part.expression}: {error}", file=print_file)
+            inner = FailureTuple(part.value, part.name, failure.obj, _readable_path(inner_path))
+            yield from _innermost_failures(inner, inner_path, depth - 1, seen, print_file)
     if not found:
-        name = culprit.path[-1]
-        failures.add(FailureTuple(culprit.value, name.rpartition(".")[2], parent, " -> ".join(culprit.path)))
+        yield failure
 
 
 class _Nowhere:
@@ -192,12 +200,10 @@ class _Nowhere:
     def write(self, data: Any) -> None: ...
 
 
-def _parts_of(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Yields what pickle would pickle for a value, each with an expression that leads to it."""
+def _parts_of(value: Any, name: str) -> Iterator[_Part]:
+    """Yields what pickle would pickle for a value that is reached by the expression `name`."""
     if isinstance(value, dict):
-        for key, item in value.items():
-            yield f"a key of {name}", key
-            yield f"{name}[{_short(key)}]", item
+        yield from _entries_of(value.items(), name)
         if type(value) is dict:
             return
     elif isinstance(value, (list, tuple)):
@@ -206,27 +212,32 @@ def _parts_of(value: Any, name: str) -> Iterator[tuple[str, Any]]:
             return
     elif isinstance(value, (set, frozenset)):
         for item in value:
-            yield f"an item of {name}", item
+            yield _Part("item", f"an item of {name}", item)
     elif isinstance(value, MethodType):
-        yield f"{name}.__self__", value.__self__
-        yield f"{name}.__func__", value.__func__
+        yield _Part("__self__", f"{name}.__self__", value.__self__)
+        yield _Part("__func__", f"{name}.__func__", value.__func__)
     elif isinstance(value, partial):
-        yield f"{name}.func", value.func
+        yield _Part("func", f"{name}.func", value.func)
         yield from _items_of(value.args, f"{name}.args")
-        for key, item in value.keywords.items():
-            yield f"{name}.keywords[{key!r}]", item
+        yield from _entries_of(value.keywords.items(), f"{name}.keywords")
     elif isinstance(value, (FunctionType, type)):
         if is_sent_by_value(value):
             for capture in captures_of(value):
-                yield f"{capture.name} ({capture.origin} that {name} uses)", capture.value
+                yield _Part(capture.name, f"{capture.name} ({capture.origin} that {name} uses)", capture.value)
         return
     yield from _reduced_parts_of(value, name)
 
 
-def _items_of(items: Sequence[Any], name: str, start: int = 0) -> Iterator[tuple[str, Any]]:
+def _entries_of(entries: Iterable[tuple[Any, Any]], name: str) -> Iterator[_Part]:
+    for key, item in entries:
+        yield _Part("key", f"a key of {name}", key)
+        yield _Part(f"[{_short(key)}]", f"{name}[{_short(key)}]", item)
+
+
+def _items_of(items: Sequence[Any], name: str, start: int = 0) -> Iterator[_Part]:
     if len(items) <= _SMALL_SEQUENCE:
         for place, item in enumerate(items, start):
-            yield f"{name}[{place}]", item
+            yield _Part(f"[{place}]", f"{name}[{place}]", item)
         return
     half = len(items) // 2
     for part, begin in ((items[:half], start), (items[half:], start + half)):
@@ -234,7 +245,7 @@ def _items_of(items: Sequence[Any], name: str, start: int = 0) -> Iterator[tuple
             yield from _items_of(part, name, begin)
 
 
-def _reduced_parts_of(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+def _reduced_parts_of(value: Any, name: str) -> Iterator[_Part]:
     try:
         reducer = (custom_reducers.table() or {}).get(type(value))
         reduced = reducer(value) if reducer is not None else value.__reduce_ex__(5)
@@ -246,35 +257,40 @@ def _reduced_parts_of(value: Any, name: str) -> Iterator[tuple[str, Any]]:
     maker, args, state, items, pairs = (*reduced, None, None, None)[:5]
     yield from _state_parts_of(state, name)
     maker_name = getattr(maker, "__qualname__", repr(maker))
-    yield f"the function {maker_name} that makes {name}", maker
+    yield _Part(maker_name, f"the function {maker_name} that makes {name}", maker)
     for arg in args or ():
         if isinstance(arg, type):
-            yield f"the class {arg.__qualname__} of {name}", arg
+            yield _Part(arg.__qualname__, f"the class {arg.__qualname__} of {name}", arg)
         else:
-            yield f"an argument that {maker_name} makes {name} from", arg
+            yield _Part("argument", f"an argument that {maker_name} makes {name} from", arg)
     for item in items or ():
-        yield f"an item of {name}", item
-    for key, item in pairs or ():
-        yield f"{name}[{_short(key)}]", item
+        yield _Part("item", f"an item of {name}", item)
+    yield from _entries_of(pairs or (), name)
 
 
-def _state_parts_of(state: Any, name: str) -> Iterator[tuple[str, Any]]:
+def _state_parts_of(state: Any, name: str) -> Iterator[_Part]:
     if isinstance(state, tuple) and len(state) == 2 and all(part is None or isinstance(part, dict) for part in state):
         # __dict__ and slots.
         for part in state:
             yield from _state_parts_of(part, name)
     elif isinstance(state, dict):
         for key, item in state.items():
-            yield f"{name}.{key}", item
+            yield _Part(str(key), f"{name}.{key}", item)
     elif state is not None:
-        yield f"the state of {name}", state
+        yield _Part("state", f"the state of {name}", state)
 
 
 def _text_of(culprit: Culprit) -> str:
     kind = type(culprit.value)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    path = " -> ".join(culprit.path)
-    return f"{path} is a {name}, which cannot be pickled ({_short_text(culprit.error)}). {_advice_on(culprit.value)}"
+    why = f"which cannot be pickled ({_short_text(culprit.error)})"
+    return f"{_readable_path(culprit.path)} is a {name}, {why}. {_advice_on(culprit.value)}"
+
+
+def _readable_path(path: tuple[str, ...]) -> str:
+    """The steps, without those that the next one repeats."""
+    steps = [step for step, following in pairwise(path) if not following.startswith(step)]
+    return " -> ".join((*steps, path[-1]))
 
 
 def _advice_on(value: Any) -> str:

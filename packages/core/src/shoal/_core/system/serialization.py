@@ -178,9 +178,7 @@ def note_ref(ref: Any) -> None:
         work.refs.append(ref)
 
 
-def register_serializer(
-    cls: type, *, serializer: Callable[[Any], Any], deserializer: Callable[[Any], Any]
-) -> None:
+def register_serializer(cls: type, *, serializer: Callable[[Any], Any], deserializer: Callable[[Any], Any]) -> None:
     """Chooses how instances of a class are pickled in this process.
 
     Args:

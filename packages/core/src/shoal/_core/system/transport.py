@@ -100,7 +100,9 @@ class Connection:
                 return
             try:
                 if fds:
-                    sent = self._socket.sendmsg([frame], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+                    sent = self._socket.sendmsg(
+                        [frame], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
+                    )
                 else:
                     sent = self._socket.send(frame)
             except (BlockingIOError, InterruptedError):
@@ -277,7 +279,9 @@ class Listener:
                 sock, _ = self._socket.accept()
             except (BlockingIOError, InterruptedError):
                 return
-            pid, uid, _gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+            pid, uid, _gid = _CREDENTIALS.unpack(
+                sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            )
             if uid != os.getuid():
                 sock.close()
                 continue

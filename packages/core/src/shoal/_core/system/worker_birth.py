@@ -21,47 +21,71 @@ _INTERRUPTED = 128 + signal.SIGINT
 _FIRST_TO_GO_WHEN_MEMORY_RUNS_OUT = b"1000"
 
 
-def become_worker(server_pid: int, stdout_fd: int, stderr_fd: int, keep_fds: Collection[int] = ()) -> None:
-    """Sets this process apart from the fork server that made it. Ends it where that is dead already.
+def prepare_for_workers() -> None:
+    """Does in a fork server what its workers would otherwise each do for themselves: whatever a fork writes to is copied for it first.
+
+    Interrupts are blocked from here on; workers unblock them.
+    """
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    install_worker_streams()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+
+
+def become_forked_worker(server_pid: int, stdout_fd: int, stderr_fd: int, keep_fds: Collection[int] = ()) -> None:
+    """Sets this process, just forked, apart from its fork server. Ends it where that is dead already.
 
     Args:
-        server_pid: the parent; the worker is killed when that ends.
+        server_pid: the parent, which has called `prepare_for_workers`; the worker is killed when it ends.
         stdout_fd: becomes standard output.
         stderr_fd: becomes standard error.
         keep_fds: further descriptors to keep; all others are closed.
     """
-    if os.getsid(0) != os.getpid():
-        os.setsid()
+    os.setsid()
+    _become_worker(server_pid)
+    os.dup2(stdout_fd, 1)
+    os.dup2(stderr_fd, 2)
+    close_fds_except({0, 1, 2, *keep_fds})
+    _take_default_signals()
+    _reseed()
+    gc.enable()
+
+
+def become_fresh_worker(server_pid: int) -> None:
+    """Makes a fresh interpreter a worker of the fork server that started it. Ends it where that is dead already."""
+    _become_worker(server_pid)
+    close_fds_except({0, 1, 2})
+    install_worker_streams()
+
+
+def _become_worker(server_pid: int) -> None:
     if not die_with_parent(signal.SIGKILL, server_pid):
         os._exit(1)
     # Orphans among the worker's descendants stay its descendants, so whoever ends it finds them.
     become_subreaper()
     set_process_name(_PROCESS_NAME)
     _volunteer_for_the_oom_killer()
-    _take_default_signals()
-    install_worker_streams(stdout_fd, stderr_fd)
-    close_fds_except({0, 1, 2, *keep_fds})
-    _reseed()
-    gc.enable()
 
 
 def _take_default_signals() -> None:
     """Ctrl-C interrupts the main thread, all else has its default effect; nothing is blocked."""
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _volunteer_for_the_oom_killer() -> None:
-    """When memory runs out, the kernel should end a worker, which can be retried, and neither the daemon nor the
-    driver."""
+    """When memory runs out, the kernel should end a worker, which can be retried, and neither the daemon nor the driver."""
     try:
-        with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
-            file.write(_FIRST_TO_GO_WHEN_MEMORY_RUNS_OUT)
+        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
     except OSError:
-        return  # Some sandboxes forbid it; all else works without.
+        return  # Some sandboxes hide it; all else works without.
+    with suppress(PermissionError):
+        os.write(fd, _FIRST_TO_GO_WHEN_MEMORY_RUNS_OUT)
+    os.close(fd)
 
 
 def close_fds_except(keep: Collection[int]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import faulthandler
 import io
-import os
 import sys
 
 TYPE_CHECKING = False
@@ -64,18 +63,11 @@ class WorkerStreams:
             file.name_now = encoded
 
 
-def install_worker_streams(stdout_fd: int, stderr_fd: int) -> WorkerStreams:
-    """Makes the pipes this process's standard output and error, for Python and for native code, and /dev/null its
-    input.
+def install_worker_streams() -> WorkerStreams:
+    """Gives this process streams that are fit for a worker and for its forks, on whatever its descriptors 0, 1 and 2 are.
 
     A crash in native code writes the Python stack to standard error.
     """
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.dup2(stdout_fd, 1)
-    os.dup2(stderr_fd, 2)
-    for fd in {null, stdout_fd, stderr_fd} - {0, 1, 2}:
-        os.close(fd)
     streams = WorkerStreams()
     setattr(streams.stdout, _STREAMS, streams)
     stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8")
