@@ -284,5 +284,5 @@ class Node(RuleBasedStateMachine):
         assert not self.node.demand() and not self.granted and not self.waiting
 
 
-Node.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+Node.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
 TestNode = Node.TestCase

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from itertools import pairwise
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from shoal._core.logic.allocation import block_size
 from shoal._core.logic.residency import Residency
@@ -233,6 +234,16 @@ def test_a_client_takes_its_pins_and_unsealed_objects_along() -> None:
     assert store.objects() == []
     assert store.client_gone(C) == []
     store.check()
+
+
+def test_an_owner_takes_its_objects_along() -> None:
+    store = small_store()
+    for owner in (A, B):
+        for number in range(2):
+            put(store, owner + number.to_bytes(12, "big"), client=C)
+    store.pin(A + bytes(12), C, 1, LATER)
+    assert store.owner_gone(A) == []
+    assert [(row.object_id[:16], row.state) for row in store.objects()] == [(A, "freed"), (B, "sealed"), (B, "sealed")]
 
 
 def test_sealed_objects_outlive_their_writer() -> None:
@@ -570,6 +581,24 @@ CLIENTS = [A, B, C]
 UNIT = 200_000
 CAPACITY = 10 * block_size(UNIT)
 
+ACTIONS = {
+    "put": 8,
+    "allocate": 2,
+    "end_writing": 2,
+    "pin": 8,
+    "unpin": 5,
+    "free": 3,
+    "cancel": 1,
+    "client_gone": 1,
+    "spill_ends": 6,
+    "restore_ends": 4,
+    "punch_ends": 2,
+    "time_passes": 2,
+}
+"""What may happen, and how often. Enough of each that objects get to disk and back."""
+
+T = TypeVar("T")
+
 
 class RandomLives(RuleBasedStateMachine):
     """Any clients, any sizes, transfers that end well or badly in any order. The machine keeps its own simple books."""
@@ -641,52 +670,68 @@ class RandomLives(RuleBasedStateMachine):
 
     # What clients, owners, the disk and the clock may do.
 
-    @rule(units=st.integers(0, 5), client=st.sampled_from(CLIENTS), patience=st.integers(0, 5))
-    def allocate(self, units: int, client: bytes, patience: int) -> None:
+    @rule(data=st.data(), action=st.sampled_from([action for action, weight in ACTIONS.items() for _ in range(weight)]))
+    def act(self, data: st.DataObject, action: str) -> None:
+        getattr(self, action)(data)
+
+    def draw_from(self, data: st.DataObject, choices: Collection[T]) -> T | None:
+        return data.draw(st.sampled_from(sorted(choices))) if choices else None  # type: ignore[type-var]
+
+    def allocate(self, data: st.DataObject) -> bytes:
+        client = data.draw(st.sampled_from(CLIENTS))
         self.last_id += 1
         self.last_request += 1
         oid = object_id(self.last_id)
         self.known.append(oid)
         self.allocating[client, self.last_request] = oid
-        self.carry_out(self.store.allocate(oid, units * UNIT, client, self.last_request, self.now + patience))
+        size = data.draw(st.integers(0, 5)) * UNIT
+        deadline = self.now + data.draw(st.integers(0, 9))
+        self.carry_out(self.store.allocate(oid, size, client, self.last_request, deadline))
+        return oid
 
-    @precondition(lambda self: self.writing)
-    @rule(data=st.data(), ok=st.booleans())
-    def end_writing(self, data: st.DataObject, ok: bool) -> None:
-        oid = data.draw(st.sampled_from(sorted(self.writing)))
-        client = self.writing.pop(oid)
-        self.carry_out(self.store.seal(oid, client) if ok else self.store.abort(oid, client))
+    def put(self, data: st.DataObject) -> None:
+        oid = self.allocate(data)
+        if oid in self.writing:
+            self.carry_out(self.store.seal(oid, self.writing.pop(oid)))
 
-    @precondition(lambda self: self.known)
-    @rule(data=st.data(), client=st.sampled_from(CLIENTS), patience=st.integers(0, 5))
-    def pin(self, data: st.DataObject, client: bytes, patience: int) -> None:
-        oid = data.draw(st.sampled_from(self.known))
-        self.last_request += 1
-        self.locating[client, self.last_request] = oid
-        self.carry_out(self.store.pin(oid, client, self.last_request, self.now + patience))
+    def end_writing(self, data: st.DataObject) -> None:
+        oid = self.draw_from(data, self.writing)
+        if oid is not None:
+            client = self.writing.pop(oid)
+            end = self.store.seal if data.draw(st.booleans()) else self.store.abort
+            self.carry_out(end(oid, client))
 
-    @precondition(lambda self: self.pins)
-    @rule(data=st.data())
+    def pin(self, data: st.DataObject) -> None:
+        oid = self.draw_from(data, self.known)
+        if oid is not None:
+            client = data.draw(st.sampled_from(CLIENTS))
+            self.last_request += 1
+            self.locating[client, self.last_request] = oid
+            deadline = self.now + data.draw(st.integers(0, 9))
+            self.carry_out(self.store.pin(oid, client, self.last_request, deadline))
+
     def unpin(self, data: st.DataObject) -> None:
-        client, oid = self.pins.pop(data.draw(st.integers(0, len(self.pins) - 1)))
-        self.carry_out(self.store.unpin(oid, client))
+        pin = self.draw_from(data, self.pins)
+        if pin is not None:
+            self.pins.remove(pin)
+            client, oid = pin
+            self.carry_out(self.store.unpin(oid, client))
 
-    @precondition(lambda self: self.known)
-    @rule(data=st.data())
     def free(self, data: st.DataObject) -> None:
-        self.carry_out(self.store.free(data.draw(st.sampled_from(self.known))))
+        oid = self.draw_from(data, self.known)
+        if oid is not None:
+            self.carry_out(self.store.free(oid))
 
-    @precondition(lambda self: self.allocating or self.locating)
-    @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         waiting = {**self.allocating, **self.locating}
-        client, request = data.draw(st.sampled_from(sorted(waiting)))
-        self.allocating.pop((client, request), None)
-        self.locating.pop((client, request), None)
-        self.carry_out(self.store.cancel(waiting[client, request], client, request))
+        key = self.draw_from(data, waiting)
+        if key is not None:
+            self.allocating.pop(key, None)
+            self.locating.pop(key, None)
+            self.carry_out(self.store.cancel(waiting[key], *key))
 
-    @rule(client=st.sampled_from(CLIENTS))
-    def client_gone(self, client: bytes) -> None:
+    def client_gone(self, data: st.DataObject) -> None:
+        client = data.draw(st.sampled_from(CLIENTS))
         for asked in (self.allocating, self.locating):
             for key in [key for key in asked if key[0] == client]:
                 del asked[key]
@@ -694,31 +739,31 @@ class RandomLives(RuleBasedStateMachine):
         self.pins = [pin for pin in self.pins if pin[0] != client]
         self.carry_out(self.store.client_gone(client))
 
-    @precondition(lambda self: self.spilling)
-    @rule(data=st.data(), ok=st.booleans())
-    def spill_ends(self, data: st.DataObject, ok: bool) -> None:
-        oid = self.spilling.pop(data.draw(st.integers(0, len(self.spilling) - 1)))
-        assert oid in self.blocks, "its block was taken away while it was read"
-        if ok:
-            self.on_disk.add(oid)
-        self.carry_out(self.store.spilled(oid, ok, "" if ok else "disk full"))
+    def spill_ends(self, data: st.DataObject) -> None:
+        oid = self.draw_from(data, self.spilling)
+        if oid is not None:
+            self.spilling.remove(oid)
+            assert oid in self.blocks, "its block was taken away while it was read"
+            ok = data.draw(st.sampled_from([True, True, False]))
+            if ok:
+                self.on_disk.add(oid)
+            self.carry_out(self.store.spilled(oid, ok, "" if ok else "disk full"))
 
-    @precondition(lambda self: self.restoring)
-    @rule(data=st.data(), ok=st.booleans())
-    def restore_ends(self, data: st.DataObject, ok: bool) -> None:
-        oid = self.restoring.pop(data.draw(st.integers(0, len(self.restoring) - 1)))
-        assert oid in self.blocks, "its block was taken away while it was filled"
-        self.carry_out(self.store.restored(oid, ok, "" if ok else "unreadable"))
+    def restore_ends(self, data: st.DataObject) -> None:
+        oid = self.draw_from(data, self.restoring)
+        if oid is not None:
+            self.restoring.remove(oid)
+            assert oid in self.blocks, "its block was taken away while it was filled"
+            ok = data.draw(st.sampled_from([True, True, False]))
+            self.carry_out(self.store.restored(oid, ok, "" if ok else "unreadable"))
 
-    @precondition(lambda self: self.holes)
-    @rule(data=st.data())
     def punch_ends(self, data: st.DataObject) -> None:
-        hole = self.holes.pop(data.draw(st.integers(0, len(self.holes) - 1)))
-        self.carry_out(self.store.punched(hole.arena, hole.offset, hole.size))
+        if self.holes:
+            hole = self.holes.pop(data.draw(st.integers(0, len(self.holes) - 1)))
+            self.carry_out(self.store.punched(hole.arena, hole.offset, hole.size))
 
-    @rule(seconds=st.integers(1, 3))
-    def time_passes(self, seconds: int) -> None:
-        self.now += seconds
+    def time_passes(self, data: st.DataObject) -> None:
+        self.now += data.draw(st.integers(1, 3))
         self.carry_out(self.store.tick(self.now))
         deadline = self.store.next_deadline()
         assert deadline is None or deadline > self.now
@@ -756,7 +801,9 @@ class RandomLives(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """When all lets go, every request has ended and not a byte is left."""
-        while any(self.open_ends()):
+        for _ in range(100):
+            if not any(self.open_ends()):
+                break
             for oid in list(self.writing):
                 self.carry_out(self.store.seal(oid, self.writing.pop(oid)))
             while self.spilling:
@@ -773,6 +820,7 @@ class RandomLives(RuleBasedStateMachine):
                 self.carry_out(self.store.unpin(oid, client))
             if self.store.next_deadline() is not None:
                 self.carry_out(self.store.tick(math.inf))
+        assert not any(self.open_ends()), f"these never end: {self.open_ends()}"
         for oid in list(self.known):
             self.carry_out(self.store.free(oid))
         stats = self.store.stats()

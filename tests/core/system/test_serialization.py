@@ -11,6 +11,7 @@ import decimal
 import enum
 import fractions
 import functools
+import gc
 import ipaddress
 import itertools
 import operator
@@ -24,6 +25,7 @@ import textwrap
 import threading
 import types
 import uuid
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -271,9 +273,10 @@ class TestBuffers:
         del copied
         block.append(0)
 
-    def test_serializing_releases_the_value(self) -> None:
+    @pytest.mark.parametrize("extra", [0, b"x" * 100_000, lambda: 1], ids=["small", "large", "function"])
+    def test_serializing_releases_the_value(self, extra: Any) -> None:
         block = bytearray(10_000)
-        value = np.frombuffer(block, dtype=np.uint8)
+        value = [np.frombuffer(block, dtype=np.uint8), extra]
         serialize(value)
         del value
         block.append(0)
@@ -612,6 +615,27 @@ class TestReferences:
         copied = round_trip([inner, LARGE])
         assert copied[0][0].name == "inner"
         np.testing.assert_array_equal(copied[0][1], copied[1])
+
+    @pytest.mark.parametrize(
+        "extra", [0, b"x" * 100_000, lambda: 1, "__main__"], ids=["small", "large", "function", "main"]
+    )
+    def test_are_not_kept_longer_than_the_result(self, extra: Any) -> None:
+        ref = Ref("one")
+        watch = weakref.ref(ref)
+        serialized = serialize([ref, extra])
+        del ref
+        assert watch() is serialized.refs[0]
+        del serialized
+        assert watch() is None
+
+    def test_are_not_kept_after_a_failure(self) -> None:
+        ref = Ref("one")
+        watch = weakref.ref(ref)
+        with pytest.raises(SerializationError):
+            serialize([ref, threading.Lock()])
+        del ref
+        gc.collect()
+        assert watch() is None
 
     def test_outside_of_serialization_nothing_happens(self) -> None:
         note_ref(Ref("nowhere"))

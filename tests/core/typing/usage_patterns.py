@@ -170,7 +170,7 @@ shoal.cancel(count.remote(1))
 # 20. Awaiting.
 async def waits() -> None:
     assert_type(await length.remote("a"), int)
-    assert_type(await asyncio.gather(length.remote("a"), length.remote("b")), list[int])
+    assert_type(await asyncio.gather(*[length.remote("a"), length.remote("b")]), list[int])
     async for item in count.remote(2):
         assert_type(item, ObjectRef[int])
     assert_type(await asyncio.wait_for(length.remote("a"), 5), int)

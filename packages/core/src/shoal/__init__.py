@@ -16,8 +16,7 @@ from __future__ import annotations
 import sys
 
 from shoal._core.package_path import extended_path
-from shoal._core.version import COMMIT as __commit__
-from shoal._core.version import VERSION as __version__
+from shoal._core.version import COMMIT, VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ if TYPE_CHECKING:
     from shoal.cross_language import java_actor_class as java_actor_class
     from shoal.cross_language import java_function as java_function
 else:
-    from shoal._core.public_names import load, public_names
+    from shoal._core.api.public_names import load, public_names
 
     def __getattr__(name: str) -> Any:
         value = globals()[name] = load(name)
@@ -100,4 +99,6 @@ else:
         return public_names()
 
 
+__version__ = VERSION
+__commit__ = COMMIT
 __path__ = extended_path(list(__path__), __name__, sys.path)

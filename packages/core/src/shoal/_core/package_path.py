@@ -6,7 +6,10 @@ Does what pkgutil.extend_path does for plain folders, without importing pkgutil 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def extended_path(own: list[str], package: str, search_path: Iterable[str]) -> list[str]:

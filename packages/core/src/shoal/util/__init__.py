@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shoal.util.placement_group import placement_group_table as placement_group_table
     from shoal.util.placement_group import remove_placement_group as remove_placement_group
 else:
-    from shoal._core.util_names import load, public_names
+    from shoal._core.api.util_names import load, public_names
 
     def __getattr__(name: str) -> Any:
         value = globals()[name] = load(name)

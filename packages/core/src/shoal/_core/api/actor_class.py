@@ -147,9 +147,11 @@ class ActorClass(Generic[T]):
 
         return ClassNode(self, args, kwargs)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        name = self._shoal_source.name
-        raise TypeError(f"Actors cannot be made by calling the class. Instead of '{name}()', write '{name}.remote()'.")
+    if not TYPE_CHECKING:  # type checkers find the mistake themselves
+
+        def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+            name = self._shoal_source.name
+            raise TypeError(f"Actors cannot be made by calling the class. Instead of '{name}()', write '{name}.remote()'.")
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> NoReturn:
         name = self._shoal_source.name

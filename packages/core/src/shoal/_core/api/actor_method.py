@@ -108,11 +108,13 @@ class ActorMethod(RemoteCall[F_co, Out_co]):
 
         return ClassMethodNode(self, args, kwargs)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        name = self._definition.name
-        raise TypeError(
-            f"Actor methods cannot be called directly. Instead of 'actor.{name}()', write 'actor.{name}.remote()'."
-        )
+    if not TYPE_CHECKING:  # type checkers find the mistake themselves
+
+        def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+            name = self._definition.name
+            raise TypeError(
+                f"Actor methods cannot be called directly. Instead of 'actor.{name}()', write 'actor.{name}.remote()'."
+            )
 
     @property
     def _method_name(self) -> str:

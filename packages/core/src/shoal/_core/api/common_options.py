@@ -94,8 +94,6 @@ def result_count(value: object, is_generator: bool) -> int:
     if value is None:
         return STREAMING if is_generator else 1
     if value in ("streaming", "dynamic"):
-        if not is_generator:
-            raise InvalidOptionError("num_returns", value, "only functions that `yield` can have that")
         return STREAMING if value == "streaming" else DYNAMIC
     if isinstance(value, str):
         raise InvalidOptionError("num_returns", value, "give a whole number >= 0, 'streaming' or 'dynamic'")

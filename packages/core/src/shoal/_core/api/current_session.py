@@ -78,13 +78,13 @@ class CurrentSession:
         """Returns the session's engine. Raises NotInitializedError where there is none."""
         if self.engine is None:
             self.check_may_begin()
-            raise NotInitializedError()
+            raise NotInitializedError
         return self.engine
 
     def check_may_begin(self) -> None:
         """Raises where this process cannot have a session (any more)."""
         if self._inherited:
-            raise ForkedProcessError()
+            raise ForkedProcessError
         if self._exiting:
             raise NotInitializedError("The interpreter is exiting: the shoal session has ended and no other can begin.")
 

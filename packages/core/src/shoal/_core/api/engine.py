@@ -143,8 +143,8 @@ class Engine(Protocol):
     def kv_keys(self, namespace: str, prefix: bytes) -> list[bytes]: ...
 
     def state(self, what: str) -> list[dict[str, Any]]:
-        """Rows of 'tasks', 'actors', 'objects', 'workers', 'nodes', 'jobs', 'placement_groups', 'runtime_envs', 'events', 'metrics'; the keys are
-        those of shoal.util.state's records."""
+        """Rows of 'tasks', 'actors', 'objects', 'workers', 'nodes', 'jobs', 'placement_groups', 'runtime_envs', 'events',
+        'metrics'; the keys are those of shoal.util.state's records."""
 
     def timeline(self) -> list[dict[str, Any]]:
         """Chrome trace events."""

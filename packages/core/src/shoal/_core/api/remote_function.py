@@ -174,9 +174,11 @@ class RemoteFunction(RemoteCall[F_co, Out_co]):
 
         return FunctionNode(self, args, kwargs)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        name = self._source.name
-        raise TypeError(f"Remote functions cannot be called directly. Instead of '{name}()', write '{name}.remote()'.")
+    if not TYPE_CHECKING:  # type checkers find the mistake themselves
+
+        def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+            name = self._source.name
+            raise TypeError(f"Remote functions cannot be called directly. Instead of '{name}()', write '{name}.remote()'.")
 
     @property
     def _function(self) -> Callable[..., Any]:

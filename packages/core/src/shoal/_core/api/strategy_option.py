@@ -81,11 +81,7 @@ def parse_strategy(given: Mapping[str, Any]) -> StrategyOption:
     """Returns the strategy that options ask for. Raises InvalidOptionError, InvalidOptionTypeError."""
     value = given.get("scheduling_strategy")
     old = {name: given[name] for name in OLD_KEYWORDS if name in given}
-    if (
-        old.get("placement_group", "default") != "default"
-        or ("placement_group" in old
-        and old["placement_group"] is None)
-    ):
+    if old.get("placement_group", "default") != "default":
         if value is not None:
             raise InvalidOptionError(
                 "placement_group",

@@ -39,8 +39,6 @@ class Patience:
 
     def set_claim(self, queue: ClassQueue, now: float) -> None:
         """From now on, what the queue needs is kept for it."""
-        if self.claim is not None:
-            self.claim.room_found = False
         self.claim = queue
         self.claimed = dict(queue.needed)
         self.lapses = now + CLAIM_SECONDS
@@ -57,6 +55,10 @@ class Patience:
         """Returns whether the queue may take from the node what it needs, whatever is claimed by another."""
         if self.claim is None or self.claim is queue:
             return True
+        if queue.bundles and self.claim.room_found:
+            return (
+                False  # One placement group after the other: what was found for the first is kept until it is settled.
+            )
         available, claimed = node.available, self.claimed
         return all(name not in claimed or available[name] - claimed[name] >= amount for name, amount in queue.needed)
 

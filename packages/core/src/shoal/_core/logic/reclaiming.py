@@ -22,20 +22,27 @@ Candidates = Callable[[ClassQueue], Iterable[Pot]]
 
 
 class Outlook:
-    """What a pot will have when all that was asked back is there."""
+    """What a pot will have when all that was asked back is there, and who has leases that can still be asked back."""
 
-    __slots__ = ("askable", "pot")
+    __slots__ = ("askable", "held", "pot")
 
     def __init__(self, pot: Pot) -> None:
         self.pot = pot.copy()
         self.askable: list[Lease] = []
+        self.held: dict[Party, int] = {}
+        """Party -> how many of the askable are its."""
         for lease in pot.leases.values():
-            if lease.request.kind == ACTOR:
+            if lease.request.kind == ACTOR or lease.worker is None:
                 continue
             if lease.reclaimed:
                 self.pot.give(lease.held(), lease.shares)
             else:
                 self.askable.append(lease)
+                self.held[lease.party] = self.held.get(lease.party, 0) + 1
+
+    def has_victims_for(self, has: int) -> bool:
+        """Returns whether anybody may be asked at all by a party with so many leases."""
+        return any(_may_ask(owner, held, has) for owner, held in self.held.items())
 
     def take(self, queue: ClassQueue) -> None:
         for amounts in queue.bundles or (queue.amounts,):
@@ -58,31 +65,34 @@ def choose_leases_to_reclaim(queues: Iterable[ClassQueue], pots_of: Candidates) 
                 outlooks[id(pot)] = Outlook(pot)
             if pot.could_hold(queue.needed):
                 choices.append(outlooks[id(pot)])
-        if any(outlook.askable for outlook in choices):
-            for party in queue.waiting():
-                if not _reclaim_for(party, choices, chosen) and party.starved:
-                    # Nobody may ask for more than one who has nothing.
+        if not any(outlook.askable for outlook in choices):
+            continue
+        # Who has as many leases as somebody who asked in vain asks in vain as well.
+        vain = 1 << 62
+        for party in queue.waiting():
+            has = 0 if party.starved else len(party.leases)
+            if has < vain:
+                vain = min(vain, _reclaim_for(party, has, choices, chosen))
+                if vain == 0:
                     break
     return chosen
 
 
-def _reclaim_for(party: Party, choices: list[Outlook], chosen: list[Lease]) -> bool:
-    """Adds what is to be asked back for one party. Returns whether all that it waits for will be there."""
+def _reclaim_for(party: Party, has: int, choices: list[Outlook], chosen: list[Lease]) -> int:
+    """Adds what is to be asked back for one party that has some leases. Returns with how many it asked in vain."""
     queue = party.queue
-    has = 0 if party.starved else len(party.leases)
-    for _ in range(party.wanted):
+    for has_then in range(has, has + party.wanted):
         for outlook in choices:
             if not queue.fits(outlook.pot):
-                victims = _victims(outlook, party, has)
+                victims = _victims(outlook, party, has_then) if outlook.has_victims_for(has_then) else []
                 if not victims:
                     continue
                 chosen.extend(victims)
             outlook.take(queue)
             break
         else:
-            return False
-        has += 1
-    return True
+            return has_then
+    return 1 << 62
 
 
 def _victims(outlook: Outlook, waiting: Party, has: int) -> list[Lease]:
@@ -92,9 +102,7 @@ def _victims(outlook: Outlook, waiting: Party, has: int) -> list[Lease]:
     """
     queue = waiting.queue
     pot = outlook.pot.copy()
-    held: dict[Party, int] = {}
-    for lease in outlook.askable:
-        held[lease.party] = held.get(lease.party, 0) + 1
+    held = dict(outlook.held)
     victims: list[Lease] = []
     candidates = [lease for lease in outlook.askable if lease.party is not waiting]
     while not queue.fits(pot):
@@ -102,8 +110,9 @@ def _victims(outlook: Outlook, waiting: Party, has: int) -> list[Lease]:
         best: Lease | None = None
         best_rank = (0, 0)
         for lease in candidates:
-            rank = (0 if lease.party.requests else 1, held[lease.party])
-            if rank > best_rank and _may_ask(lease.party, held[lease.party], has) and _helps(lease, lacking):
+            owner = lease.party
+            rank = (0 if owner.requests else 1, held[owner])
+            if rank > best_rank and _may_ask(owner, held[owner], has) and _helps(lease, lacking):
                 best, best_rank = lease, rank
         if best is None:
             return []
@@ -112,12 +121,13 @@ def _victims(outlook: Outlook, waiting: Party, has: int) -> list[Lease]:
         victims.append(best)
         pot.give(best.held(), best.shares)
     outlook.pot = pot
+    outlook.held = held
     outlook.askable = [lease for lease in outlook.askable if lease not in victims]
     return victims
 
 
 def _may_ask(owner: Party, held: int, has: int) -> bool:
-    return not owner.requests or has == 0 or held >= has + 2
+    return held > 0 and (not owner.requests or has == 0 or held >= has + 2)
 
 
 def _helps(lease: Lease, lacking: list[str]) -> bool:

@@ -231,6 +231,13 @@ class Residency:
         self._room.settle(effects)
         return effects
 
+    def owner_gone(self, owner: bytes) -> list[Effect]:
+        """An owner died: frees all objects whose ids begin with its id, because only the owner knew who may ask for them."""
+        effects: list[Effect] = []
+        for object_id in [object_id for object_id in self._table.entries if object_id.startswith(owner)]:
+            effects += self.free(object_id)
+        return effects
+
     def client_gone(self, client: bytes) -> list[Effect]:
         """A client died or left: its pins, its unsealed objects and its requests go with it."""
         effects: list[Effect] = []

@@ -7,8 +7,10 @@ from typing import Any
 from shoal._core.logic.ownership import PENDING
 from shoal._core.process.object_ref import ObjectRef
 from shoal._core.process.references import INLINE_LIMIT, References
-from shoal._core.schema.messages import INLINE, STORED, ObjectValue, TaskCall
+from shoal._core.schema.messages import ERROR, INLINE, STORED, ObjectValue, TaskCall
 from shoal._core.system.serialization import serialize
+from shoal._core.system.task_errors import load_error
+from shoal.exceptions import ObjectFreedError
 
 ALL_ARGUMENTS = -1
 """The slot of a dependency that is the whole serialized (args, kwargs), too large to travel in the call."""
@@ -83,8 +85,14 @@ def unpack_arguments(
     arrived: list[bytes] = []
     values: list[Any] = []
     for dep, slot in zip(deps, slots, strict=True):
-        source = dep.data if dep.kind == INLINE else open_stored(dep.object_id, dep.nodes)
-        assert dep.kind in (INLINE, STORED), f"dependency {dep.object_id.hex()} is of kind {dep.kind}"
+        if dep.kind == INLINE:
+            source: Any = dep.data
+        elif dep.kind == STORED:
+            source = open_stored(dep.object_id, dep.nodes)
+        elif dep.kind == ERROR:
+            raise load_error(dep.data)
+        else:
+            raise ObjectFreedError(dep.object_id.hex())
         value, ids = references.deserialize_noting(source)
         arrived.extend(ids)
         if slot == ALL_ARGUMENTS:

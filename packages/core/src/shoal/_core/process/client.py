@@ -409,6 +409,9 @@ class Client:
                     self.tasks.cancel_locked(task, False, True)
         self.references.run_due()
 
+    def current_actor(self) -> HeldActor:
+        return self.actors.load_handle(self.actor_spec.handle_data)
+
     def exit_actor(self) -> None:
         from shoal._core.process.execution import WorkerExit
 

@@ -59,7 +59,7 @@ class ThreadedExecutor:
         if execution is not None:
             execution.canceled = True
 
-    def stop(self, status: int, reason: str) -> None:
+    def stop(self, status: int, reason: str, at_once: bool = False) -> None:
         with self._lock:
             self._exit = WorkerExit(status, reason)
             if self._unfinished == 0:
@@ -94,7 +94,7 @@ class ThreadedExecutor:
                     result = runner.run_stream(execution, value, self._wait_for_consumer)
                 else:
                     del args, kwargs
-                    result = runner.succeeded(execution, value)
+                    result = runner.canceled(execution) if execution.canceled else runner.succeeded(execution, value)
                 del value
         except WorkerExit as exit_request:
             self._exit = exit_request
@@ -150,7 +150,7 @@ class AsyncExecutor:
     def cancel(self, task_id: bytes) -> None:
         self.loop.call_soon_threadsafe(self._cancel, task_id)
 
-    def stop(self, status: int, reason: str) -> None:
+    def stop(self, status: int, reason: str, at_once: bool = False) -> None:
         def mark() -> None:
             if self._exit is None:
                 self._exit = WorkerExit(status, reason)
@@ -206,7 +206,7 @@ class AsyncExecutor:
                     result = await self._run_stream(execution, value)
                 else:
                     del args, kwargs
-                    result = runner.succeeded(execution, value)
+                    result = runner.canceled(execution) if execution.canceled else runner.succeeded(execution, value)
                 del value
         except self._asyncio.CancelledError as error:
             result = runner.canceled(execution) if execution.canceled else runner.failed(execution, error)

@@ -9,12 +9,14 @@ from contextvars import ContextVar
 from typing import Any
 
 from shoal._core.process.arguments import unpack_arguments
+from shoal._core.process.dynamic_refs import DynamicObjectRefGenerator
 from shoal._core.process.node_link import NodeLink
+from shoal._core.process.object_ref import ObjectRef
 from shoal._core.process.peers import Peer
 from shoal._core.process.references import INLINE_LIMIT, References
 from shoal._core.schema.ids import object_id_of
 from shoal._core.schema.messages import ERROR, INLINE, STORED, ObjectValue, StreamItem, TaskCall, TaskResult
-from shoal._core.schema.options import STREAMING
+from shoal._core.schema.options import DYNAMIC, STREAMING
 from shoal._core.system.serialization import serialize
 from shoal._core.system.task_errors import capture_task_error
 
@@ -66,7 +68,8 @@ class WorkerExit(BaseException):
 class Runner:
     """Turns calls into results with this process's memory and connections; knows no queue and no thread."""
 
-    def __init__(self, references: References, node: NodeLink) -> None:
+    def __init__(self, references: References, node: NodeLink, put: Callable[[Any], ObjectRef[Any]]) -> None:
+        self._put = put
         self._references = references
         self._node = node
         self._pid = os.getpid()
@@ -89,7 +92,9 @@ class Runner:
         """Returns the wire form of a result; an error result where it cannot be made."""
         call = execution.call
         try:
-            if call.num_returns == 1:
+            if call.num_returns == DYNAMIC:
+                value = DynamicObjectRefGenerator([self._put(item) for item in value])
+            if call.num_returns in (1, DYNAMIC):
                 packed = self._pack(execution, object_id_of(call.task_id, 0), value)
                 result = TaskResult(call.task_id, packed.kind, packed.data, packed.size, packed.contained)
             else:
@@ -128,6 +133,8 @@ class Runner:
         count = execution.call.num_returns
         if count == 0:
             return ()
+        if hasattr(value, "__next__"):
+            value = tuple(value)
         try:
             length = len(value)
         except TypeError:

@@ -26,12 +26,13 @@ from shoal._core.logic.lease_effects import (
 )
 from shoal._core.logic.lease_queue import ACTOR
 from shoal._core.logic.leases import Leases
+from shoal._core.process.memory_guard import MemoryGuard
 from shoal._core.process.node_store import NodeStore
 from shoal._core.process.state_rows import StateRows
 from shoal._core.process.workers import WorkerProcess, WorkerProcesses
 from shoal._core.schema import messages
 from shoal._core.schema.daemon_config import DaemonConfig
-from shoal._core.schema.resources import ResourceSet
+from shoal._core.schema.resources import MEMORY, UNIT, ResourceSet
 from shoal._core.schema.worker_config import WorkerConfig
 from shoal._core.system.event_loop import EventLoop, Timer
 from shoal._core.system.fork_server import ForkServer
@@ -96,6 +97,10 @@ class Node:
             config.node_ip,
             config.machine_memory,
         )
+        self._memory = MemoryGuard(loop, lambda worker_id, reason: self.workers.end(worker_id, reason, over_memory=True))
+        self.workers.killed_for_memory = self._memory.killed_by_kernel
+        self._limited: dict[int, bytes] = {}
+        """Lease -> worker, of those with a memory limit."""
         self.clients: dict[bytes, ClientPeer] = {}
         self._listener = Listener.from_fd(config.listen_fd, config.listen_name, loop, self._accepted)
         self._waiting_for_death: dict[bytes, list[bytes]] = {}
@@ -202,7 +207,7 @@ class Node:
                 )
             )
         elif kind is messages.ReturnLease:
-            self._carry_out(self.leases.lease_returned(message.lease_id, now, message.reusable))
+            self._lease_returned(message.lease_id, message.reusable, now)
         elif kind is messages.CancelLeaseRequest:
             self._carry_out(self.leases.cancel_request(client, message.request_id, now))
         elif kind is messages.WorkerBlocked:
@@ -226,6 +231,14 @@ class Node:
             self._state.answered(client, message)
         else:
             self._head_handle(client, message)
+
+    def _lease_returned(self, lease_id: int, reusable: bool, now: float) -> None:
+        limited = self._limited.pop(lease_id, None)
+        if limited is not None:
+            worker = self.workers.by_id.get(limited)
+            if worker is not None:
+                self._memory.unlimit(limited, worker.pid)
+        self._carry_out(self.leases.lease_returned(lease_id, now, reusable))
 
     def _client_closed(self, connection: Connection) -> None:
         peer: ClientPeer = connection.peer
@@ -319,6 +332,10 @@ class Node:
         worker = self.workers.by_id.get(effect.worker_id)
         if worker is None:
             return
+        memory = effect.resources.get(MEMORY)
+        if memory:
+            self._limited[effect.lease_id] = effect.worker_id
+            self._memory.limit(worker.worker_id, worker.pid, memory // UNIT)
         if effect.client == self.node_id:
             self._start_actor(effect, worker)
             return
@@ -393,6 +410,7 @@ class Node:
 
     def _worker_died(self, worker: WorkerProcess, death: DeathCause) -> None:
         lease = self.leases.lease_of(worker.worker_id)
+        self._memory.unlimit(worker.worker_id, worker.pid)
         cause = dump_cause(death)
         told = set(self._waiting_for_death.pop(worker.worker_id, []))
         if lease is not None and lease.request.client != self.node_id:

@@ -28,6 +28,7 @@ class SequentialExecutor:
         loop: EventLoop,
         function_for: Callable[[Execution], Callable[..., Any]],
         hand_back: Callable[[list[Execution]], None] | None,
+        name_output: Callable[[str], None],
     ) -> None:
         self._runner = runner
         self._outbox = outbox
@@ -35,6 +36,7 @@ class SequentialExecutor:
         self._function_for = function_for
         self._hand_back = hand_back
         """None for actors: their calls can run nowhere else."""
+        self._name_output = name_output
         self._inbox: deque[Execution] = deque()
         self._idle_lock = threading.Lock()
         self._sleeping = False
@@ -45,6 +47,7 @@ class SequentialExecutor:
         self._interruptible = False
         self._check_armed = False
         self._exit: WorkerExit | None = None
+        self._exit_at_once = False
         self._main_thread = threading.main_thread().ident
         self.runs_in_main_thread = True
 
@@ -98,10 +101,16 @@ class SequentialExecutor:
         for execution in list(self._inbox):
             if execution.call.task_id == task_id:
                 execution.canceled = True
+                try:
+                    self._inbox.remove(execution)
+                except ValueError:
+                    return  # it begins just now, and sees that it is cancelled
+                self._outbox.add(execution.peer, self._runner.canceled(execution), False)
 
-    def stop(self, status: int, reason: str) -> None:
-        """Ends `run` when all calls that have arrived are done."""
+    def stop(self, status: int, reason: str, at_once: bool = False) -> None:
+        """Ends `run` when all calls that have arrived are done; `at_once`: after the one that runs."""
         self._exit = WorkerExit(status, reason)
+        self._exit_at_once = at_once
         with self._idle_lock:
             if self._sleeping:
                 self._sleeping = False
@@ -136,6 +145,9 @@ class SequentialExecutor:
             except WorkerExit as exit_request:
                 self._outbox.flush()
                 return exit_request
+            if self._exit_at_once and self._exit is not None:
+                self._outbox.flush()
+                return self._exit
 
     def _run_one(self, execution: Execution) -> None:
         runner = self._runner
@@ -149,6 +161,7 @@ class SequentialExecutor:
             else:
                 try:
                     function = self._function_for(execution)
+                    self._name_output(execution.name)
                     args, kwargs = runner.arguments(execution)
                     self._interruptible = True
                     value = function(*args, **kwargs)
@@ -159,7 +172,7 @@ class SequentialExecutor:
                     else:
                         self._interruptible = False
                         del args, kwargs
-                        result = runner.succeeded(execution, value)
+                        result = runner.canceled(execution) if execution.canceled else runner.succeeded(execution, value)
                     del value
                 except KeyboardInterrupt as error:
                     self._interruptible = False

@@ -40,6 +40,7 @@ from shoal._core.schema.worker_config import WorkerConfig
 from shoal._core.system.serialization import deserialize
 from shoal._core.system.task_errors import capture_task_error
 from shoal._core.system.thread_limits import limit_threads
+from shoal._core.system.worker_streams import installed_worker_streams
 
 Executor = SequentialExecutor | ThreadedExecutor | AsyncExecutor
 
@@ -50,7 +51,7 @@ class Worker:
     def __init__(self, client: Client) -> None:
         self.client = client
         self._outbox = ResultOutbox()
-        self._runner = Runner(client.references, client.node)
+        self._runner = Runner(client.references, client.node, client.put)
         self._functions: dict[bytes, Any] = {}
         self._spec: ActorSpec | None = None
         self._incarnation = 0
@@ -59,7 +60,9 @@ class Worker:
         """Calls that came before the constructor returned."""
         self._cpus = -1.0
         self._become: StartActor | None = None
-        self._tasks = SequentialExecutor(self._runner, self._outbox, client.loop, self._task_function, self._hand_back)
+        self._tasks = SequentialExecutor(
+            self._runner, self._outbox, client.loop, self._task_function, self._hand_back, _name_output
+        )
         self._executor: Executor = self._tasks
         client.on_peer_message = self._peer_message
         client.on_node_message = self._node_message
@@ -95,9 +98,12 @@ class Worker:
         elif spec.max_concurrency > 1 or spec.concurrency_groups:
             self._executor = ThreadedExecutor(self._runner, self._outbox, self._method, limits)
         else:
-            self._executor = SequentialExecutor(self._runner, self._outbox, client.loop, self._method, None)
+            self._executor = SequentialExecutor(
+                self._runner, self._outbox, client.loop, self._method, None, _keep_name
+            )
             signal.signal(signal.SIGINT, self._executor.on_interrupt)
         token = current_execution.set(execution)
+        _name_output(spec.class_name)
         try:
             actor_class = deserialize(spec.class_data)
             args, kwargs, _ = unpack_arguments(spec.args, spec.deps, spec.slots, client.references, client.node.open)
@@ -139,7 +145,7 @@ class Worker:
         return function(self._instance, *args, **kwargs)
 
     def _terminate(self) -> None:
-        self._executor.stop(0, "__ray_terminate__ was called")
+        self._executor.stop(0, "__ray_terminate__ was called", at_once=True)
 
     def _task_function(self, execution: Execution) -> Callable[..., Any]:
         function_id = execution.call.function_id
@@ -238,6 +244,17 @@ class Worker:
         if cpus != self._cpus:
             self._cpus = cpus
             limit_threads(max(1, int(cpus)))
+
+
+def _name_output(name: str) -> None:
+    """What is printed from now on is this task's or actor's."""
+    streams = installed_worker_streams()
+    if streams is not None:
+        streams.set_name(name)
+
+
+def _keep_name(name: str) -> None:
+    """An actor's output goes by the name of its class."""
 
 
 def _ready() -> bool:

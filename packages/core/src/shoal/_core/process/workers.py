@@ -90,6 +90,7 @@ class WorkerProcesses:
         self._on_server_died = on_server_died
         self._launch_server = launch_server
         self._node_name = node_name
+        self.killed_for_memory: Callable[[bytes], bool] = _never
         self._machine_memory = machine_memory
         self._oom = OomEvidence()
         self._tokens = itertools.count(1)
@@ -124,11 +125,12 @@ class WorkerProcesses:
             pipe.close_writing_end()
         return worker
 
-    def end(self, worker_id: bytes, reason: str) -> None:
+    def end(self, worker_id: bytes, reason: str, over_memory: bool = False) -> None:
         """Kills a worker with all that it started; `reason` becomes part of the explanation of its death."""
         worker = self.by_id.get(worker_id)
         if worker is None or worker.end is not None:
             return
+        worker.over_memory = over_memory
         if worker.intended is None:
             worker.intended = reason
         if worker.pid:
@@ -223,6 +225,8 @@ class WorkerProcesses:
             self._close_pipe(pipe)
         self.by_id.pop(worker.worker_id, None)
         intended = worker.intended or ""
+        if self.killed_for_memory(worker.worker_id):
+            worker.over_memory = True
         evidence = self._oom.look(worker.pid) if needs_oom_evidence(worker.end.status, intended) else ""
         death = explain_death(
             worker.pid,
@@ -239,6 +243,10 @@ class WorkerProcesses:
         if len(self.deaths) > KEPT_DEATHS:
             del self.deaths[next(iter(self.deaths))]
         self._on_died(worker, death)
+
+
+def _never(worker_id: bytes) -> bool:
+    return False
 
 
 def _status_text(status: int) -> str:

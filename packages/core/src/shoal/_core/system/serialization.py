@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pickle import PickleBuffer, Pickler, dumps, loads
 from types import FunctionType
-from typing import Any
+from typing import Any, Protocol
 
 from shoal._core.system.custom_reducers import custom_reducers
 from shoal.exceptions import SerializationError, ShoalError
@@ -40,6 +40,12 @@ _LONGEST_FRAME = 2 * _LARGE_PAYLOAD
 _REUSE_LIMIT = 4096
 """After larger values a pickler is not used again: its memo would stay as large, and be cleared after every value."""
 _MAIN = b"__main__"
+
+
+class ByteTarget(Protocol):
+    """Takes bytes by slice assignment, as a writable memoryview does."""
+
+    def __setitem__(self, where: slice, data: Any, /) -> None: ...
 
 
 class Serialized:
@@ -81,11 +87,11 @@ class Serialized:
             position = offset + buffer.nbytes
         return b"".join(pieces)
 
-    def write_into(self, target: memoryview) -> None:
+    def write_into(self, target: ByteTarget) -> None:
         """Writes the laid-out form.
 
         Args:
-            target: writable memory of at least `size` bytes; aligned to 64 bytes if the buffers shall be.
+            target: room for `size` bytes or more; aligned to 64 bytes if the buffers shall be.
         """
         position = 0
         if self.buffers:
@@ -229,6 +235,8 @@ class _Work:
         self.refs: list[Any] = []
         self._pickler: Pickler | None = None
         self._table: dict[type, Any] | None = None
+        self._chunks: list[bytes] = []
+        self._taker = _BufferTaker()
 
     def run(self, value: Any) -> Serialized:
         """Returns the value in serialized form. Raises as `serialize` does."""
@@ -236,11 +244,10 @@ class _Work:
         pickler = self._pickler
         if pickler is None or table is not self._table:
             pickler = self._new_pickler(table)
+        refs = self.refs
         reusable = False
         try:
             self.busy = True
-            refs: list[Any] = []
-            self.refs = refs
             if type(value) is not FunctionType:
                 try:
                     pickler.dump(value)
@@ -263,12 +270,15 @@ class _Work:
         finally:
             if not reusable:
                 self._pickler = None
+                self._chunks = []
+                self._taker = _BufferTaker()
+            if refs:
+                # What is noted belongs to the result: kept here, it would outlive that.
+                self.refs = []
             self.busy = False
 
     def _new_pickler(self, table: dict[type, Any] | None) -> Pickler:
         self._table = table
-        self._chunks: list[bytes] = []
-        self._taker = _BufferTaker()
         self._pickler = Pickler(_Sink(self._chunks.append), _PROTOCOL, buffer_callback=self._taker)
         if table is not None:
             self._pickler.dispatch_table = table

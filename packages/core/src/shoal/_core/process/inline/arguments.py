@@ -38,15 +38,17 @@ def pack(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[PackedArguments
     rest = list(args)
     named = dict(kwargs)
     kept: list[Any] = []
-    for slot, value in [*enumerate(args), *kwargs.items()]:
+    for position, value in enumerate(args):
         if isinstance(value, ObjectRef):
-            packed.slots.append(slot)
-            packed.dependencies.append(value.binary())
+            packed.slots.append(position)
             kept.append(value)
-            if isinstance(slot, int):
-                rest[slot] = None
-            else:
-                named[slot] = None
+            rest[position] = None
+    for name, value in kwargs.items():
+        if isinstance(value, ObjectRef):
+            packed.slots.append(name)
+            kept.append(value)
+            named[name] = None
+    packed.dependencies = [ref.binary() for ref in kept]
     serialized = serialize((tuple(rest), named))
     packed.data = serialized.to_bytes()
     kept += serialized.refs

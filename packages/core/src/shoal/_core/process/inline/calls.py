@@ -35,6 +35,7 @@ class Call:
         "arguments",
         "async_task",
         "attempt",
+        "caller",
         "canceled",
         "children",
         "context",
@@ -43,6 +44,8 @@ class Call:
         "error_type",
         "function_name",
         "grant",
+        "group",
+        "is_abandoned",
         "name",
         "options",
         "parent",
@@ -82,6 +85,9 @@ class Call:
             self.name = template.options.name or self.function_name
             own_retries = template.options.max_task_retries
             self.retries_left = actor.template.options.max_task_retries if own_retries is None else own_retries
+        self.group = "" if isinstance(template, TaskTemplate) else template.options.concurrency_group
+        self.caller = b"" if parent is None else parent.task_id if parent.actor is None else parent.actor.id
+        """Who keeps order among its calls: an actor, a task, or (empty) the driver."""
         count = self.options.num_returns
         if count == DYNAMIC:
             count = 1
@@ -92,6 +98,8 @@ class Call:
         """Arguments that are not there yet."""
         self.attempt = 0
         self.canceled = False
+        self.is_abandoned = False
+        """Nobody wants it any more, although its code may still run."""
         self.seat: Seat | None = None
         """The thread that runs it; of an async actor's call the actor's."""
         self.async_task: asyncio.Task[Any] | None = None

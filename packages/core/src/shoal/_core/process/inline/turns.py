@@ -44,7 +44,21 @@ class Seat:
         is_user: whether somebody outside of the engine waits in it: the driver or a thread of the user's.
     """
 
-    __slots__ = ("begin", "bound", "gate", "interruption", "is_user", "name", "state", "thread", "timed", "waits_for")
+    __slots__ = (
+        "begin",
+        "bound",
+        "callbacks",
+        "gate",
+        "has_loop",
+        "interruption",
+        "is_user",
+        "name",
+        "polls",
+        "state",
+        "thread",
+        "timed",
+        "waits_for",
+    )
 
     def __init__(
         self, name: str, begin: Callable[[], None] | None = None, *, bound: bool = True, is_user: bool = False
@@ -62,6 +76,12 @@ class Seat:
         self.timed = False
         """Its wait ends by itself: by time, or from outside."""
         self.waits_for: Callable[[], str] | None = None
+        self.has_loop = False
+        """Its thread runs an event loop that takes part: the one of an async actor."""
+        self.callbacks = 0
+        """How many callbacks of an event loop of the user's are due in it; until they came it strays."""
+        self.polls = False
+        """It has just asked about itself, and done nothing since."""
 
     def __repr__(self) -> str:
         return f"<Seat {self.name} {('running', 'waiting', 'ready', 'ended')[self.state]}>"
@@ -87,6 +107,8 @@ class Turns:
         self._due: list[Callable[[], None]] = []
         self._settling = 0
         self.closed = False
+        self.on_leave: Callable[[], None] = _nothing
+        """Called before the block is left, inside of it."""
         self._strangers = frozenset(threading.enumerate())
 
     # --- the block ------------------------------------------------------------------------------------------------------------
@@ -98,8 +120,10 @@ class Turns:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
+            self.on_leave()
             while self._due:
                 self._run_due()
+                self.on_leave()
             if self._holder is None and not self.closed:
                 self._pass_on()
         finally:
@@ -123,7 +147,13 @@ class Turns:
         self._lock.release()
         try:
             for callback in due:
-                callback()
+                try:
+                    callback()
+                except Exception:
+                    # It is the user's (a future's), and none of the business of the thread that came by.
+                    import logging
+
+                    logging.getLogger("shoal").exception("A callback that waited for an object failed.")
         finally:
             self._lock.acquire()
             self._settling -= 1
@@ -144,12 +174,12 @@ class Turns:
         del self.seats[seat]
         return True
 
-    def begin_wait(self, seat: Seat, waits_for: Callable[[], str], *, timed: bool) -> None:
+    def begin_wait(self, seat: Seat, waits_for: Callable[[], str] | None, *, timed: bool) -> None:
         """The calling thread is about to `wait`, and gives its turn away.
 
         Args:
             seat: the calling thread's.
-            waits_for: says for people what it waits for.
+            waits_for: says for people what it waits for; None for a thread that is idle.
             timed: whether the wait ends by itself.
         """
         seat.state = WAITING
@@ -358,3 +388,7 @@ def raise_in_thread(thread: threading.Thread | None, error: type[BaseException])
     import ctypes
 
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(error))
+
+
+def _nothing() -> None:
+    return
