@@ -4,6 +4,8 @@ Each test runs once an engine, in a session of its own: `shoal.init(num_cpus=4)`
 `@pytest.mark.session(...)`. What an engine cannot do is skipped by capability: `@pytest.mark.needs("force_cancel")`. Tests synchronise
 through a `gate` (an actor that lets callers wait) and never by sleeping; they assert no times.
 
+The inline engine runs tasks in an order that a seed chooses; SHOAL_CONFORMANCE_SEED=n tries another.
+
 To see whether an expectation is what Ray does, run the suite on Ray itself, with a Python that has ray and pytest:
 
     SHOAL_CONFORMANCE_MODULE=ray python -m pytest -W default tests/core/conformance
@@ -26,6 +28,7 @@ import pytest
 
 ON_RAY = os.environ.get("SHOAL_CONFORMANCE_MODULE") == "ray"
 ENGINES = ("ray",) if ON_RAY else ("native", "inline")
+INLINE_SEED = int(os.environ.get("SHOAL_CONFORMANCE_SEED", "0"))
 SUITE_ARGUMENTS: dict[str, Any] = {"num_cpus": 4}
 
 RAY_MODULES = (
@@ -59,11 +62,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "shoal_only: shoal promises more here than Ray does")
 
 
-def _start(engine: str, arguments: dict[str, Any]) -> None:
+def _start(engine: str, arguments: dict[str, Any]) -> Any:
     if engine == "ray":
-        shoal.init(include_dashboard=False, log_to_driver=False, **arguments)
-    else:
-        shoal.init(local_mode=engine == "inline", log_to_driver=False, **arguments)
+        return shoal.init(include_dashboard=False, log_to_driver=False, **arguments)
+    if engine == "inline":
+        return shoal.init(local_mode=True, seed=INLINE_SEED, **arguments)
+    return shoal.init(log_to_driver=False, **arguments)
 
 
 class _RaySessions:
@@ -148,12 +152,7 @@ def _skip_beyond_capabilities(request: pytest.FixtureRequest, engine: str) -> No
 def start(engine: str) -> Callable[..., Any]:
     """Starts a session on the engine under test, for tests marked `no_session`."""
 
-    def start(**arguments: Any) -> Any:
-        if engine == "ray":
-            return shoal.init(include_dashboard=False, log_to_driver=False, **arguments)
-        return shoal.init(local_mode=engine == "inline", log_to_driver=False, **arguments)
-
-    return start
+    return lambda **arguments: _start(engine, arguments)
 
 
 @pytest.fixture

@@ -87,6 +87,7 @@ def test_asyncio_timeout(gate) -> None:
     assert asyncio.run(main()) == "open"
 
 
+@pytest.mark.filterwarnings("ignore:shoal.get blocks the event loop")
 def test_blocking_get_inside_a_loop(square) -> None:
     async def main():
         first = square.remote(2).as_future()

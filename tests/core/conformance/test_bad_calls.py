@@ -139,7 +139,7 @@ def test_argument_that_cannot_be_pickled() -> None:
     def f(x):
         return x
 
-    with pytest.raises(TypeError, match="(?i)pickle|serial"):
+    with pytest.raises(TypeError, match=r"(?i)pickle|serial"):
         f.remote(threading.Lock())
 
 
@@ -150,7 +150,7 @@ def test_result_that_cannot_be_pickled() -> None:
 
         return threading.Lock()
 
-    with pytest.raises(TypeError, match="(?i)pickle|serial"):
+    with pytest.raises(TypeError, match=r"(?i)pickle|serial"):
         shoal.get(f.remote())
 
 
@@ -163,7 +163,7 @@ def test_function_that_cannot_be_pickled() -> None:
     def f():
         return lock
 
-    with pytest.raises(TypeError, match="(?i)pickle|serial"):
+    with pytest.raises(TypeError, match=r"(?i)pickle|serial"):
         f.remote()
 
 

@@ -167,6 +167,15 @@ def test_only_the_writer_ends_the_writing(event: str) -> None:
         getattr(store, event)(X, A)
 
 
+def test_who_has_no_block_yet_cannot_seal() -> None:
+    store = small_store()
+    store.allocate(X, 8 * MIB, A, 1, LATER)
+    store.allocate(Y, 8 * MIB, A, 2, LATER)
+    with pytest.raises(InvalidTransitionError, match="which has no block yet"):
+        store.seal(Y, A)
+    assert store.abort(Y, A) == []
+
+
 def test_a_transfer_that_was_not_ordered_is_a_typed_error() -> None:
     store = small_store()
     put(store, X)
@@ -372,6 +381,9 @@ def test_an_object_larger_than_the_store_is_refused_at_once() -> None:
     assert isinstance(full, Full)
     assert full.kind == TOO_LARGE
     assert "of 11.0 MiB in the object store of 10.0 MiB: it is larger than the whole store" in full.text
+    (full,) = Residency(500).allocate(X, 3 << 30, A, 1, LATER)
+    assert isinstance(full, Full)
+    assert "of 3.0 GiB in the object store of 512 B" in full.text
 
 
 def test_when_all_is_held_the_request_waits_until_its_deadline() -> None:
@@ -479,6 +491,19 @@ def test_a_full_disk_loses_the_copies_of_what_is_in_memory_first() -> None:
     assert deleted == DeleteSpilled(object_id(10))
     assert isinstance(again, Spill)
     assert again.object_id == object_id(11)
+
+
+def test_readers_are_told_too_that_the_disk_is_full() -> None:
+    store = small_store()
+    put(store, X, 9 * MIB)
+    store.allocate(Y, 9 * MIB, A, 1, LATER)
+    store.spilled(X, True)
+    store.seal(Y, A)
+    assert only(store.pin(X, B, 2, LATER), Spill)
+    (full,) = store.spilled(Y, False, "No space left on device")
+    assert isinstance(full, Full)
+    assert (full.kind, full.client, full.request_id, full.object_id) == (NO_DISK, B, 2, X)
+    assert state_of(store, X) == "spilled"
 
 
 def test_without_a_disk_requests_wait_for_frees() -> None:
@@ -668,7 +693,7 @@ class RandomLives(RuleBasedStateMachine):
         self.known = [oid for oid in self.known if oid in rows]
         assert all(arena in self.arenas for arena, _, _ in self.blocks.values())
 
-    # What clients, owners, the disk and the clock may do.
+    # What clients, owners, the disk and the clock may do. All draws come first: the last may end the example.
 
     @rule(data=st.data(), action=st.sampled_from([action for action, weight in ACTIONS.items() for _ in range(weight)]))
     def act(self, data: st.DataObject, action: str) -> None:
@@ -679,13 +704,13 @@ class RandomLives(RuleBasedStateMachine):
 
     def allocate(self, data: st.DataObject) -> bytes:
         client = data.draw(st.sampled_from(CLIENTS))
+        size = data.draw(st.integers(0, 5)) * UNIT
+        deadline = self.now + data.draw(st.integers(0, 9))
         self.last_id += 1
         self.last_request += 1
         oid = object_id(self.last_id)
         self.known.append(oid)
         self.allocating[client, self.last_request] = oid
-        size = data.draw(st.integers(0, 5)) * UNIT
-        deadline = self.now + data.draw(st.integers(0, 9))
         self.carry_out(self.store.allocate(oid, size, client, self.last_request, deadline))
         return oid
 
@@ -697,17 +722,16 @@ class RandomLives(RuleBasedStateMachine):
     def end_writing(self, data: st.DataObject) -> None:
         oid = self.draw_from(data, self.writing)
         if oid is not None:
-            client = self.writing.pop(oid)
             end = self.store.seal if data.draw(st.booleans()) else self.store.abort
-            self.carry_out(end(oid, client))
+            self.carry_out(end(oid, self.writing.pop(oid)))
 
     def pin(self, data: st.DataObject) -> None:
         oid = self.draw_from(data, self.known)
         if oid is not None:
             client = data.draw(st.sampled_from(CLIENTS))
+            deadline = self.now + data.draw(st.integers(0, 9))
             self.last_request += 1
             self.locating[client, self.last_request] = oid
-            deadline = self.now + data.draw(st.integers(0, 9))
             self.carry_out(self.store.pin(oid, client, self.last_request, deadline))
 
     def unpin(self, data: st.DataObject) -> None:
@@ -742,9 +766,9 @@ class RandomLives(RuleBasedStateMachine):
     def spill_ends(self, data: st.DataObject) -> None:
         oid = self.draw_from(data, self.spilling)
         if oid is not None:
+            ok = data.draw(st.sampled_from([True, True, False]))
             self.spilling.remove(oid)
             assert oid in self.blocks, "its block was taken away while it was read"
-            ok = data.draw(st.sampled_from([True, True, False]))
             if ok:
                 self.on_disk.add(oid)
             self.carry_out(self.store.spilled(oid, ok, "" if ok else "disk full"))
@@ -752,9 +776,9 @@ class RandomLives(RuleBasedStateMachine):
     def restore_ends(self, data: st.DataObject) -> None:
         oid = self.draw_from(data, self.restoring)
         if oid is not None:
+            ok = data.draw(st.sampled_from([True, True, False]))
             self.restoring.remove(oid)
             assert oid in self.blocks, "its block was taken away while it was filled"
-            ok = data.draw(st.sampled_from([True, True, False]))
             self.carry_out(self.store.restored(oid, ok, "" if ok else "unreadable"))
 
     def punch_ends(self, data: st.DataObject) -> None:
@@ -829,5 +853,5 @@ class RandomLives(RuleBasedStateMachine):
         self.store.check()
 
 
-RandomLives.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+RandomLives.TestCase.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
 test_random_lives = RandomLives.TestCase

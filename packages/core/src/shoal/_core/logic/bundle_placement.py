@@ -147,8 +147,10 @@ class _Arrangement:
             # Along the path, each bundle moves on to the node that was reached from it.
             while end is not None:
                 index = reached_from[end]
+                left = chosen.get(index)
                 bundle_on[end] = index
-                end, chosen[index] = chosen.get(index), end
+                chosen[index] = end
+                end = left
         return chosen
 
     def _packed(self) -> dict[int, int] | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shoal._core.logic.actors import ActorDirectory, Drain, Effect, EndWorker, Place, Publish, StopPlacing
+from shoal._core.process.group_keeper import GroupKeeper
 from shoal._core.process.key_values import KeyValues
 from shoal._core.process.metric_registry import MetricRegistry
 from shoal._core.schema.messages import (
@@ -23,6 +24,7 @@ from shoal._core.schema.messages import (
     ClientEnded,
     CreateActor,
     DrainActor,
+    Hello,
     KillActor,
     KillWorker,
     MetricRecorded,
@@ -39,19 +41,34 @@ from shoal.exceptions import ActorDiedError, ShoalError
 class Head:
     """Served by the daemon's loop; single-threaded."""
 
-    def __init__(self, node_id: bytes, send: Callable[[bytes, Any], None], to_node: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        node_id: bytes,
+        send: Callable[[bytes, Any], None],
+        to_node: Callable[[Any], None],
+        joinable: bool,
+    ) -> None:
         self._node_id = node_id
         self._send = send
         self._to_node = to_node
         self.actors = ActorDirectory()
         self.key_values = KeyValues()
         self.metrics = MetricRegistry()
-        self._addresses: dict[bytes, str] = {}
+        self._clients: dict[bytes, Hello] = {}
+        self._groups = GroupKeeper(send, to_node, joinable)
 
     # --- clients ---------------------------------------------------------------------------------------------------------------
 
-    def client_joined(self, worker_id: bytes, address: str) -> None:
-        self._addresses[worker_id] = address
+    def client_joined(self, hello: Hello) -> None:
+        self._clients[hello.worker_id] = hello
+
+    def _driver_of(self, client: bytes) -> bytes:
+        """The driver of the client's job: what it creates ends with that."""
+        hello = self._clients.get(client)
+        for other in self._clients.values():
+            if hello is not None and other.role == "driver" and other.job_id == hello.job_id:
+                return other.worker_id
+        return client
 
     def handle(self, client: bytes, message: Any) -> bool:
         """Takes a client's message. Returns False for what is not the head's."""
@@ -70,20 +87,29 @@ class Head:
             self.actors.exiting(message.actor_id, message.reason)
         elif kind is MetricRecorded:
             self.metrics.record(message)
+        elif kind is Query and message.what == "placement_group_ready":
+            self._groups.answer_when_ready(client, message.request_id, message.arguments[0])
+        elif kind is Query and message.what == "create_placement_group":
+            self._answer(client, message, lambda *rest: self._groups.create(self._driver_of(client), *rest))
         elif kind is Query and message.what in _ANSWERS:
-            try:
-                value = _ANSWERS[message.what](self, *message.arguments)
-            except Exception as error:
-                self._send(client, Answer(message.request_id, None, dump_error(error)))
-            else:
-                self._send(client, Answer(message.request_id, value))
+            self._answer(client, message, lambda *rest: _ANSWERS[message.what](self, *rest))
         else:
             return False
         return True
 
+    def _answer(self, client: bytes, query: Query, function: Callable[..., Any]) -> None:
+        try:
+            value = function(*query.arguments)
+        except Exception as error:
+            self._send(client, Answer(query.request_id, None, dump_error(error)))
+        else:
+            self._send(client, Answer(query.request_id, value))
+
     def from_node(self, message: Any) -> None:
         """Takes what a node says."""
         kind = type(message)
+        if self._groups.from_node(message):
+            return
         if kind is ActorPlaced:
             if not self.actors.placed(message.actor_id, message.worker_id, message.pid):
                 self._to_node(KillWorker(message.worker_id, "its actor is not wanted any more"))
@@ -92,7 +118,8 @@ class Head:
             assert isinstance(error, ShoalError)
             self._carry_out(self.actors.start_failed(message.actor_id, error, time.time()))
         elif kind is ClientEnded:
-            self._addresses.pop(message.worker_id, None)
+            self._clients.pop(message.worker_id, None)
+            self._groups.creator_gone(message.worker_id)
             self._carry_out(self.actors.worker_died(message.worker_id, load_cause(message.cause), time.time()))
             self._carry_out(self.actors.client_gone(message.worker_id, time.time()))
 
@@ -115,7 +142,8 @@ class Head:
             error = ActorDiedError(cause, actor_id=message.actor_id.hex(), actor_name=record.spec.class_name)
             self._carry_out(self.actors.start_failed(message.actor_id, error, time.time()))
         else:
-            address = self._addresses.get(client, "")
+            hello = self._clients.get(client)
+            address = hello.address if hello is not None else ""
             self._carry_out(self.actors.started(message.actor_id, address, message.repr_name))
 
     def _carry_out(self, effects: list[Effect]) -> None:
@@ -139,6 +167,8 @@ class Head:
         """Rows of what only the head knows, for the state API."""
         if what == "actors":
             return self.actors.rows(self._node_id.hex())
+        if what == "placement_groups":
+            return self._groups.rows()
         if what == "metrics":
             return self.metrics.rows()
         raise ValueError(f"there is no list of {what!r}")
@@ -159,6 +189,12 @@ class Head:
     def _named_actors(self) -> list[tuple[str, str]]:
         return self.actors.names()
 
+    def _remove_placement_group(self, group_id: bytes) -> None:
+        self._groups.remove(group_id)
+
+    def _placement_groups(self) -> list[dict[str, Any]]:
+        return self._groups.rows()
+
     def _kv_put(self, namespace: str, key: bytes, value: bytes, overwrite: bool) -> bool:
         return self.key_values.put(namespace, key, value, overwrite)
 
@@ -175,6 +211,8 @@ class Head:
 _ANSWERS: dict[str, Callable[..., Any]] = {
     "named_actor": Head._named_actor,
     "named_actors": Head._named_actors,
+    "remove_placement_group": Head._remove_placement_group,
+    "placement_groups": Head._placement_groups,
     "kv_put": Head._kv_put,
     "kv_get": Head._kv_get,
     "kv_delete": Head._kv_delete,

@@ -111,7 +111,7 @@ class Node:
         self._timer: Timer | None = None
         self._state = StateRows(self)
         self._shutting_down = False
-        self._head_joined: Callable[[bytes, str], None]
+        self._head_joined: Callable[[messages.Hello], None]
         self._head_handle: Callable[[bytes, Any], bool]
         self._to_head: Callable[[Any], None]
         self.head_rows: Callable[[str], list[dict[str, Any]]]
@@ -120,7 +120,7 @@ class Node:
 
     def attach_head(
         self,
-        joined: Callable[[bytes, str], None],
+        joined: Callable[[messages.Hello], None],
         handle: Callable[[bytes, Any], bool],
         to_head: Callable[[Any], None],
         head_rows: Callable[[str], list[dict[str, Any]]],
@@ -134,6 +134,7 @@ class Node:
     def start(self) -> None:
         """Begins to serve; on the loop's thread, before it runs."""
         self._listener.start()
+        self._tell_resources()
         for _ in range(self.config.prestart):
             self.workers.start()
 
@@ -188,7 +189,7 @@ class Node:
             ),
         )
         self.store.client_joined(hello.worker_id, peer.connection)
-        self._head_joined(hello.worker_id, hello.address)
+        self._head_joined(hello)
         if hello.role == "worker":
             worker = self.workers.connected(hello.worker_id, peer.connection, hello.address)
             if worker is not None:
@@ -298,10 +299,12 @@ class Node:
                 if effect.stuck:
                     self.tell_drivers(effect.explanation)
             elif isinstance(effect, BundlesPrepared):
-                self._to_head(messages.BundlesPrepared(effect.group_id, list(effect.indices), True))
+                self._to_head(messages.BundlesPrepared(self.node_id, effect.group_id, True))
             elif isinstance(effect, BundlesRefused):
-                self._to_head(messages.BundlesPrepared(effect.group_id, list(effect.indices), False))
+                self._tell_resources()
+                self._to_head(messages.BundlesPrepared(self.node_id, effect.group_id, False))
             elif isinstance(effect, RoomForGroup):
+                self._tell_resources()
                 self._to_head(messages.RoomForGroup(effect.group_id))
             elif isinstance(effect, (LeaseLost, PassOn)):
                 continue  # deaths are told by `_worker_died`; there is no other node yet
@@ -363,11 +366,45 @@ class Node:
             return
         self.send_to_client(client, messages.LeaseRefused(request_id, dump_error(error)))
 
+    # --- placement groups -----------------------------------------------------------------------------------------------------
+
+    def _tell_resources(self) -> None:
+        view = self.leases.view()
+        self._to_head(messages.NodeChanged(self.node_id, view.total, view.available, view.labels))
+
+    def _bundles_from_head(self, message: Any) -> bool:
+        """Takes what the head says about bundles. Returns False for all else."""
+        now = time.monotonic()
+        leases = self.leases
+        if isinstance(message, messages.ReserveBundles):
+            bundles = {index: ResourceSet.of_units(units) for index, units in message.bundles.items()}
+            self._carry_out(leases.prepare_bundles(message.group_id, bundles, now))
+        elif isinstance(message, messages.CommitBundles):
+            self._carry_out(leases.commit_bundles(message.group_id, message.indices, now))
+            self._to_head(messages.BundlesCommitted(self.node_id, message.group_id))
+        elif isinstance(message, messages.ReturnBundles):
+            self._carry_out(leases.return_bundles(message.group_id, message.indices, now))
+            self._tell_resources()
+        elif isinstance(message, messages.GroupRemoved):
+            self._carry_out(leases.group_removed(message.group_id, now))
+            self._tell_resources()
+        elif isinstance(message, messages.WantRoom):
+            if message.bundles:
+                wanted = [ResourceSet.of_units(units) for units in message.bundles]
+                self._carry_out(leases.want_room(message.group_id, message.name, wanted, now))
+            else:
+                self._carry_out(leases.unwant_room(message.group_id, now))
+        else:
+            return False
+        return True
+
     # --- actors ----------------------------------------------------------------------------------------------------------------
 
     def from_head(self, message: Any) -> None:
         """Takes what the head says."""
         kind = type(message)
+        if self._bundles_from_head(message):
+            return
         if kind is messages.PlaceActor:
             self._place_actor(message)
         elif kind is messages.StopPlacingActor:

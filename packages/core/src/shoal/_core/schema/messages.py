@@ -594,9 +594,25 @@ class ReserveBundles(Message, tag=115):
 class BundlesPrepared(Message, tag=116):
     """node -> head"""
 
+    node_id: bytes
     group_id: bytes
-    indices: list[int]
     ok: bool
+
+
+class BundlesCommitted(Message, tag=122):
+    """node -> head"""
+
+    node_id: bytes
+    group_id: bytes
+
+
+class NodeChanged(Message, tag=123):
+    """node -> head: what the node has, and what of it is free."""
+
+    node_id: bytes
+    total: dict[str, int]
+    available: dict[str, int]
+    labels: dict[str, str]
 
 
 class CommitBundles(Message, tag=117):
@@ -620,7 +636,7 @@ class GroupRemoved(Message, tag=119):
 
 
 class WantRoom(Message, tag=120):
-    """head -> node: say RoomForGroup when these bundles fit."""
+    """head -> node: say RoomForGroup when these bundles fit; no bundles: not wanted any more."""
 
     group_id: bytes
     name: str
@@ -694,6 +710,8 @@ AnyMessage = (
     | ClientEnded
     | ReserveBundles
     | BundlesPrepared
+    | BundlesCommitted
+    | NodeChanged
     | CommitBundles
     | ReturnBundles
     | GroupRemoved

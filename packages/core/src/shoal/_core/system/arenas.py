@@ -13,10 +13,7 @@ from collections.abc import Callable
 from shoal._core.system.job_threads import JobThreads
 from shoal._core.system.linux_memory import punch_hole
 
-_F_ADD_SEALS = 1033
-_F_SEAL_SEAL = 1
-_F_SEAL_SHRINK = 2
-_F_SEAL_GROW = 4
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 class Arenas:
@@ -49,7 +46,7 @@ class Arenas:
         """
         fd = os.memfd_create("shoal-arena", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(fd, size)
-        fcntl.fcntl(fd, _F_ADD_SEALS, _F_SEAL_SHRINK | _F_SEAL_GROW | _F_SEAL_SEAL)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
         self._fds[arena_id] = fd
         self._sizes[arena_id] = size
         return fd

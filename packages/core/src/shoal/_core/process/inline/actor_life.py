@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from shoal._core.process.inline.calls import RUNNING, Call
+from shoal._core.process.inline.calls import Call
 from shoal._core.process.inline.runner import ActorExit, ProcessExit
 from shoal._core.process.inline.turns import Abandoned, Seat
 from shoal._core.schema.ids import new_id
@@ -37,8 +37,9 @@ class ActorLife:
         self._seats: dict[Seat, None] = {}
         self._instance: Any = None
         self._is_constructed = False
-        self._is_draining = False
         self._is_over = False
+        self._last_calls: list[Call] | None = None
+        """Once it drains: the calls that are still done."""
 
     def begin(self) -> None:
         """Starts with the constructor."""
@@ -50,7 +51,7 @@ class ActorLife:
 
     def drain(self) -> None:
         """No more calls come: end when all are done."""
-        self._is_draining = True
+        self._last_calls = list(self._actor.open_calls)
         self.look_for_calls()
 
     def cancel(self, call: Call) -> None:
@@ -58,16 +59,10 @@ class ActorLife:
 
     def end(self) -> None:
         """The life is over, at once."""
-        self._mark_as_over()
-        own = self._session.seat()
-        for seat in list(self._seats):
-            if seat is not own and not self._turns.withdraw(seat):
-                self._turns.interrupt(seat, Abandoned())
-
-    def _mark_as_over(self) -> None:
         self._is_over = True
-        for call in self._actor.open_calls:
-            call.is_abandoned = call.state == RUNNING
+        for seat in list(self._seats):
+            if not self._turns.withdraw(seat):
+                self._turns.abandon(seat)
 
     # --- threads ----------------------------------------------------------------------------------------------------------------
 
@@ -161,8 +156,8 @@ class ActorLife:
                 self._actors.exited(self._actor, exit_request)
         raise Abandoned
 
-    def _has_calls(self) -> bool:
-        return bool(self._actor.open_calls)
+    def _is_drained(self) -> bool:
+        return self._last_calls is not None and all(call.is_over for call in self._last_calls)
 
 
 def end_of_exit(exit_request: ActorExit | ProcessExit) -> tuple[str, DeathCause | None]:

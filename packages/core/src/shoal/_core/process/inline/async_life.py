@@ -50,7 +50,9 @@ class AsyncLife(ActorLife):
     def end(self) -> None:
         loop = self._loop
         if loop is not None and loop.is_resting:
-            self._mark_as_over()
+            self._is_over = True
+            for seat in self._seats:
+                seat.is_abandoned = True
         else:
             super().end()
         if loop is not None:
@@ -96,7 +98,10 @@ class AsyncLife(ActorLife):
             self._is_looking = False
             if self._is_over:
                 return
-            taken = []
+            taken: list[Call] = []
+            if self._is_drained():
+                self._actors.drained(self._actor)
+                return
             for group, limit in self._actor.limits.items():
                 while self._running[group] < limit:
                     call = self._actor.mailbox.take(group)
@@ -107,8 +112,6 @@ class AsyncLife(ActorLife):
                     call.seat = self._session.seat()
                     self._actors.book.started(call)
                     taken.append(call)
-            if self._is_draining and not self._has_calls():
-                self._actors.drained(self._actor)
         assert self._loop is not None
         for call in taken:
             call.async_task = self._loop.create_task(self._run(call))

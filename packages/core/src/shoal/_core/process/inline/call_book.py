@@ -141,7 +141,8 @@ class CallBook:
             definition = call.template.definition
             outcome = self._runner.run(call, lambda: self._runner.definition(definition))
             with self._turns:
-                self.settle(call, outcome)
+                if not seat.is_abandoned:
+                    self.settle(call, outcome)
         except Abandoned:
             pass  # whoever abandoned the task has settled it
         except KeyboardInterrupt:
@@ -260,8 +261,7 @@ class CallBook:
     def abandon(self, call: Call, error: BaseException) -> None:
         """Ends a task wherever it is; its results are `error`."""
         if call.state == states.RUNNING and call.seat is not None:
-            call.is_abandoned = True
-            self._turns.interrupt(call.seat, Abandoned())
+            self._turns.abandon(call.seat)
         else:
             self._withdraw(call)
         self.fail(call, error)

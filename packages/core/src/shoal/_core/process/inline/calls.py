@@ -45,7 +45,6 @@ class Call:
         "function_name",
         "grant",
         "group",
-        "is_abandoned",
         "name",
         "options",
         "parent",
@@ -98,8 +97,6 @@ class Call:
         """Arguments that are not there yet."""
         self.attempt = 0
         self.canceled = False
-        self.is_abandoned = False
-        """Nobody wants it any more, although its code may still run."""
         self.seat: Seat | None = None
         """The thread that runs it; of an async actor's call the actor's."""
         self.async_task: asyncio.Task[Any] | None = None

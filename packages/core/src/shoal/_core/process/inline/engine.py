@@ -190,6 +190,12 @@ class InlineEngine:
             names = self._actors.directory.names()
         return [(space, name) for space, name in names if all_namespaces or space == self._info.namespace]
 
+    def current_actor(self) -> HeldActor:
+        call = current_call.get()
+        if call is None or call.actor is None:
+            raise RuntimeError("current_actor is a handle to the actor that asks, and was asked outside of actors")
+        return HeldActor(call.actor, self._inline, weak=True)
+
     def actor_parts(self, actor: HeldActor) -> tuple[Any, ...]:
         return self._actors.parts(actor)
 
@@ -348,7 +354,8 @@ class InlineEngine:
         with self._turns:
             self._actors.end_all()
             for call in self._book.open.values():
-                call.is_abandoned = True
+                if call.seat is not None:
+                    call.seat.is_abandoned = True
             for object_id in list(inline.objects.entries):
                 inline.complete(object_id, None, error)
         threads = self._turns.close(error)

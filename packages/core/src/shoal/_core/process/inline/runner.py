@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from itertools import islice
 from typing import Any
 
+from shoal._core.process.dynamic_refs import DynamicObjectRefGenerator
 from shoal._core.process.inline.arguments import unpack
 from shoal._core.process.inline.calls import Call
 from shoal._core.process.inline.session import InlineSession
 from shoal._core.process.inline.turns import Abandoned
 from shoal._core.schema.definitions import Definition
-from shoal._core.schema.options import STREAMING
+from shoal._core.schema.options import DYNAMIC, STREAMING
 from shoal._core.system.serialization import serialize
 from shoal._core.system.task_errors import capture_task_error, dump_error
 from shoal.exceptions import DeathCause, TaskCancelledError, WorkerCrashedError
@@ -103,6 +105,8 @@ class Runner:
             del args, kwargs
             if call.options.num_returns == STREAMING:
                 return self.run_stream(call, value)
+            if call.options.num_returns == DYNAMIC:
+                value = DynamicObjectRefGenerator([self._session.put(item) for item in value])
             return self.succeeded(call, value)
         except BaseException as error:
             return self.failed(call, error)
@@ -162,6 +166,7 @@ class Runner:
 
     def hand_out(self, call: Call, index: int, item: Any) -> None:
         """Makes an item of a stream. Raises SerializationError, Abandoned."""
+        self._session.check_not_ended()
         serialized = serialize(item)
         data = serialized.to_bytes()
         with self._session.turns:
@@ -188,6 +193,8 @@ class Runner:
             return (value,)
         if count == 0:
             return ()
+        if isinstance(value, Generator):
+            value = list(islice(value, count + 1))
         try:
             length = len(value)
         except TypeError:

@@ -35,11 +35,13 @@ class SequentialLife(ActorLife):
     def _next_call(self, seat: Seat) -> Call | None:
         """Returns a call to run, or None where the thread shall wait."""
         with self._turns:
+            if self._is_over:
+                raise Abandoned
+            if self._is_drained():
+                self._actors.drained(self._actor)
+                raise Abandoned
             call = self._actor.mailbox.take("")
             if call is None:
-                if self._is_draining and not self._has_calls():
-                    self._actors.drained(self._actor)
-                    raise Abandoned
                 self._idle_seat = seat
                 self._turns.begin_wait(seat, None, timed=False)
                 return None
@@ -55,4 +57,5 @@ class SequentialLife(ActorLife):
         if outcome.exit is not None:
             self._exit(outcome.exit)
         with self._turns:
-            self._actors.book.settle(call, outcome)
+            if not self._is_over:
+                self._actors.book.settle(call, outcome)

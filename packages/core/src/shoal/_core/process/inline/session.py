@@ -159,8 +159,7 @@ class InlineSession:
         """Raises SessionEndedError; Abandoned where nobody wants the calling code to go on."""
         if self.ended:
             raise SessionEndedError(ENDED)
-        call = current_call.get()
-        if call is not None and call.is_abandoned:
+        if self.seat().is_abandoned:
             raise Abandoned
 
     # --- values -----------------------------------------------------------------------------------------------------------------

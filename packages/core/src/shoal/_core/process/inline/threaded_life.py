@@ -24,14 +24,15 @@ class ThreadedLife(ActorLife):
     def look_for_calls(self) -> None:
         if not self._is_constructed or self._is_over:
             return
+        if self._is_drained():
+            self._actors.drained(self._actor)
+            return
         for group, limit in self._actor.limits.items():
             while self._running[group] < limit:
                 call = self._actor.mailbox.take(group)
                 if call is None:
                     break
                 self._start(group, call)
-        if self._is_draining and not self._has_calls():
-            self._actors.drained(self._actor)
 
     def _serve(self) -> None:
         if self._construct():
@@ -54,4 +55,5 @@ class ThreadedLife(ActorLife):
         if outcome.exit is not None:
             self._exit(outcome.exit)
         with self._turns:
-            self._actors.book.settle(call, outcome)
+            if not self._is_over:
+                self._actors.book.settle(call, outcome)

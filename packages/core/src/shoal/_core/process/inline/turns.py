@@ -51,6 +51,7 @@ class Seat:
         "gate",
         "has_loop",
         "interruption",
+        "is_abandoned",
         "is_user",
         "name",
         "polls",
@@ -73,6 +74,8 @@ class Seat:
         self.thread: threading.Thread | None = None if begin is not None else threading.current_thread()
         self.interruption: BaseException | None = None
         """Raised where the thread waits, or waits next."""
+        self.is_abandoned = False
+        """Nobody wants what its code still does."""
         self.timed = False
         """Its wait ends by itself: by time, or from outside."""
         self.waits_for: Callable[[], str] | None = None
@@ -210,6 +213,12 @@ class Turns:
         elif seat.state != ENDED:
             seat.interruption = error
             self.wake(seat)
+
+    def abandon(self, seat: Seat) -> None:
+        """Ends a thread: its code is interrupted, unless it is the caller, and can do nothing more in the session."""
+        seat.is_abandoned = True
+        if seat.thread is not threading.current_thread():
+            self.interrupt(seat, Abandoned())
 
     def let_stray(self, seat: Seat) -> None:
         """The thread goes on without the turn, which others may have."""
