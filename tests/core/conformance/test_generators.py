@@ -16,8 +16,8 @@ pytestmark = pytest.mark.needs("streaming")
 def count_to():
     @shoal.remote
     def count_to(n):
-        for i in range(n):
-            yield i  # noqa: UP028 - Ray sends into generators, which a range does not understand
+        for i in range(n):  # noqa: UP028 - Ray sends into generators, which a range does not understand
+            yield i
 
     return count_to
 
@@ -61,7 +61,7 @@ def test_task_runs_ahead_of_its_consumer(log) -> None:
     def items(log):
         for i in range(3):
             shoal.get(log.note.remote(i))
-            yield i  # noqa: UP028 - Ray sends into generators, which a range does not understand
+            yield i
 
     generator = items.remote(log)
     shoal.get(generator.completed())
@@ -132,8 +132,8 @@ def test_streaming_on_request() -> None:
 
     @shoal.remote
     def plain(n):
-        for i in range(n):
-            yield i  # noqa: UP028 - Ray sends into generators, which a range does not understand
+        for i in range(n):  # noqa: UP028
+            yield i
 
     assert [shoal.get(ref) for ref in declared.remote()] == [1]
     assert [shoal.get(ref) for ref in plain.options(num_returns="streaming").remote(2)] == [0, 1]
@@ -179,7 +179,7 @@ def test_dropped_generator_does_no_harm(log) -> None:
     def items(log):
         for i in range(5):
             shoal.get(log.note.remote(i))
-            yield i  # noqa: UP028 - Ray sends into generators, which a range does not understand
+            yield i
 
     next(items.remote(log))
     assert shoal.get(log.read.remote())[:1] == [0]
@@ -190,7 +190,7 @@ def test_producer_waits_for_its_consumer(log) -> None:
     def items(log):
         for i in range(6):
             shoal.get(log.note.remote(i))
-            yield i  # noqa: UP028 - Ray sends into generators, which a range does not understand
+            yield i
 
     generator = items.remote(log)
     for i in range(6):

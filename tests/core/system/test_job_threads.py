@@ -28,9 +28,13 @@ def test_one_thread_keeps_the_order() -> None:
 def test_jobs_run_beside_each_other() -> None:
     threads = JobThreads("test-jobs", 2)
     meeting = threading.Barrier(3)
+
+    def meet() -> None:
+        meeting.wait(10)
+
     for _ in range(2):
-        threads.submit(lambda: meeting.wait(10) and None)
-    meeting.wait(10)
+        threads.submit(meet)
+    meet()
     threads.close()
 
 

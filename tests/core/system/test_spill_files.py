@@ -105,7 +105,7 @@ def test_where_files_need_a_name_they_have_it_for_a_moment(
         return real_open(path, flags, mode)
 
     real_open = os.open
-    monkeypatch.setattr(spill_files.os, "open", without_tmpfile)
+    monkeypatch.setattr(os, "open", without_tmpfile)
     assert bench.spill(X, 0, MIB) == ""
     assert os.listdir(tmp_path / "spill") == []
     assert len(open_files(tmp_path)) == 1

@@ -102,8 +102,8 @@ class Engine(Protocol):
 
     def wait(
         self, refs: Sequence[ObjectRef[Any] | Stream], num_returns: int, timeout: float | None, fetch_local: bool
-    ) -> tuple[list[int], list[int]]:
-        """Returns the positions of those ready (at most num_returns) and of the others, both in input order."""
+    ) -> list[int]:
+        """Returns the positions of those that are ready, at most num_returns, in input order."""
 
     def free(self, refs: Sequence[ObjectRef[Any]]) -> None: ...
 

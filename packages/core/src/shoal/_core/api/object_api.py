@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, TypeVar, overload
 
 from shoal._core.api.checks import flag, integer, seconds
@@ -14,6 +15,9 @@ from shoal.exceptions import InvalidOptionError, InvalidOptionTypeError, Session
 
 T = TypeVar("T")
 W = TypeVar("W", bound="ObjectRef[Any] | ObjectRefGenerator[Any]")
+
+_ONLY_REFS: set[type] = {ObjectRef}
+_id_of = attrgetter("_id")
 
 
 @overload
@@ -131,24 +135,33 @@ def wait(
         raise InvalidOptionTypeError("ray_waitables", ray_waitables, "give a list of references")
     if timeout is not None:
         timeout = seconds("timeout", timeout)
-    for index, item in enumerate(ray_waitables):
-        if not isinstance(item, (ObjectRef, ObjectRefGenerator)):
-            raise InvalidOptionTypeError(f"ray_waitables[{index}]", item, "give what .remote() or shoal.put() returned")
+    kinds = set(map(type, ray_waitables))
+    if kinds != _ONLY_REFS:
+        for index, item in enumerate(ray_waitables):
+            if not isinstance(item, (ObjectRef, ObjectRefGenerator)):
+                fix = "give what .remote() or shoal.put() returned"
+                raise InvalidOptionTypeError(f"ray_waitables[{index}]", item, fix)
     if not ray_waitables:
         return [], []
     number = integer("num_returns", num_returns, low=1)
     if number > len(ray_waitables):
         raise InvalidOptionError("num_returns", num_returns, f"the list has {len(ray_waitables)} items")
-    if len(set(ray_waitables)) != len(ray_waitables):
+    different = set(map(_id_of, ray_waitables)) if kinds == _ONLY_REFS else set(ray_waitables)
+    if len(different) != len(ray_waitables):
         raise InvalidOptionError("ray_waitables", ray_waitables, "something is in the list twice")
     engine = SESSION.engine
     if engine is None:
         raise _no_session_for(ray_waitables[0])
     if SESSION.runs_tasks and timeout != 0:
         warn_if_blocking_loop("wait")
-    waitables = [item._stream if isinstance(item, ObjectRefGenerator) else item for item in ray_waitables]
-    ready, others = engine.wait(waitables, number, timeout, fetch_local)
-    return [ray_waitables[position] for position in ready], [ray_waitables[position] for position in others]
+    waitables: list[Any] = ray_waitables
+    if kinds != _ONLY_REFS:
+        waitables = [item._stream if isinstance(item, ObjectRefGenerator) else item for item in ray_waitables]
+    positions = engine.wait(waitables, number, timeout, fetch_local)
+    others = ray_waitables.copy()
+    for position in reversed(positions):
+        del others[position]
+    return [ray_waitables[position] for position in positions], others
 
 
 def cancel(

@@ -61,7 +61,7 @@ class PlacementGroup:
     def wait(self, timeout_seconds: float = 30) -> bool:
         """Waits until all bundles are reserved. Returns False if they are not after `timeout_seconds`."""
         engine = SESSION.require()
-        ready, _ = engine.wait([engine.placement_group_ready(self.id.binary())], 1, max(0.0, timeout_seconds), True)
+        ready = engine.wait([engine.placement_group_ready(self.id.binary())], 1, max(0.0, timeout_seconds), True)
         return bool(ready)
 
     def __eq__(self, other: object) -> bool:

@@ -1,7 +1,8 @@
 """Who waits for leases, in which order, and who holds them.
 
 A *queue* has the requests of one scheduling class. In it stand *parties*: one for each client, with its requests in the order of
-arrival. Parties take turns, one lease a turn, so no client starves another. A client that is itself a task waiting for
+arrival. Parties take turns, one lease a turn, those that hold the least first, so no client starves another. A
+client that is itself a task waiting for
 these leases comes before the others: its result is what somebody waits for, and it holds a process meanwhile; but not once one of the
 others has waited long without a single lease (`hungry`).
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from shoal._core.logic.ledger import Amounts, GpuShares, Pot
@@ -25,6 +27,8 @@ ACTOR = 1
 GROUP = 2
 """Not a lease: a placement group that wants to reserve its bundles."""
 KIND_NAMES = {TASK: "task", ACTOR: "actor", GROUP: "placement group"}
+COMPARED = 16
+"""So many parties that are next in line are compared by what they hold."""
 
 
 class Request:
@@ -181,7 +185,16 @@ class ClassQueue:
         yield from then
 
     def next_party(self) -> Party:
-        return next(self.waiting())
+        """Returns whose turn it is: among those next in line, the first that holds the least."""
+        line = self.nested if self.nested and not (self.hungry and self.others) else self.others
+        best: Party | None = None
+        for party in islice(line, COMPARED):
+            if not party.leases:
+                return party
+            if best is None or len(party.leases) < len(best.leases):
+                best = party
+        assert best is not None, "somebody waits"
+        return best
 
     def enter(self, party: Party, now: float) -> None:
         """A party begins to wait."""

@@ -5,11 +5,13 @@ A life: an entry is *pending* when its task is submitted (or its reference arriv
 where this process owns it, no borrower. The owner then frees the stored value; a borrower returns its borrow to the owner.
 
 Borrows are counted by transfers (as in weighted reference counting), so messages may overtake one another: whoever hands a
-reference to process B tells the owner "B: +1" before letting go of its own; B counts what it was handed and, when it needs the object no more,
+reference to process B tells the owner "B: +1" before letting go of its own; B counts what it was handed and, when
+it needs the object no more,
 returns that many. The owner keeps the object while any borrower's sum is not zero. Ownership follows Wang et al., "Ownership: A Distributed
 Futures System for Fine-Grained Tasks" (NSDI 2021).
 
-Events are method calls; what has to be done about them comes back as a list of effects. Nothing here is thread-safe: the shell holds a lock.
+Events are method calls; what has to be done about them comes back as a list of effects. Nothing here is
+thread-safe: the shell holds a lock.
 """
 
 from __future__ import annotations

@@ -1,11 +1,14 @@
 """Tasks of one owner and one scheduling class: from submitted to finished, over leased workers.
 
 A life: *ready* (its arguments are there), *pushed* to a leased worker, *finished*; or back to ready, when the worker hands it back
-unbegun, or dies and attempts are left. A lease is asked for while tasks are ready, and given back when it has been idle for a while, or as soon
+unbegun, or dies and attempts are left. A lease is asked for while tasks are ready, and given back when it has been
+idle for a while, or as soon
 as the node wants it and the worker has nothing of ours.
 
-Pipelining: a worker is sent the next tasks before it has ended the first, about PIPELINE_SECONDS' worth by the measured duration of the class, so that
-neither side waits for the other. A worker whose running task blocks, or takes longer than expected, hands back what it has not begun. A task that
+Pipelining: a worker is sent the next tasks before it has ended the first, about PIPELINE_SECONDS' worth by the
+measured duration of the class, so that
+neither side waits for the other. A worker whose running task blocks, or takes longer than expected, hands back
+what it has not begun. A task that
 may not run twice, or that was on a worker that died, goes *alone*: nothing before or behind it, so that blame is exact.
 
 Hot path: events are direct method calls, effects come back as a list. The shell holds a lock.

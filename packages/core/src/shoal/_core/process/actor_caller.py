@@ -1,6 +1,7 @@
 """The client's side of actors: handles counted, calls sent in order straight to the actor's process, restarts and deaths followed.
 
-One `ActorLink` for each actor that this client calls. Where an actor is and how it fares, the head says (`ActorChanged`); calls wait in the link
+One `ActorLink` for each actor that this client calls. Where an actor is and how it fares, the head says
+(`ActorChanged`); calls wait in the link
 until it is alive.
 """
 
@@ -236,9 +237,7 @@ class ActorCaller:
             for object_id in dependencies:
                 with self._lock:
                     self._references.table.refer(object_id, "")
-                self._references.wait(
-                    [ObjectRef(object_id, self._references)], [self._references.table.entries[object_id]], 1, None
-                )
+                self._references.wait([ObjectRef(object_id, self._references)], 1, None)
             with self._lock:
                 spec.deps = [self._references.value_locked(object_id) for object_id in dependencies]
 

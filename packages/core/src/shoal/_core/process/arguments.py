@@ -1,4 +1,5 @@
-"""Arguments on their way to a task: references at the top level are taken out, the rest is serialized, and all is put back together there."""
+"""Arguments on their way to a task: references at the top level are taken out, the rest is serialized, and all is
+put back together there."""
 
 from __future__ import annotations
 

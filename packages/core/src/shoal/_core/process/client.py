@@ -427,13 +427,12 @@ class Client:
 
     def wait(
         self, refs: Sequence[Any], num_returns: int, timeout: float | None, fetch_local: bool
-    ) -> tuple[list[int], list[int]]:
-        if any(isinstance(ref, StreamState) for ref in refs):
+    ) -> list[int]:
+        if StreamState in set(map(type, refs)):
             return self._wait_mixed(refs, num_returns, timeout)
-        references = self.references
-        return references.wait(refs, [references.entry_of(ref) for ref in refs], num_returns, timeout)
+        return self.references.wait(refs, num_returns, timeout)
 
-    def _wait_mixed(self, refs: Sequence[Any], num_returns: int, timeout: float | None) -> tuple[list[int], list[int]]:
+    def _wait_mixed(self, refs: Sequence[Any], num_returns: int, timeout: float | None) -> list[int]:
         """`wait` where some are streams: ready when their next item is."""
         references = self.references
         waiter = CountWaiter(0)
@@ -464,8 +463,7 @@ class Client:
                     ref.stop_waiting_locked(waiter)
                 else:
                     references._stop_waiting_locked(waiter, [references.entry_of(ref)])
-            positions = ready()
-        return positions, [position for position in range(len(refs)) if position not in set(positions)]
+            return ready()
 
     def free(self, refs: Sequence[ObjectRef[Any]]) -> None:
         self.references.free(refs)

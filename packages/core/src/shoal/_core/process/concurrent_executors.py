@@ -94,14 +94,13 @@ class ThreadedExecutor:
                     result = runner.run_stream(execution, value, self._wait_for_consumer)
                 else:
                     del args, kwargs
-                    result = runner.canceled(execution) if execution.canceled else runner.succeeded(execution, value)
+                    result = runner.ended(execution, value)
                 del value
         except WorkerExit as exit_request:
             self._exit = exit_request
         except SystemExit as error:
             self._exit = exit_of(error)
         except BaseException as error:
-            args = kwargs = value = None
             result = runner.failed(execution, error)
         finally:
             current_execution.reset(token)
@@ -206,7 +205,7 @@ class AsyncExecutor:
                     result = await self._run_stream(execution, value)
                 else:
                     del args, kwargs
-                    result = runner.canceled(execution) if execution.canceled else runner.succeeded(execution, value)
+                    result = runner.ended(execution, value)
                 del value
         except self._asyncio.CancelledError as error:
             result = runner.canceled(execution) if execution.canceled else runner.failed(execution, error)
@@ -215,7 +214,6 @@ class AsyncExecutor:
         except SystemExit as error:
             self._exit = exit_of(error)
         except BaseException as error:
-            args = kwargs = value = None
             result = runner.failed(execution, error)
         self._open.pop(execution.call.task_id, None)
         self._running[group] -= 1

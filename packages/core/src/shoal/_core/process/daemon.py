@@ -1,6 +1,7 @@
 """The daemon's program: one process that is node and head of a session, on one loop and one thread.
 
-Order of birth: close what was inherited, fork the fork server while there is one thread, then listen, start workers, and serve until the driver ends, or
+Order of birth: close what was inherited, fork the fork server while there is one thread, then listen, start
+workers, and serve until the driver ends, or
 `stop` is asked for, or a signal comes. Order of death: workers, then the session's folder, then this process.
 """
 

@@ -88,6 +88,10 @@ class Runner:
         call.deps = []
         return args, kwargs
 
+    def ended(self, execution: Execution, value: Any) -> TaskResult:
+        """Returns what a call that came to its end gives: its value, or that it was cancelled meanwhile."""
+        return self.canceled(execution) if execution.canceled else self.succeeded(execution, value)
+
     def succeeded(self, execution: Execution, value: Any) -> TaskResult:
         """Returns the wire form of a result; an error result where it cannot be made."""
         call = execution.call
@@ -113,6 +117,10 @@ class Runner:
         )
         result = TaskResult(execution.call.task_id, ERROR, data, retryable=retryable, error_type=type(error).__name__)
         return self._finish(execution, result)
+
+    def interrupted(self, execution: Execution, error: BaseException) -> TaskResult:
+        """Returns the result of a call that was interrupted: by its cancellation, or by something of its own."""
+        return self.canceled(execution) if execution.canceled else self.failed(execution, error)
 
     def canceled(self, execution: Execution) -> TaskResult:
         """The call was cancelled: the owner makes the error."""
@@ -179,15 +187,13 @@ class Runner:
         """Sends all items of a generator; `wait(execution, produced)` blocks until the consumer has taken enough."""
         if not hasattr(items, "__next__"):
             items = iter(items)
-        index = 0
         self.streams[execution.call.task_id] = execution
-        for item in items:
+        for index, item in enumerate(items):
             if execution.consumed < 0:
                 break
             self.stream_item(execution, index, item)
-            index += 1
-            if not self.may_produce(execution, index):
-                wait(execution, index)
+            if not self.may_produce(execution, index + 1):
+                wait(execution, index + 1)
         return self.end_of_stream(execution)
 
     def end_of_stream(self, execution: Execution) -> TaskResult:

@@ -28,7 +28,7 @@ from shoal._core.system.serialization import Serialized
 from shoal._core.system.store import ArenaMap
 from shoal._core.system.task_errors import load_error
 from shoal._core.system.transport import Connection, ConnectionClosed
-from shoal.exceptions import LocalDaemonDiedError, ObjectLostError, ObjectStoreFullError
+from shoal.exceptions import LocalDaemonDiedError, ObjectLostError, ObjectStoreFullError, OutOfDiskError
 
 
 class NodeLink:
@@ -133,7 +133,7 @@ class NodeLink:
         request_id = self.next_request_id()
         reply = self.call(request_id, Allocate(request_id, object_id, value.size))
         if type(reply) is StoreFull:
-            raise ObjectStoreFullError(reply.text)
+            raise (OutOfDiskError if reply.no_disk else ObjectStoreFullError)(reply.text)
         if reply.arena < 0:
             return
         try:

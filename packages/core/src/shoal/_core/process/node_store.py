@@ -8,6 +8,7 @@ from typing import Any
 
 from shoal._core.logic.residency import Residency
 from shoal._core.logic.residency_effects import (
+    NO_DISK,
     AddArena,
     Allocated,
     AlreadyStored,
@@ -58,9 +59,7 @@ class NodeStore:
         self._known_arenas.pop(client, None)
         self._carry_out(self._residency.client_gone(client))
         # What it owned can be asked for by nobody: only the owner knew who may.
-        for item in self._residency.objects():
-            if item.object_id.startswith(client):
-                self._carry_out(self._residency.free(item.object_id))
+        self._carry_out(self._residency.owner_gone(client))
 
     def handle(self, client: bytes, message: Any) -> bool:
         """Takes a client's message about memory. Returns False for all others."""
@@ -113,7 +112,7 @@ class NodeStore:
                 effect.client, messages.Missing(effect.request_id, f"its copy on disk cannot be read: {effect.error}")
             )
         elif isinstance(effect, Full):
-            self._answer(effect.client, messages.StoreFull(effect.request_id, effect.text))
+            self._answer(effect.client, messages.StoreFull(effect.request_id, effect.text, effect.kind == NO_DISK))
         elif isinstance(effect, AddArena):
             self._arenas.add(effect.arena, effect.size)
         elif isinstance(effect, RemoveArena):

@@ -203,7 +203,7 @@ class BaseID:
         return not any(self._id)
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self._id == other._id  # type: ignore[attr-defined]
+        return type(other) is type(self) and self._id == other._id
 
     def __hash__(self) -> int:
         return hash((type(self), self._id))

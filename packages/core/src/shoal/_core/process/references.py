@@ -136,7 +136,8 @@ class References:
         """Returns the value and the references that were made inside it."""
         local = self._borrowed_here
         outer = getattr(local, "ids", None)
-        local.ids = ids = []
+        ids: list[bytes] = []
+        local.ids = ids
         try:
             value = deserialize(data)
         finally:
@@ -196,9 +197,7 @@ class References:
         return self._value_for_locked(object_id, self.table.entries[object_id])
 
     def _value_for_locked(self, object_id: bytes, entry: Entry) -> ObjectValue:
-        contained = []
-        for inner_id in entry.contained:
-            contained.append(self.ref_parts(inner_id))
+        contained = [self.ref_parts(inner_id) for inner_id in entry.contained]
         return ObjectValue(
             object_id, entry.kind, entry.data if entry.kind != STORED else b"", entry.size, entry.nodes, contained
         )
@@ -247,7 +246,7 @@ class References:
                 waiter = self._wait_for_all(refs, entries, timeout)
                 break
         if waiter is not None and waiter.failed:
-            for ref, entry in zip(refs, entries, strict=True):
+            for entry in entries:
                 if entry.kind == ERROR:
                     raise load_error(entry.data)
         return [self._load(ref, entry) for ref, entry in zip(refs, entries, strict=True)]
@@ -380,15 +379,16 @@ class References:
             self.carry_out_locked(self.table.end_use(held))
 
     def wait(
-        self, refs: Sequence[Any], entries: list[Entry], num_returns: int, timeout: float | None
-    ) -> tuple[list[int], list[int]]:
-        """Positions of the ready (at most num_returns) and of the others."""
-        ready = _ready_positions(entries, num_returns)
+        self, refs: Sequence[ObjectRef[Any]], num_returns: int, timeout: float | None
+    ) -> list[int]:
+        """Returns the positions of those that are ready, at most num_returns."""
+        ready = self._ready_positions(refs, num_returns)
         if len(ready) < num_returns and (timeout is None or timeout > 0):
+            entries = [self.entry_of(ref) for ref in refs]
             waiter = CountWaiter(0)
             pending: list[Entry] = []
             with self.lock:
-                ready = _ready_positions(entries, num_returns)
+                ready = self._ready_positions(refs, num_returns)
                 if len(ready) < num_returns:
                     waiter.remaining = num_returns - len(ready)
                     for ref, entry in zip(refs, entries, strict=True):
@@ -399,9 +399,17 @@ class References:
                 self._block(waiter, pending, [ref._id for ref in refs], timeout, None)
                 with self.lock:
                     self._stop_waiting_locked(waiter, pending)
-                ready = _ready_positions(entries, num_returns)
-        chosen = set(ready)
-        return ready, [position for position in range(len(entries)) if position not in chosen]
+                ready = self._ready_positions(refs, num_returns)
+        return ready
+
+    def _ready_positions(self, refs: Sequence[ObjectRef[Any]], limit: int) -> list[int]:
+        positions = []
+        for position, ref in enumerate(refs):
+            if self.entry_of(ref).kind != PENDING:
+                positions.append(position)
+                if len(positions) == limit:
+                    break
+        return positions
 
     def on_ready(self, ref: ObjectRef[Any], callback: Callable[[], None]) -> None:
         entry = self.entry_of(ref)
@@ -572,16 +580,6 @@ class References:
                 fetchers[:] = [item for item in fetchers if item[0] is not peer]
         if peer.address:
             self.owner_gone(peer.address)
-
-
-def _ready_positions(entries: list[Entry], limit: int) -> list[int]:
-    positions = []
-    for position, entry in enumerate(entries):
-        if entry.kind != PENDING:
-            positions.append(position)
-            if len(positions) == limit:
-                break
-    return positions
 
 
 def _ignore(_: Any) -> None:

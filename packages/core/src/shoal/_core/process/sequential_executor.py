@@ -70,9 +70,9 @@ class SequentialExecutor:
         """While calls queue: results must not wait for a long task, nor calls behind one."""
         self._check_armed = False
         self._outbox.flush()
-        if self._inbox and self._running is not None and self._hand_back is not None:
-            if time.monotonic() - self._running_since > PATIENCE_SECONDS:
-                self.hand_back_queued()
+        is_late = self._running is not None and time.monotonic() - self._running_since > PATIENCE_SECONDS
+        if self._inbox and is_late and self._hand_back is not None:
+            self.hand_back_queued()
         if self._inbox or not self._outbox.empty:
             self._arm_check()
 
@@ -172,18 +172,17 @@ class SequentialExecutor:
                     else:
                         self._interruptible = False
                         del args, kwargs
-                        result = runner.canceled(execution) if execution.canceled else runner.succeeded(execution, value)
+                        result = runner.ended(execution, value)
                     del value
                 except KeyboardInterrupt as error:
                     self._interruptible = False
-                    result = runner.canceled(execution) if execution.canceled else runner.failed(execution, error)
+                    result = runner.interrupted(execution, error)
                 except WorkerExit:
                     raise
                 except SystemExit as error:
                     raise exit_of(error) from None
                 except BaseException as error:
                     self._interruptible = False
-                    args = kwargs = value = None
                     result = runner.failed(execution, error)
         finally:
             self._interruptible = False

@@ -188,9 +188,10 @@ class StateRows:
 
     def _workers(self) -> list[dict[str, Any]]:
         config, node_id = self._node.config, self._node.node_id.hex()
-        rows = []
-        for worker in self._node.workers.by_id.values():
-            rows.append(_worker_row(worker.worker_id, "WORKER", node_id, config.node_ip, worker.pid, worker.started))
+        rows = [
+            _worker_row(worker.worker_id, "WORKER", node_id, config.node_ip, worker.pid, worker.started)
+            for worker in self._node.workers.by_id.values()
+        ]
         for peer in self._node.drivers():
             assert peer.hello is not None
             rows.append(

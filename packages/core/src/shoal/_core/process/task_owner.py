@@ -340,7 +340,7 @@ class TaskOwner:
         with self._lock:
             found = self._leases.get(lease_id)
             if found is not None:
-                pool, lease = found
+                pool = found[0]
                 self._carry_out_locked(pool, pool.pool.reclaimed(lease_id))
 
     def peer_gone(self, peer: Peer) -> None:

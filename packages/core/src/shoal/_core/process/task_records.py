@@ -54,7 +54,7 @@ class TaskRecords:
     def _is_first(self, task: Task) -> bool:
         if task.lease is None:
             return True
-        return next(iter(task.lease.in_flight), None) == task.call.task_id
+        return bool(next(iter(task.lease.in_flight), b"") == task.call.task_id)
 
     def _row(
         self, task: Task, state: str, started: float, ended: float, worker_id: bytes, error_type: str, error: bytes

@@ -21,8 +21,7 @@ def explain_wait(client: Client, object_ids: list[bytes], seconds: float) -> str
     count = len(pending)
     what = "1 object" if count == 1 else f"{count} objects"
     lines = [f"waiting for {what} since {seconds:.0f} s."]
-    for object_id in pending[:_MOST_NAMED]:
-        lines.append("  " + _explain_object(client, object_id))
+    lines.extend("  " + _explain_object(client, object_id) for object_id in pending[:_MOST_NAMED])
     if count > _MOST_NAMED:
         lines.append(f"  and {count - _MOST_NAMED} more")
     return "\n".join(lines)

@@ -119,7 +119,7 @@ class Worker:
             return WorkerExit(status, "the constructor raised")
         finally:
             current_execution.reset(token)
-        repr_name = repr(self._instance) if type(self._instance).__repr__ is not object.__repr__ else ""
+        repr_name = _own_repr(self._instance)
         client.node.send(ActorStarted(spec.actor_id, b"", repr_name))
         client.loop.call_soon(self._take_early)
         end = self._executor.run()
@@ -255,6 +255,12 @@ def _name_output(name: str) -> None:
 
 def _keep_name(name: str) -> None:
     """An actor's output goes by the name of its class."""
+
+
+def _own_repr(instance: Any) -> str:
+    """How an actor's class wants to be shown; empty where it does not say."""
+    defined: Any = type(instance).__repr__
+    return repr(instance) if defined is not object.__repr__ else ""
 
 
 def _ready() -> bool:

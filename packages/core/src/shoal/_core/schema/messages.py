@@ -203,6 +203,8 @@ class StoreFull(Message, tag=32):
 
     request_id: int
     text: str
+    no_disk: bool = False
+    """Because nothing can be spilled: the disk is full, or fails."""
 
 
 class Seal(Message, tag=33):
@@ -397,7 +399,7 @@ class MetricRecorded(Message, tag=72):
     boundaries: list[float]
 
 
-# --- tasks and actor calls: client <-> client ------------------------------------------------------------------------------------------------
+# --- tasks and actor calls: client <-> client -------------------------------------------------------------------------
 
 
 class TaskCall(msgspec.Struct, array_like=True, gc=False):
@@ -545,7 +547,7 @@ class OutputLines(Message, tag=100):
     lines: list[tuple[str, int, bool, str]]
 
 
-# --- head <-> node ---------------------------------------------------------------------------------------------------------------------------
+# --- head <-> node ----------------------------------------------------------------------------------------------------
 
 
 class PlaceActor(Message, tag=110):

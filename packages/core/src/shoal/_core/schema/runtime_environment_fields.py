@@ -295,7 +295,10 @@ def _config(value: object) -> dict[str, Any] | None:
         raise InvalidOptionTypeError(field_name("config", "eager_install"), eager, "give True or False")
     files = _texts(field_name("config", "log_files"), value.get("log_files") or (), "give a list of paths")
     if files:
-        raise UnsupportedError(field_name("config", "log_files"), "The error of an environment that cannot be set up shows the installer's last lines.")
+        raise UnsupportedError(
+            field_name("config", "log_files"),
+            "The error of an environment that cannot be set up shows the installer's last lines.",
+        )
     return {"setup_timeout_seconds": timeout, "eager_install": eager}
 
 

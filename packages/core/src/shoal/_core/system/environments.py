@@ -33,12 +33,9 @@ class PreparedEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     """Folder of the packages that were installed for it; '' for none."""
     setup_hook: str = ""
     """For `setup_hooks.run_setup_hook`, before the worker's first task."""
-
-    @property
-    def needs_interpreter(self) -> bool:
-        """Whether workers must have been started in it from their first instruction on. Where not, a fork that changes to
-        `cwd` and puts `import_paths` first will do."""
-        return bool(self.env_vars or self.site_packages)
+    needs_interpreter: bool = False
+    """Whether workers must have been started in it from their first instruction on: it has packages, or variables of the
+    user's. Where not, a fork that takes over `env_vars`, changes to `cwd` and puts `import_paths` first will do."""
 
     def sys_path(self, base: Sequence[str]) -> list[str]:
         """Returns what `sys.path` is to be.
@@ -103,6 +100,7 @@ def prepare_environment(
         import_paths=files.import_paths,
         site_packages="" if layer is None else layer.site_packages,
         setup_hook=environment.worker_process_setup_hook,
+        needs_interpreter=bool(layer is not None or variables),
     )
 
 

@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from shoal._core.system.file_locks import file_lock
+from shoal._core.system.folder_copies import digest_of_file
 from shoal._core.system.installer_process import run_installer
 from shoal._core.version import VERSION
 from shoal.exceptions import RuntimeEnvSetupError
@@ -223,13 +224,10 @@ def _key(packages: Packages) -> str:
 
     needs_folder = any(f"${{{name}}}" in line for line in packages.lines for name in _WORKING_DIR_VARIABLES)
     content = [
-        packages._replace(working_dir=packages.working_dir if needs_folder else ""),
-        [
-            _stamp(path)
-            for line in packages.lines
-            for path in line.split()
-            if os.path.isabs(path) and os.path.exists(path)
-        ],
+        packages._replace(
+            lines=[_by_content(line) for line in packages.lines],
+            working_dir=packages.working_dir if needs_folder else "",
+        ),
         [sys.version, sys.base_prefix, platform.machine()],
         # What is installed into a folder of packages, or removed, changes the folder's own time.
         [(folder, os.stat(folder).st_mtime_ns) for folder in _installed_here()],
@@ -237,7 +235,10 @@ def _key(packages: Packages) -> str:
     return blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()
 
 
-def _stamp(path: str) -> tuple[str, int, int]:
-    """What tells a local wheel or requirements file from what was at the same path before."""
-    status = os.stat(path)
-    return path, status.st_size, status.st_mtime_ns
+def _by_content(line: str) -> str:
+    """Local wheels and requirements files may change, and the same ones may lie elsewhere tomorrow."""
+    if os.path.isfile(line):
+        return digest_of_file(line)
+    return " ".join(
+        digest_of_file(word) if os.path.isabs(word) and os.path.isfile(word) else word for word in line.split()
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from typing import Any
 
 from shoal._core.schema.runtime_environment_fields import PICKLED
@@ -33,14 +32,11 @@ def run_setup_hook(hook: str) -> None:
         raise RuntimeEnvSetupError(f"worker_process_setup_hook: {name} failed in a worker:\n{trace}") from error
 
 
-def _load(hook: str) -> Callable[[], Any]:
+def _load(hook: str) -> Any:
     if hook.startswith(PICKLED):
         import pickle
         from base64 import b64decode
 
-        function: Callable[[], Any] = pickle.loads(b64decode(hook.removeprefix(PICKLED)))
-        return function
-    module, _, attribute = hook.rpartition(".")
-    found: Any = importlib.import_module(module)
-    function = getattr(found, attribute)
-    return function
+        return pickle.loads(b64decode(hook.removeprefix(PICKLED)))
+    module, _, function = hook.rpartition(".")
+    return getattr(importlib.import_module(module), function)

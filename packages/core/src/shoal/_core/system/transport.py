@@ -38,7 +38,8 @@ def _address_bytes(address: str) -> str:
 class Connection:
     """One socket to one peer.
 
-    `on_messages(connection, messages)` is called on the loop's thread with all messages of one read; `on_close(connection)` once, after the last
+    `on_messages(connection, messages)` is called on the loop's thread with all messages of one read;
+    `on_close(connection)` once, after the last
     of them. `peer` is for the owner of the connection to say who is at the other end.
     """
 

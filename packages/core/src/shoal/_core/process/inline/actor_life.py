@@ -13,7 +13,8 @@ from shoal._core.system.task_errors import capture_task_error, load_error
 from shoal.exceptions import DeathCause
 
 if TYPE_CHECKING:
-    from shoal._core.process.inline.actors import Actor, Actors
+    from shoal._core.process.inline.actor import Actor
+    from shoal._core.process.inline.actors import Actors
     from shoal._core.process.inline.admission import Grant
 
 
@@ -135,20 +136,14 @@ class ActorLife:
 
     def _function_of(self, call: Call) -> Callable[..., Any]:
         name = call.template.name
-        if not name.startswith("__"):
-            method: Callable[..., Any] = getattr(self._instance, name)
-            return method
         if name in ("__ray_ready__", "__shoal_ready__"):
             return lambda: True
         if name in ("__ray_call__", "__shoal_call__"):
             return lambda function, *args, **kwargs: function(self._instance, *args, **kwargs)
         if name in ("__ray_terminate__", "__shoal_terminate__"):
-            return self._terminate
-        method = getattr(self._instance, name)
+            return _terminate
+        method: Callable[..., Any] = getattr(self._instance, name)
         return method
-
-    def _terminate(self) -> None:
-        raise ActorExit("__ray_terminate__ was called")
 
     def _exit(self, exit_request: ActorExit | ProcessExit) -> None:
         with self._turns:
@@ -167,6 +162,10 @@ def end_of_exit(exit_request: ActorExit | ProcessExit) -> tuple[str, DeathCause 
     if exit_request.status == 0:
         return exit_request.reason, None
     return "", DeathCause(exit_request.reason, exit_code=exit_request.status)
+
+
+def _terminate() -> None:
+    raise ActorExit("__ray_terminate__ was called")
 
 
 def _own_repr(instance: Any) -> str:

@@ -10,7 +10,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from shoal._core.logic.actors import (
-    ALIVE,
     DEAD,
     ActorDirectory,
     ActorRecord,
@@ -22,6 +21,7 @@ from shoal._core.logic.actors import (
     StopPlacing,
 )
 from shoal._core.process.inline import calls as states
+from shoal._core.process.inline.actor import DEFAULT_GROUP, Actor, HeldActor, keeps_order, limits_of
 from shoal._core.process.inline.actor_life import ActorLife, end_of_exit
 from shoal._core.process.inline.arguments import PackedArguments, pack
 from shoal._core.process.inline.async_life import AsyncLife
@@ -35,7 +35,6 @@ from shoal._core.process.inline.threaded_life import ThreadedLife
 from shoal._core.schema.definitions import ActorTemplate, MethodTemplate
 from shoal._core.schema.ids import HANDLE_INDEX, new_id, object_id_of
 from shoal._core.schema.messages import ActorSpec
-from shoal._core.schema.options import STREAMING
 from shoal._core.schema.resources import PlacementGroupStrategy, SchedulingClass
 from shoal._core.system.task_errors import load_error
 from shoal.exceptions import (
@@ -57,73 +56,6 @@ if TYPE_CHECKING:
     from shoal._core.process.inline.session import InlineSession
     from shoal._core.process.inline.streams import InlineStream
     from shoal._core.process.object_ref import ObjectRef
-
-DEFAULT_GROUP = ""
-ASYNC_CONCURRENCY = 1000
-
-
-class HeldActor:
-    """A hold on an actor (see `api/engine.ActorRef`)."""
-
-    __slots__ = ("_session", "actor_id", "handle_object_id", "template", "weak")
-
-    def __init__(self, actor: Actor, session: InlineSession, *, weak: bool) -> None:
-        self.actor_id = actor.id
-        self.template = actor.template
-        self.handle_object_id = b"" if weak else actor.handle_object_id
-        self.weak = weak
-        self._session = session
-
-    def __del__(self) -> None:
-        if self.handle_object_id:
-            self._session.drop_ref(self.handle_object_id)
-
-    def binary(self) -> bytes:
-        """The id under which holds are counted (what `note_ref` collects)."""
-        return self.handle_object_id
-
-    def belongs_to(self, session: InlineSession) -> bool:
-        return self._session is session
-
-
-class Actor:
-    """One actor over all its lives."""
-
-    __slots__ = (
-        "arguments",
-        "handle_object_id",
-        "id",
-        "life",
-        "limits",
-        "mailbox",
-        "open_calls",
-        "record",
-        "template",
-    )
-
-    def __init__(
-        self, record: ActorRecord, template: ActorTemplate, arguments: PackedArguments, handle_object_id: bytes, mailbox: Mailbox
-    ) -> None:
-        self.id = record.spec.actor_id
-        self.record = record
-        self.template = template
-        self.arguments = arguments
-        self.handle_object_id = handle_object_id
-        self.mailbox = mailbox
-        self.limits = limits_of(template)
-        self.life: ActorLife | None = None
-        self.open_calls: dict[Call, None] = {}
-
-    def describe(self) -> str:
-        """For people: 'actor Counter (1a2b3c4d)'."""
-        name = f" {self.record.spec.name!r}" if self.record.spec.name else ""
-        return f"actor {self.template.definition.name}{name} ({self.id.hex()[:8]})"
-
-
-def limits_of(template: ActorTemplate) -> dict[str, int]:
-    """How many calls of each concurrency group run side by side."""
-    default = template.options.max_concurrency or (ASYNC_CONCURRENCY if template.is_async else 1)
-    return {DEFAULT_GROUP: default, **template.options.concurrency_groups}
 
 
 class Actors:
@@ -242,7 +174,8 @@ class Actors:
             return
         error = self.session.objects.error_among(actor.arguments.dependencies)
         if error:
-            self._start_failed(actor, load_error(error))
+            # What is loaded may hold references, which are counted: outside.
+            self.turns.call_soon(lambda: self._arguments_failed(actor, error))
             return
         options = actor.template.options
         if isinstance(options.strategy, PlacementGroupStrategy):
@@ -254,6 +187,11 @@ class Actors:
             self._carry_out(self.directory.start_failed(actor.id, died, time.time()))
             return
         self._admission.apply(actor, options, lambda grant: self._admitted(actor, grant))
+
+    def _arguments_failed(self, actor: Actor, error: bytes) -> None:
+        cause = load_error(error)
+        with self.turns:
+            self._start_failed(actor, cause)
 
     def _admitted(self, actor: Actor, grant: Grant) -> None:
         kind: type[ActorLife] = SequentialLife
@@ -380,7 +318,9 @@ class Actors:
                 self.book.fail(call, actor.record.error)
             elif call.group not in actor.limits:
                 known = [group for group in actor.limits if group]
-                self.book.fail(call, InvalidOptionError("concurrency_group", call.group, f"{actor.describe()} has {known}"))
+                self.book.fail(
+                    call, InvalidOptionError("concurrency_group", call.group, f"{actor.describe()} has {known}")
+                )
             else:
                 actor.mailbox.add(call)
                 self.book.await_arguments(call)
@@ -475,27 +415,11 @@ class Actors:
         with self.turns:
             actor = self._actors.get(actor_id)
             if actor is None:
-                raise ActorHandleNotFoundError(f"this session has no actor {actor_id.hex()}; the handle may be of another session")
+                raise ActorHandleNotFoundError(
+                    f"this session has no actor {actor_id.hex()}; the handle may be of another session"
+                )
             return self._hold(actor, weak=weak)
-
-    def of_life(self, actor_id: bytes) -> Actor | None:
-        return self._actors.get(actor_id)
-
-    def alive(self) -> list[Actor]:
-        return [actor for actor in self._actors.values() if actor.record.state == ALIVE]
 
     def unplaced(self) -> list[Actor]:
         """Actors that wait for their arguments or resources."""
         return [actor for actor in self._actors.values() if actor.record.state != DEAD and actor.life is None]
-
-
-def keeps_order(template: ActorTemplate) -> bool:
-    """Whether the calls of one caller run in order: not for async and threaded actors, unless asked otherwise."""
-    chosen = template.options.allow_out_of_order_execution
-    if chosen is not None:
-        return not chosen
-    return not template.is_async and limits_of(template) == {DEFAULT_GROUP: 1}
-
-
-def is_streaming(template: MethodTemplate) -> bool:
-    return template.options.num_returns == STREAMING

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable
+
 from shoal._core.logic.ledger import Amounts, GpuShares, Ledger, Pot
 from shoal._core.logic.scheduling import Infeasible, NodeView, choose_node
 from shoal._core.schema.options import ActorOptions, TaskOptions

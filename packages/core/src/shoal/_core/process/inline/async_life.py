@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import inspect
 from collections.abc import Callable
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from shoal._core.process.inline.actor_life import ActorLife
@@ -17,7 +18,8 @@ from shoal._core.process.inline.turns import Abandoned
 from shoal._core.schema.options import STREAMING
 
 if TYPE_CHECKING:
-    from shoal._core.process.inline.actors import Actor, Actors
+    from shoal._core.process.inline.actor import Actor
+    from shoal._core.process.inline.actors import Actors
     from shoal._core.process.inline.admission import Grant
 
 LAST_SECONDS = 1.0
@@ -114,7 +116,7 @@ class AsyncLife(ActorLife):
                     taken.append(call)
         assert self._loop is not None
         for call in taken:
-            call.async_task = self._loop.create_task(self._run(call))
+            call.async_task = self._loop.create_task(self._run(call), context=Context())
 
     async def _run(self, call: Call) -> None:
         current_call.set(call)
@@ -191,5 +193,3 @@ class AsyncLife(ActorLife):
 
 async def _gone(tasks: set[asyncio.Task[Any]]) -> None:
     await asyncio.wait(tasks, timeout=LAST_SECONDS)
-
-

@@ -48,7 +48,9 @@ class CallBook:
 
     # --- beginning --------------------------------------------------------------------------------------------------------------
 
-    def submit(self, template: TaskTemplate, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[ObjectRef[Any]] | InlineStream:
+    def submit(
+        self, template: TaskTemplate, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> list[ObjectRef[Any]] | InlineStream:
         """Begins a task. Raises SerializationError, SessionEndedError."""
         self._session.check_not_ended()
         self._session.seat()

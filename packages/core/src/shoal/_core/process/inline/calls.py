@@ -11,7 +11,7 @@ from shoal._core.schema.options import DYNAMIC, STREAMING
 if TYPE_CHECKING:
     import asyncio
 
-    from shoal._core.process.inline.actors import Actor
+    from shoal._core.process.inline.actor import Actor
     from shoal._core.process.inline.admission import Grant
     from shoal._core.process.inline.arguments import PackedArguments
     from shoal._core.process.inline.streams import InlineStream

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from shoal._core.process.inline import calls as states
-from shoal._core.process.inline.actors import Actor, Actors
+from shoal._core.process.inline.actor import Actor
+from shoal._core.process.inline.actors import Actors
 from shoal._core.process.inline.admission import Admission
 from shoal._core.process.inline.call_book import CallBook
 from shoal._core.process.inline.calls import Call

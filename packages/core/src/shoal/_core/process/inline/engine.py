@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from shoal._core.process.inline import rows
-from shoal._core.process.inline.actors import Actors, HeldActor
+from shoal._core.process.inline.actor import HeldActor
+from shoal._core.process.inline.actors import Actors
 from shoal._core.process.inline.admission import Admission
 from shoal._core.process.inline.call_book import CallBook
 from shoal._core.process.inline.deadlock import DeadlockReport
@@ -221,7 +222,7 @@ class InlineEngine:
 
     def wait(
         self, refs: Sequence[ObjectRef[Any] | InlineStream], num_returns: int, timeout: float | None, fetch_local: bool
-    ) -> tuple[list[int], list[int]]:
+    ) -> list[int]:
         return self._inline.wait(refs, num_returns, timeout)
 
     def free(self, refs: Sequence[ObjectRef[Any]]) -> None:

@@ -47,7 +47,9 @@ class Groups:
     ) -> bytes:
         """Returns the new group's id. Raises InvalidOptionError for a name in use."""
         if name and any(group.name == name and group.state != REMOVED for group in self._groups.values()):
-            raise InvalidOptionError("name", name, "a living placement group has that name; remove it first, or choose another")
+            raise InvalidOptionError(
+                "name", name, "a living placement group has that name; remove it first, or choose another"
+            )
         parsed = [ResourceSet.parse(bundle, f"bundles[{index}]") for index, bundle in enumerate(bundles)]
         group = Group(new_id(), parsed, strategy, name)
         self._groups[group.id] = group
@@ -103,9 +105,9 @@ class Groups:
                 "placement_group_id": group.id.hex(),
                 "name": group.name,
                 "bundles": {index: to_floats(dict(bundle)) for index, bundle in enumerate(group.bundles)},
-                "bundles_to_node_id": {
-                    index: node_id if group.state == CREATED else "" for index in range(len(group.bundles))
-                },
+                "bundles_to_node_id": dict.fromkeys(
+                    range(len(group.bundles)), node_id if group.state == CREATED else ""
+                ),
                 "strategy": group.strategy,
                 "state": group.state,
                 "stats": {

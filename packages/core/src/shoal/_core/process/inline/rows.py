@@ -40,7 +40,9 @@ def task_row(call: Call, session: SessionInfo, pid: int) -> dict[str, Any]:
     }
 
 
-def node_row(session: SessionInfo, resources: dict[str, float], labels: dict[str, str], started: float) -> dict[str, Any]:
+def node_row(
+    session: SessionInfo, resources: dict[str, float], labels: dict[str, str], started: float
+) -> dict[str, Any]:
     """The one node, as the state API shows it."""
     return {
         "node_id": session.node_id.hex(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from itertools import islice
 from typing import Any
 
@@ -152,16 +152,12 @@ class Runner:
 
     def run_stream(self, call: Call, items: Any) -> Outcome:
         """Hands out the items of a generator, one by one."""
-        iterator: Iterator[Any] = iter(items)
-        produced = 0
-        for item in iterator:
-            self.hand_out(call, produced, item)
-            produced += 1
-            del item
+        for index, item in enumerate(items):
+            self.hand_out(call, index, item)
             assert call.stream is not None
             if call.stream.is_closed:
                 break
-            self.wait_for_consumer(call, produced)
+            self._wait_for_consumer(call, index + 1)
         return Outcome()
 
     def hand_out(self, call: Call, index: int, item: Any) -> None:
@@ -174,7 +170,7 @@ class Runner:
                 raise Abandoned
             call.stream.add(index, data, [ref.binary() for ref in serialized.refs])
 
-    def wait_for_consumer(self, call: Call, produced: int) -> None:
+    def _wait_for_consumer(self, call: Call, produced: int) -> None:
         """Gives the consumer its turn, and waits where it is behind."""
         session, stream = self._session, call.stream
         assert stream is not None

@@ -234,9 +234,7 @@ class InlineSession:
             data.append(entry.data)
         return data
 
-    def wait(
-        self, refs: Sequence[ObjectRef[Any] | InlineStream], num_returns: int, timeout: float | None
-    ) -> tuple[list[int], list[int]]:
+    def wait(self, refs: Sequence[ObjectRef[Any] | InlineStream], num_returns: int, timeout: float | None) -> list[int]:
         object_ids: dict[int, bytes] = {}
         streams: dict[int, InlineStream] = {}
         for position, ref in enumerate(refs):
@@ -252,9 +250,7 @@ class InlineSession:
             waited = [stream for position, stream in streams.items() if position not in ready]
             self._wait_for_objects(pending, num_returns - len(ready), timeout, streams=waited)
             ready = self._ready_positions(object_ids, streams)
-        ready = ready[:num_returns]
-        chosen = set(ready)
-        return ready, [position for position in range(len(refs)) if position not in chosen]
+        return ready[:num_returns]
 
     def _ready_positions(self, object_ids: dict[int, bytes], streams: dict[int, InlineStream]) -> list[int]:
         with self.turns:

@@ -9,7 +9,8 @@ from shoal._core.process.inline.calls import Call
 from shoal._core.process.inline.running_call import current_call
 
 if TYPE_CHECKING:
-    from shoal._core.process.inline.actors import Actor, Actors
+    from shoal._core.process.inline.actor import Actor
+    from shoal._core.process.inline.actors import Actors
     from shoal._core.process.inline.admission import Grant
 
 

@@ -105,7 +105,7 @@ class TurnTakingLoop(asyncio.SelectorEventLoop):
         return self._turn_taking_selector.is_resting
 
     def call_soon_threadsafe(
-        self, callback: Callable[[Unpack[_Ts]], object], *args: Unpack[_Ts], context: Context | None = None
+        self, callback: Callable[[Unpack[_Ts]], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.Handle:
         handle = super().call_soon_threadsafe(callback, *args, context=context)
         self._turn_taking_selector.call()

@@ -207,8 +207,10 @@ class Turns:
             self._grant(seat)
 
     def interrupt(self, seat: Seat, error: BaseException) -> None:
-        """Raises an error in another thread: where it waits, or wherever its code is."""
-        if seat.state == RUNNING:
+        """Raises an error in a thread: where it waits, or wherever its code is; in the caller where it waits next."""
+        if seat.thread is threading.current_thread():
+            seat.interruption = error
+        elif seat.state == RUNNING:
             raise_in_thread(seat.thread, type(error))
         elif seat.state != ENDED:
             seat.interruption = error
