@@ -181,12 +181,11 @@ class FakeEngine:
 
     def wait(
         self, refs: Sequence[Any], num_returns: int, timeout: float | None, fetch_local: bool
-    ) -> tuple[list[int], list[int]]:
+    ) -> list[int]:
         def is_ready(ref: Any) -> bool:
             return ref.next_is_ready() if isinstance(ref, FakeStream) else ref.binary() not in self.pending
 
-        ready = [position for position, ref in enumerate(refs) if is_ready(ref)][:num_returns]
-        return ready, [position for position in range(len(refs)) if position not in ready]
+        return [position for position, ref in enumerate(refs) if is_ready(ref)][:num_returns]
 
     # The cluster.
     def total_resources(self) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from typing import Any
 
 import pytest
@@ -32,6 +33,13 @@ def test_life(engine: Any) -> None:
     assert get_placement_group("mine").bundle_specs == group.bundle_specs
     remove_placement_group(group)
     assert engine.other_calls[-1] == ("remove", group.id.binary())
+
+
+def test_function_and_module_of_one_name() -> None:
+    import shoal.util.placement_group
+
+    assert callable(shoal.util.placement_group)
+    assert sys.modules["shoal.util.placement_group"].placement_group is placement_group
 
 
 def test_travels(engine: Any) -> None:

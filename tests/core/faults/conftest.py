@@ -76,6 +76,17 @@ class SessionProcesses:
         self.seen.update({pid: table[pid].started for pid in found})
         return sorted(pid for pid in found if not role or table[pid].role == role)
 
+    @staticmethod
+    def kill(pid: int, number: int = signal.SIGKILL) -> None:
+        """Sends a signal; waits for the end where it is SIGKILL."""
+        fd = os.pidfd_open(pid)
+        try:
+            signal.pidfd_send_signal(fd, number)
+        finally:
+            os.close(fd)
+        if number == signal.SIGKILL:
+            assert wait_for_end(pid)
+
     def daemon(self) -> int:
         return _only(self.pids("daemon"))
 
@@ -158,28 +169,29 @@ def wait_for_end(pid: int, seconds: float = LIMIT) -> bool:
         os.close(fd)
 
 
-def kill(pid: int, number: int = signal.SIGKILL) -> None:
-    """Sends a signal; waits for the end where it is SIGKILL."""
-    fd = os.pidfd_open(pid)
-    try:
-        signal.pidfd_send_signal(fd, number)
-    finally:
-        os.close(fd)
-    if number == signal.SIGKILL:
-        assert wait_for_end(pid)
+@pytest.fixture
+def ends() -> Callable[..., bool]:
+    """Waits until a process has ended; False where it has not in time."""
+    return wait_for_end
 
 
-def open_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+@pytest.fixture
+def open_descriptors() -> Callable[[], int]:
+    """Counts this process's file descriptors."""
+    return lambda: len(os.listdir("/proc/self/fd"))
 
 
-def eventually(condition: Callable[[], bool], what: str, limit: float = LIMIT) -> None:
-    """For facts that no event announces (counters of other processes): looks until they hold, each look after a round trip."""
-    deadline = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {limit} s: {what}"
-        shoal.available_resources()
-        select.select([], [], [], 0.01)
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """For facts that no event announces (counters of other processes): looks until they hold."""
+
+    def eventually(condition: Callable[[], bool], what: str, limit: float = LIMIT) -> None:
+        deadline = time.monotonic() + limit
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {limit} s: {what}"
+            select.select([], [], [], 0.01)
+
+    return eventually
 
 
 class Program:

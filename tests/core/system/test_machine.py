@@ -86,7 +86,12 @@ def test_the_tightest_of_nested_groups_counts(tree: Tree) -> None:
 
 def test_v1_limits_with_controllers_mounted_together(tree: Tree) -> None:
     tree.write("proc/self/cgroup", "5:memory:/job\n4:cpu,cpuacct:/job\n3:cpuset:/\n1:name=systemd:/x\n")
-    mounts = [("memory", "memory"), ("cpu,cpuacct", "cpu,cpuacct"), ("cpuset", "cpuset"), ("systemd", "xattr,name=systemd")]
+    mounts = [
+        ("memory", "memory"),
+        ("cpu,cpuacct", "cpu,cpuacct"),
+        ("cpuset", "cpuset"),
+        ("systemd", "xattr,name=systemd"),
+    ]
     lines = (V1_MOUNT.format(n=n, root="/", name=name, options=options) for n, (name, options) in enumerate(mounts))
     tree.write("proc/self/mountinfo", OTHER_MOUNT + "".join(lines))
     tree.write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import PurePath
 from typing import Any, TypeVar, assert_type
 
 import shoal
@@ -180,12 +181,12 @@ async def waits() -> None:
 assert_type(length.remote("a").future().result(), int)
 
 
-# 22. A function whose result is not declared: anything.
-def unannotated(a, b=1):  # type: ignore[no-untyped-def]
+# 22. A function whose result is not known: anything.
+def unknown(a: Any, b: int = 1) -> Any:
     return a[b]
 
 
-assert_type(shoal.get(shoal.remote(unannotated).remote([1, 2])), Any)
+assert_type(shoal.get(shoal.remote(unknown).remote([1, 2])), Any)
 
 
 # 23. A function over any type.
@@ -245,6 +246,9 @@ class Counter:
     @shoal.method(num_returns=2, concurrency_group="io")
     def both(self) -> tuple[int, int]:
         return 1, 2
+
+    def __len__(self) -> int:
+        return self.sum
 
     @shoal.method(retry_exceptions=True)
     def retried(self, text: str) -> str:
@@ -308,7 +312,7 @@ start([counter, named], counter)
 
 # 34. Methods of every actor.
 shoal.get(counter.__ray_ready__.remote())
-shoal.get(counter.__shoal_call__.remote(lambda instance: instance.sum))
+shoal.get(counter.__shoal_call__.remote(Counter.__len__))
 counter.__ray_terminate__.remote()
 
 
@@ -366,5 +370,5 @@ for number in shoal.util.map_unordered(length, ["a", "b"]):
 
 # 43. Classes and functions of other modules, made remote where they are used.
 maximum = shoal.remote(max)
-parser = shoal.remote(dict)
-parser.remote(a=1)
+path = shoal.remote(PurePath).remote("a", "b")
+assert_type(path, ActorHandle[PurePath])

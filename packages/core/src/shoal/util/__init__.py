@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from shoal._core.api.named_actors import list_named_actors as list_named_actors
-    from shoal._core.api.placement_group import PlacementGroup as PlacementGroup
     from shoal._core.system.serializability import inspect_serializability as inspect_serializability
     from shoal._core.system.serialization import deregister_serializer as deregister_serializer
     from shoal._core.system.serialization import register_serializer as register_serializer
@@ -21,11 +20,6 @@ if TYPE_CHECKING:
     from shoal.util.helpers import map_unordered as map_unordered
     from shoal.util.node_address import get_node_instance_id as get_node_instance_id
     from shoal.util.node_address import get_node_ip_address as get_node_ip_address
-    from shoal.util.placement_group import get_current_placement_group as get_current_placement_group
-    from shoal.util.placement_group import get_placement_group as get_placement_group
-    from shoal.util.placement_group import placement_group as placement_group
-    from shoal.util.placement_group import placement_group_table as placement_group_table
-    from shoal.util.placement_group import remove_placement_group as remove_placement_group
 else:
     from shoal._core.api.util_names import load, public_names
 
@@ -34,7 +28,26 @@ else:
         return value
 
     def __dir__() -> list[str]:
-        return public_names()
+        return sorted({*globals(), *public_names()})
 
 
 __path__ = extended_path(list(__path__), __name__.replace(".", "/"), sys.path)
+
+# The function has the name of its module: imported later, the module would take its place.
+from shoal.util.placement_group import (  # noqa: E402
+    PlacementGroup,
+    get_current_placement_group,
+    get_placement_group,
+    placement_group,
+    placement_group_table,
+    remove_placement_group,
+)
+
+__all__ = [
+    "PlacementGroup",
+    "get_current_placement_group",
+    "get_placement_group",
+    "placement_group",
+    "placement_group_table",
+    "remove_placement_group",
+]

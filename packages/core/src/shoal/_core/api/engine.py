@@ -92,7 +92,8 @@ class Engine(Protocol):
 
     def rebuild_actor(self, parts: tuple[Any, ...]) -> ActorRef: ...
 
-    def cancel(self, ref: ObjectRef[Any] | Stream, force: bool, recursive: bool) -> None: ...
+    def cancel(self, ref: Any, force: bool, recursive: bool) -> None:
+        """Cancels the task that makes an object, or one of the engine's streams. Raises ValueError for `force` on actor calls."""
 
     # Objects.
     def put(self, value: Any) -> ObjectRef[Any]: ...
@@ -101,9 +102,9 @@ class Engine(Protocol):
         """Raises the first error met, GetTimeoutError after `timeout` seconds."""
 
     def wait(
-        self, refs: Sequence[ObjectRef[Any] | Stream], num_returns: int, timeout: float | None, fetch_local: bool
+        self, refs: Sequence[Any], num_returns: int, timeout: float | None, fetch_local: bool
     ) -> list[int]:
-        """Returns the positions of those that are ready, at most num_returns, in input order."""
+        """Returns the positions of those references and streams that are ready, at most num_returns, in input order."""
 
     def free(self, refs: Sequence[ObjectRef[Any]]) -> None: ...
 

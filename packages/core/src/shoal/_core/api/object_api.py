@@ -137,7 +137,7 @@ def wait(
         timeout = seconds("timeout", timeout)
     kinds = set(map(type, ray_waitables))
     if kinds != _ONLY_REFS:
-        for index, item in enumerate(ray_waitables):
+        for index, item in enumerate[object](ray_waitables):
             if not isinstance(item, (ObjectRef, ObjectRefGenerator)):
                 fix = "give what .remote() or shoal.put() returned"
                 raise InvalidOptionTypeError(f"ray_waitables[{index}]", item, fix)

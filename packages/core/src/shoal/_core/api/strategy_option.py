@@ -114,7 +114,7 @@ def _placement_group_option(value: PlacementGroupSchedulingStrategy) -> Strategy
     group = value.placement_group
     if group is None:
         return StrategyOption()
-    index = value.placement_group_bundle_index
+    index: Any = value.placement_group_bundle_index
     if not isinstance(index, int) or index < -1:
         raise InvalidOptionError("placement_group_bundle_index", index, "give the number of a bundle, or -1 for any")
     capture = value.placement_group_capture_child_tasks

@@ -10,23 +10,17 @@ if TYPE_CHECKING:
 
 NAMES: dict[str, str] = {
     "ActorPool": "shoal.util.actor_pool",
-    "PlacementGroup": "shoal._core.api.placement_group",
     "as_completed": "shoal.util.helpers",
     "deregister_serializer": "shoal._core.system.serialization",
     "disable_log_once_globally": "shoal.util.debug",
     "enable_periodic_logging": "shoal.util.debug",
-    "get_current_placement_group": "shoal._core.api.placement_group",
     "get_node_instance_id": "shoal.util.node_address",
     "get_node_ip_address": "shoal.util.node_address",
-    "get_placement_group": "shoal._core.api.placement_group",
     "inspect_serializability": "shoal._core.system.serializability",
     "list_named_actors": "shoal._core.api.named_actors",
     "log_once": "shoal.util.debug",
     "map_unordered": "shoal.util.helpers",
-    "placement_group": "shoal._core.api.placement_group",
-    "placement_group_table": "shoal._core.api.placement_group",
     "register_serializer": "shoal._core.system.serialization",
-    "remove_placement_group": "shoal._core.api.placement_group",
 }
 
 ADAPTERS = {
@@ -59,5 +53,5 @@ def load(name: str) -> Any:
 
 
 def public_names() -> list[str]:
-    """Returns all names of the package but its modules, which differ with what is installed."""
+    """Returns the names that are imported when they are first used."""
     return sorted(NAMES)

@@ -83,6 +83,7 @@ class _Arrangement:
         self._bundles = bundles
         self._nodes = nodes
         self._used = used
+        self._labels_matter = any(selectors)
         self._free = [dict(amounts) for amounts in free]
         self._options = [
             [
@@ -93,6 +94,8 @@ class _Arrangement:
             for bundle, selector in zip(bundles, selectors, strict=True)
         ]
         """For each bundle, the positions of the nodes that could take it if it were the only one."""
+        self._could_take = [set(positions) for positions in self._options]
+        self._loads = [_load(node) for node in nodes]
         self._order = sorted(range(len(bundles)), key=lambda index: (len(self._options[index]), -self._size(index)))
         """Bundles, the most difficult first."""
         self.gave_up = False
@@ -134,7 +137,7 @@ class _Arrangement:
             end: int | None = None
             while unsettled and end is None:
                 index = unsettled.popleft()
-                for position in sorted(self._options[index], key=self._load):
+                for position in sorted(self._options[index], key=self._loads.__getitem__):
                     if position in reached_from or self._is_used(position):
                         continue
                     reached_from[position] = index
@@ -159,23 +162,30 @@ class _Arrangement:
         left = list(self._order)
         chosen: dict[int, int] = {}
         while left:
-            takes = {position: self._take_greedily(left, position, free) for position in range(len(self._nodes))}
-            best = max(
-                takes, key=lambda position: (len(takes[position]), self._is_used(position), self._load(position))
-            )
-            if not takes[best]:
+            best, best_take = -1, list[int]()
+            takes: dict[tuple[tuple[str, int], ...], list[int]] = {}
+            for position in range(len(self._nodes)):
+                # Nodes that have the same free take the same, unless labels tell them apart.
+                like = tuple(free[position].items())
+                take = takes.get(like)
+                if take is None or self._labels_matter:
+                    take = takes[like] = self._take_greedily(left, position, free)
+                rank = (len(take), self._is_used(position), self._loads[position])
+                if best < 0 or rank > (len(best_take), self._is_used(best), self._loads[best]):
+                    best, best_take = position, take
+            if not best_take:
                 return None
-            for index in takes[best]:
+            for index in best_take:
                 _subtract(free[best], self._bundles[index])
                 chosen[index] = best
-                left.remove(index)
+            left = [index for index in left if index not in chosen]
         return chosen
 
     def _take_greedily(self, left: Sequence[int], position: int, free: list[dict[str, int]]) -> list[int]:
         room = dict(free[position])
         taken = []
         for index in left:
-            if position in self._options[index] and self._bundles[index].fits_in(room):
+            if position in self._could_take[index] and self._bundles[index].fits_in(room):
                 _subtract(room, self._bundles[index])
                 taken.append(index)
         return taken
@@ -189,7 +199,7 @@ class _Arrangement:
             fitting = [position for position in self._options[index] if self._bundles[index].fits_in(free[position])]
             if not fitting:
                 return None
-            best = min(fitting, key=lambda position: (count[position], self._load(position), position))
+            best = min(fitting, key=lambda position: (count[position], self._loads[position], position))
             _subtract(free[best], self._bundles[index])
             count[best] += 1
             chosen[index] = best
@@ -236,14 +246,6 @@ class _Arrangement:
     def _is_used(self, position: int) -> bool:
         return self._nodes[position].node_id in self._used
 
-    def _load(self, position: int) -> int:
-        """How much of a node is taken, in thousandths of its scarcest resource."""
-        node = self._nodes[position]
-        return max(
-            ((total - node.available.get(name, 0)) * 1000 // total for name, total in node.total.items() if total),
-            default=0,
-        )
-
     def _slack(self, position: int, whole: ResourceSet) -> int:
         """How much would be left of what is asked for, in thousandths of the node."""
         total, free = self._nodes[position].total, self._free[position]
@@ -255,6 +257,14 @@ class _Arrangement:
             amount * 1000 // max(1, *(node.total.get(name, 0) for node in self._nodes), 1)
             for name, amount in self._bundles[index].items()
         )
+
+
+def _load(node: NodeView) -> int:
+    """How much of a node is taken, in thousandths of its scarcest resource."""
+    return max(
+        ((total - node.available.get(name, 0)) * 1000 // total for name, total in node.total.items() if total),
+        default=0,
+    )
 
 
 def _subtract(free: dict[str, int], bundle: ResourceSet) -> None:

@@ -1,10 +1,9 @@
 """Who waits for leases, in which order, and who holds them.
 
-A *queue* has the requests of one scheduling class. In it stand *parties*: one for each client, with its requests in the order of
-arrival. Parties take turns, one lease a turn, those that hold the least first, so no client starves another. A
-client that is itself a task waiting for
-these leases comes before the others: its result is what somebody waits for, and it holds a process meanwhile; but not once one of the
-others has waited long without a single lease (`hungry`).
+A *queue* has the requests of one scheduling class. In it stand *parties*: one for each client, with its requests in the order
+of arrival. Parties take turns, one lease a turn, those that hold the least first, so no client starves another. A client that
+is itself a task waiting for these leases comes before the others: its result is what somebody waits for, and it holds a process
+meanwhile; but not once one of the others has waited long without a single lease (`hungry`).
 
 What a placement group wants to reserve stands in line like a request, with a queue of its own.
 """

@@ -46,7 +46,7 @@ from shoal._core.schema.messages import (
 )
 from shoal._core.schema.options import ActorOptions, TaskOptions
 from shoal._core.schema.resources import DEFAULT, PlacementGroupStrategy, ResourceSet, SchedulingClass
-from shoal._core.schema.runtime_environment import inherited_environment
+from shoal._core.schema.runtime_environment import Environment, inherited_environment
 from shoal._core.schema.session import ExecutionContext, SessionInfo
 from shoal._core.system.event_loop import EventLoop, report_to_stderr
 from shoal._core.system.task_errors import dump_error, load_cause
@@ -134,6 +134,7 @@ class Client:
         self._closing = False
 
         self.environment_json = "{}"
+        self._pinned: dict[str, Environment] = {}
         self.gpu_ids: list[int] = []
         self.lease_resources: dict[str, int] = {}
         self.placement_group_id = b""
@@ -573,11 +574,25 @@ class Client:
         strategy = options.strategy
         if strategy is DEFAULT and self.capture_children and self.placement_group_id:
             strategy = PlacementGroupStrategy(self.placement_group_id, -1, True)
-        environment = inherited_environment(self.environment_json, options.environment)
+        environment = self._environment(options.environment)
         scheduling_class = SchedulingClass.of(
             resources, environment.key, strategy, options.label_selector, options.fallback_strategy
         )
         return scheduling_class, environment.json if environment.key else b""
+
+
+    def _environment(self, own: Environment | None) -> Environment:
+        """What a task asks for itself over what it inherits, with its local files as they are now."""
+        environment = inherited_environment(self.environment_json, own)
+        if not environment.working_dir and not environment.py_modules:
+            return environment
+        pinned = self._pinned.get(environment.key)
+        if pinned is None:
+            from shoal._core.system.environment_files import pin_environment
+
+            store = os.path.join(self.session.session_dir, "environments", "files")
+            pinned = self._pinned[environment.key] = pin_environment(environment, store)
+        return pinned
 
 
 def _ignore(_: Any) -> None:

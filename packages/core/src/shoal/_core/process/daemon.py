@@ -46,7 +46,7 @@ def main(config_json: str, rest: list[str]) -> None:
         node_id,
         loop,
         fork_server,
-        lambda: ForkServer.launch(WORKER_ENTRY, config.preload, sys_path=config.sys_path),
+        WORKER_ENTRY,
     )
     head = Head(node_id, node.send_to_client, node.from_head, config.joinable)
     node.attach_head(head.client_joined, head.handle, head.from_node, head.rows)

@@ -11,6 +11,7 @@ import msgspec
 from shoal._core.process.driver import Driver
 from shoal._core.process.session_settings import daemon_config
 from shoal._core.schema.daemon_config import DaemonConfig
+from shoal._core.schema.runtime_environment import Environment
 from shoal._core.schema.ids import new_id, new_job_id
 from shoal._core.schema.session_request import SessionRequest
 from shoal._core.system.session_folder import SessionFolder, is_alive, living_sessions, remove_dead_sessions
@@ -42,6 +43,7 @@ def start_native(request: SessionRequest) -> Driver:
         config.namespace,
         daemon_pid=daemon_pid,
         log_to_driver=request.log_to_driver,
+        environment=request.environment,
     )
 
 
@@ -137,7 +139,7 @@ def connect_native(request: SessionRequest) -> Driver:
             )
         info = read_info(session_dir)
     namespace = request.namespace or f"anonymous-{os.urandom(8).hex()}"
-    return _join(info.address, session_dir, new_job_id(), namespace, log_to_driver=request.log_to_driver)
+    return _join(info.address, session_dir, new_job_id(), namespace, log_to_driver=request.log_to_driver, environment=request.environment)
 
 
 def attach_tool(session_dir: str) -> Driver:
@@ -155,6 +157,7 @@ def _join(
     daemon_pid: int = 0,
     role: str = "driver",
     log_to_driver: bool,
+    environment: Environment | None = None,
 ) -> Driver:
     try:
         client = Driver(
@@ -166,6 +169,8 @@ def _join(
             daemon_pid=daemon_pid,
             log_to_driver=log_to_driver,
         )
+        if environment is not None:
+            client.environment_json = environment.json.decode()
         client.start()
     except (OSError, SessionStartError) as error:
         raise SessionStartError(f"{error}{_daemon_log(session_dir)}") from None

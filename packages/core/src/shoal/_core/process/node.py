@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,7 @@ from shoal._core.logic.lease_effects import (
 )
 from shoal._core.logic.lease_queue import ACTOR
 from shoal._core.logic.leases import Leases
+from shoal._core.process.environment_keeper import EnvironmentKeeper
 from shoal._core.process.memory_guard import MemoryGuard
 from shoal._core.process.node_store import NodeStore
 from shoal._core.process.state_rows import StateRows
@@ -75,7 +77,7 @@ class Node:
         node_id: bytes,
         loop: EventLoop,
         fork_server: ForkServer,
-        launch_fork_server: Callable[[], ForkServer],
+        worker_entry: str,
     ) -> None:
         self.config = config
         self.node_id = node_id
@@ -84,6 +86,15 @@ class Node:
         self.started = time.time()
         self.leases = Leases(node_id, config.resources, config.labels, config.joinable)
         self.store = NodeStore(config.object_store_bytes, config.spill_dirs or [config.session_dir], loop)
+        self.environments = EnvironmentKeeper(
+            loop,
+            os.path.join(config.session_dir, "environments"),
+            worker_entry,
+            config.sys_path,
+            self._environment_ready,
+            self._environment_failed,
+        )
+        self._worker_entry = worker_entry
         self.workers = WorkerProcesses(
             fork_server,
             loop,
@@ -93,7 +104,7 @@ class Node:
             self._worker_start_failed,
             self._worker_output,
             self._fork_server_died,
-            launch_fork_server,
+            self._launch_fork_server,
             config.node_ip,
             config.machine_memory,
         )
@@ -141,6 +152,7 @@ class Node:
     def shut_down(self) -> None:
         """Ends all workers, and removes all that the session has left."""
         self._shutting_down = True
+        self.environments.close()
         self.workers.stop()
         self._listener.close()
         while self.workers.running:
@@ -154,8 +166,27 @@ class Node:
             daemon_address=self._listener.address,
             job_id=self.config.job_id,
             namespace=self.config.namespace,
-            environment_json=self.config.environment_json,
+            environment_json=self.environments.json(env_key) if env_key else "{}",
+            setup_hook=self.environments.setup_hook(env_key),
         )
+
+    def _launch_fork_server(self, env_key: str) -> ForkServer:
+        if env_key:
+            return self.environments.launch(env_key)
+        return ForkServer.launch(self._worker_entry, self.config.preload, sys_path=self.config.sys_path)
+
+    # --- environments ---------------------------------------------------------------------------------------------------------
+
+    def _need_environment(self, key: str, environment_json: bytes) -> None:
+        """Somebody is about to ask for workers in an environment: it is made, if it is not there."""
+        if not self.environments.need(key, environment_json):
+            self._carry_out(self.leases.environment_pending(key, time.monotonic()))
+
+    def _environment_ready(self, key: str) -> None:
+        self._carry_out(self.leases.environment_ready(key, time.monotonic()))
+
+    def _environment_failed(self, key: str, reason: str) -> None:
+        self._carry_out(self.leases.environment_failed(key, reason, time.monotonic()))
 
     # --- clients --------------------------------------------------------------------------------------------------------------
 
@@ -202,6 +233,7 @@ class Node:
         kind = type(message)
         now = time.monotonic()
         if kind is messages.RequestLease:
+            self._need_environment(message.scheduling_class.environment_key, message.environment)
             self._carry_out(
                 self.leases.request(
                     client, message.request_id, message.scheduling_class, message.count, message.name, now
@@ -420,6 +452,7 @@ class Node:
         self._next_actor_request += 1
         self._actor_requests[request_id] = message.spec
         self._actor_incarnations[request_id] = message.incarnation
+        self._need_environment(message.spec.scheduling_class.environment_key, message.spec.environment)
         self._carry_out(
             self.leases.request(
                 self.node_id,

@@ -52,7 +52,7 @@ class StateRows:
             "nodes": self._node_states,
             "workers": self._workers,
             "jobs": self._jobs,
-            "runtime_envs": list,
+            "runtime_envs": self._node.environments.rows,
             "events": list,
             "stored_objects": self._stored_objects,
         }

@@ -38,6 +38,7 @@ from shoal._core.schema.messages import (
 )
 from shoal._core.schema.worker_config import WorkerConfig
 from shoal._core.system.serialization import deserialize
+from shoal._core.system.setup_hooks import run_setup_hook
 from shoal._core.system.task_errors import capture_task_error
 from shoal._core.system.thread_limits import limit_threads
 from shoal._core.system.worker_streams import installed_worker_streams
@@ -281,6 +282,7 @@ def serve(config_data: bytes, adopt: Callable[[Client], None]) -> None:
     client.on_daemon_gone = lambda: os._exit(1)
     worker = Worker(client)
     client.start()
+    run_setup_hook(config.setup_hook)
     adopt(client)
     end = worker.run()
     _leave(client, end)

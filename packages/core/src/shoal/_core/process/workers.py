@@ -74,13 +74,14 @@ class WorkerProcesses:
         on_start_failed: Callable[[WorkerProcess, str], None],
         on_output: Callable[[list[OutputLine]], None],
         on_server_died: Callable[[str], None],
-        launch_server: Callable[[], ForkServer],
+        launch_server: Callable[[str], ForkServer],
         node_name: str,
         machine_memory: int,
     ) -> None:
-        self._server = fork_server
-        self._dying_server: ForkServer | None = None
-        """One that has died, while its workers' ends are still being told."""
+        self._servers: dict[str, ForkServer] = {}
+        """By environment; those of which workers were asked for."""
+        self._dying: set[ForkServer] = set()
+        """They have died, and the ends of their workers are still being told."""
         self._loop = loop
         self._logs_dir = logs_dir
         self._config_for = config_for
@@ -98,12 +99,23 @@ class WorkerProcesses:
         self.by_id: dict[bytes, WorkerProcess] = {}
         self.deaths: dict[bytes, DeathCause] = {}
         """Why workers died, for those who ask later; the oldest are forgotten."""
-        loop.watch(fork_server.fileno(), READ, self._on_fork_events)
+        self._add_server("", fork_server)
 
     @property
     def running(self) -> bool:
         """Whether the fork server, or a worker of it, still lives."""
-        return self._server.alive or bool(self._by_token)
+        return bool(self._by_token) or any(server.alive for server in self._servers.values())
+
+    def _add_server(self, env_key: str, server: ForkServer) -> None:
+        self._servers[env_key] = server
+        self._loop.watch(server.fileno(), READ, lambda events: self._on_fork_events(env_key, server))
+
+    def _server_of(self, env_key: str) -> ForkServer:
+        server = self._servers.get(env_key)
+        if server is None:
+            server = self._launch_server(env_key)
+            self._add_server(env_key, server)
+        return server
 
     # --- orders -----------------------------------------------------------------------------------------------------------
 
@@ -120,7 +132,7 @@ class WorkerProcesses:
             self._loop.watch(pipe.fileno(), READ, self._reader(pipe))
         config = msgspec.msgpack.encode(self._config_for(worker.worker_id, env_key))
         out, err = worker.pipes
-        self._server.spawn(worker.token, config, out.writing_fd, err.writing_fd)
+        self._server_of(env_key).spawn(worker.token, config, out.writing_fd, err.writing_fd)
         for pipe in worker.pipes:
             pipe.close_writing_end()
         return worker
@@ -134,7 +146,7 @@ class WorkerProcesses:
         if worker.intended is None:
             worker.intended = reason
         if worker.pid:
-            self._server.kill(worker.pid)
+            self._servers[worker.env_key].kill(worker.pid)
 
     def connected(self, worker_id: bytes, connection: Connection, address: str) -> WorkerProcess | None:
         """A worker said hello."""
@@ -145,21 +157,24 @@ class WorkerProcesses:
         return worker
 
     def preload(self, modules: list[str]) -> None:
-        self._server.preload(modules)
+        self._servers[""].preload(modules)
 
     def stop(self) -> None:
-        """Kills all workers, then the fork server."""
-        self._server.stop()
+        """Kills all workers, then the fork servers."""
+        for server in self._servers.values():
+            server.stop()
 
     # --- events -----------------------------------------------------------------------------------------------------------
 
-    def _on_fork_events(self, events: int) -> None:
-        for server in (self._dying_server, self._server):
-            if server is not None:
-                for event in server.read_events():
-                    self._on_fork_event(event)
+    def _on_fork_events(self, env_key: str, server: ForkServer) -> None:
+        for event in server.read_events():
+            self._on_fork_event(env_key, server, event)
+        if server in self._dying and server.finished:
+            self._dying.discard(server)
+            self._loop.unwatch(server.fileno())
+            server.close()
 
-    def _on_fork_event(self, event: Event) -> None:
+    def _on_fork_event(self, env_key: str, server: ForkServer, event: Event) -> None:
         if isinstance(event, Forked):
             worker = self._by_token.get(event.token)
             if worker is not None:
@@ -167,7 +182,7 @@ class WorkerProcesses:
                 for pipe in worker.pipes:
                     pipe.pid = event.pid
                 if worker.intended is not None:
-                    self._server.kill(event.pid)
+                    server.kill(event.pid)
         elif isinstance(event, Exited):
             worker = self._by_token.pop(event.token, None)
             if worker is not None:
@@ -180,18 +195,17 @@ class WorkerProcesses:
                 self._on_start_failed(worker, event.error)
         elif isinstance(event, ServerDied):
             if not event.requested:
-                self._replace_server(_status_text(event.status))
+                self._replace_server(env_key, server, _status_text(event.status))
         elif isinstance(event, Preloaded):
             return
 
-    def _replace_server(self, end: str) -> None:
-        """The fork server died, and its workers die with it: another one takes its place."""
+    def _replace_server(self, env_key: str, server: ForkServer, end: str) -> None:
+        """A fork server died, and its workers die with it: another one takes its place."""
         for worker in self._by_token.values():
-            if worker.intended is None:
+            if worker.env_key == env_key and worker.intended is None:
                 worker.intended = f"the fork server ended ({end}), and its workers with it"
-        self._dying_server = self._server
-        self._server = self._launch_server()
-        self._loop.watch(self._server.fileno(), READ, self._on_fork_events)
+        self._dying.add(server)
+        self._add_server(env_key, self._launch_server(env_key))
         self._on_server_died(end)
 
     def _reader(self, pipe: OutputPipe) -> Callable[[int], None]:

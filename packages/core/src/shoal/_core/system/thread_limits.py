@@ -13,17 +13,12 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
+_VARIABLE = "OMP_NUM_THREADS"
+"""Libraries have variables of their own besides (OPENBLAS_NUM_THREADS, MKL_NUM_THREADS, ...), and go by this one where theirs
+is not set; so those stay the user's."""
 _MARK = "SHOAL_NUM_THREADS"
-"""'number@pid': the number that we have put into the variables above, and the process in which libraries were told. It
-tells our own values from the user's, also in processes that inherit the environment."""
+"""'number@pid': the number that we have put into that variable, and the process in which libraries were told. It tells our
+own number from the user's, also in processes that inherit the environment."""
 
 _NATIVE_MODULES = frozenset(
     (
@@ -87,9 +82,8 @@ def limit_threads(count: int, environ: MutableMapping[str, str] = os.environ) ->
     if before == mark:
         return
     ours = before.partition("@")[0]
-    for variable in _VARIABLES:
-        if environ.get(variable, ours) == ours:
-            environ[variable] = value
+    if environ.get(_VARIABLE, ours) == ours:
+        environ[_VARIABLE] = value
     environ[_MARK] = mark
     if not _NATIVE_MODULES.isdisjoint(sys.modules):
         _tell_loaded_libraries(environ)
