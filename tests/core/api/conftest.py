@@ -179,9 +179,7 @@ class FakeEngine:
         self.other_calls.append(("get", len(refs), timeout))
         return [self.values[ref.binary()] for ref in refs]
 
-    def wait(
-        self, refs: Sequence[Any], num_returns: int, timeout: float | None, fetch_local: bool
-    ) -> list[int]:
+    def wait(self, refs: Sequence[Any], num_returns: int, timeout: float | None, fetch_local: bool) -> list[int]:
         def is_ready(ref: Any) -> bool:
             return ref.next_is_ready() if isinstance(ref, FakeStream) else ref.binary() not in self.pending
 

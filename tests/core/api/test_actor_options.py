@@ -131,7 +131,9 @@ def test_call_options_over_the_decorators() -> None:
     assert called == MethodOptions(num_returns=2, max_task_retries=5, concurrency_group="io", name="x")
 
 
-@pytest.mark.parametrize("given", [{"num_cpus": 1}, {"num_returns": -1}, {"max_task_retries": -2}, {"num_returns": "many"}])
+@pytest.mark.parametrize(
+    "given", [{"num_cpus": 1}, {"num_returns": -1}, {"max_task_retries": -2}, {"num_returns": "many"}]
+)
 def test_methods_values_that_cannot_be(given: dict[str, Any]) -> None:
     with pytest.raises(InvalidOptionError):
         parse_method_options(given, is_generator=False)

@@ -58,7 +58,7 @@ def test_inputs_that_are_missing(engine: Any) -> None:
         whole, part, named = add.bind(value), add.bind(value[1]), add.bind(value.a)
     with pytest.raises(InvalidOptionError, match="give its value"):
         whole.execute()
-    with pytest.raises(InvalidOptionError, match="its input 2|its input 1"):
+    with pytest.raises(InvalidOptionError, match="its input 1"):
         part.execute(x=1)
     with pytest.raises(InvalidOptionError, match="'a'"):
         named.execute(1, 2)

@@ -108,7 +108,7 @@ def test_cancel(engine: Any, refs: list[Any], new_stream: Callable[..., Any]) ->
     shoal.cancel(shoal.ObjectRefGenerator(stream))
     assert engine.other_calls == [("cancel", refs[0], True, False), ("cancel", stream, False, True)]
     for wrong in (1, None, refs):
-        with pytest.raises(InvalidOptionTypeError, match="shoal.kill"):
+        with pytest.raises(InvalidOptionTypeError, match=r"shoal\.kill"):
             shoal.cancel(wrong)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="force"):
         shoal.cancel(refs[0], force=1)  # type: ignore[arg-type]

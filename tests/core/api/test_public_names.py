@@ -68,7 +68,11 @@ def test_libraries_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_other_languages_are_not_supported() -> None:
-    for use in (lambda: shoal.java_function("a", "b"), lambda: shoal.java_actor_class("a"), lambda: shoal.cpp_function("a")):
+    for use in (
+        lambda: shoal.java_function("a", "b"),
+        lambda: shoal.java_actor_class("a"),
+        lambda: shoal.cpp_function("a"),
+    ):
         with pytest.raises(NotImplementedError):
             use()
 

@@ -21,7 +21,9 @@ TASK = ExecutionContext(
     gpu_ids=[1],
     placement_group_id=b"p" * 16,
 )
-ACTOR = ExecutionContext(task_id=b"t" * 24, actor_id=b"a" * 16, actor_name="me", is_driver=False, was_reconstructed=True)
+ACTOR = ExecutionContext(
+    task_id=b"t" * 24, actor_id=b"a" * 16, actor_name="me", is_driver=False, was_reconstructed=True
+)
 
 
 def test_in_the_driver(engine: Any) -> None:

@@ -194,7 +194,7 @@ def test_isolation_is_not_supported(no_session: None) -> None:
 
 
 def test_engines_that_are_not_installed(no_session: None) -> None:
-    with pytest.raises(UnsupportedError, match="shoal.engines"):
+    with pytest.raises(UnsupportedError, match=r"shoal\.engines"):
         shoal.init("nowhere://host:1")
     assert not shoal.is_initialized()
 

@@ -33,7 +33,17 @@ def test_defaults() -> None:
 
 
 def test_none_is_as_good_as_absent() -> None:
-    names = ["num_cpus", "num_gpus", "resources", "memory", "max_retries", "name", "runtime_env", "num_returns", "label_selector"]
+    names = [
+        "num_cpus",
+        "num_gpus",
+        "resources",
+        "memory",
+        "max_retries",
+        "name",
+        "runtime_env",
+        "num_returns",
+        "label_selector",
+    ]
     assert parse(**dict.fromkeys(names)) == parse()
 
 
@@ -158,7 +168,7 @@ def test_types_that_cannot_be(given: dict[str, Any]) -> None:
 
 
 def test_unknown_option_names_those_that_are_close() -> None:
-    with pytest.raises(InvalidOptionError, match="Did you mean 'num_cpus'.*They have: .*max_retries"):
+    with pytest.raises(InvalidOptionError, match=r"Did you mean 'num_cpus'.*They have: .*max_retries"):
         shoal.remote(num_cpu=1)
 
 

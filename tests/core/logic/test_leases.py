@@ -512,6 +512,10 @@ def test_an_environment_that_cannot_be_made() -> None:
     told = scene.do(scene.node.environment_failed("env", "pip found no such package", scene.now))
     assert [effect.request_id for effect in only(told, Refuse)] == [1, 2]
     assert scene.free() == 1
+    scene.do(scene.node.environment_pending("env", scene.now))
+    scene.do(scene.node.environment_failed("env", "no network", scene.now))
+    assert only(scene.ask("driver", environment="env", CPU=1), StartWorker) == [], "two starts are on the way"
+    assert scene.free() == 0, "it is tried again"
 
 
 def test_a_slow_start_is_told() -> None:
@@ -520,7 +524,8 @@ def test_a_slow_start_is_told() -> None:
     [warning] = scene.wait(11)
     assert isinstance(warning, WarnWaiting)
     assert "10 s for a worker process to start in the runtime environment env" in warning.explanation
-    assert scene.wait(100) == []
+    scene.ask("other", environment="env", CPU=1)
+    assert [warning.client for warning in only(scene.wait(100), WarnWaiting)] == [b"other"], "once"
 
 
 # --- idle workers -----------------------------------------------------------------------------------------------------

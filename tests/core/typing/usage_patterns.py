@@ -58,6 +58,7 @@ assert_type(shoal.get(train.remote(rows), timeout=10), str)
 # 6. Getting a list.
 assert_type(shoal.get([train.remote(rows) for _ in range(3)]), list[str])
 
+
 # 7. A chain of tasks.
 @shoal.remote
 def length(text: str) -> int:
@@ -65,6 +66,7 @@ def length(text: str) -> int:
 
 
 assert_type(shoal.get(length.remote(train.remote(rows))), int)
+
 
 # 8. Any number of arguments.
 @shoal.remote

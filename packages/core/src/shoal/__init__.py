@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from shoal import _common as _common
+    from shoal import _private as _private
     from shoal import actor as actor
     from shoal import air as air  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]
     from shoal import autoscaler as autoscaler  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]
@@ -32,13 +34,13 @@ if TYPE_CHECKING:
     from shoal import data as data  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]
     from shoal import engines as engines
     from shoal import exceptions as exceptions
-    from shoal import experimental as experimental  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]
+    from shoal import experimental as experimental
     from shoal import job_config as job_config
     from shoal import job_submission as job_submission  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]
     from shoal import remote_function as remote_function
     from shoal import rllib as rllib  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]
     from shoal import runtime_context as runtime_context
-    from shoal import runtime_env as runtime_env  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]
+    from shoal import runtime_env as runtime_env
     from shoal import serve as serve  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]
     from shoal import testing as testing  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]
     from shoal import train as train  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]

@@ -151,7 +151,9 @@ class ActorClass(Generic[T]):
 
         def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
             name = self._shoal_source.name
-            raise TypeError(f"Actors cannot be made by calling the class. Instead of '{name}()', write '{name}.remote()'.")
+            raise TypeError(
+                f"Actors cannot be made by calling the class. Instead of '{name}()', write '{name}.remote()'."
+            )
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> NoReturn:
         name = self._shoal_source.name

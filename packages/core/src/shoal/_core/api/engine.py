@@ -101,9 +101,7 @@ class Engine(Protocol):
     def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
         """Raises the first error met, GetTimeoutError after `timeout` seconds."""
 
-    def wait(
-        self, refs: Sequence[Any], num_returns: int, timeout: float | None, fetch_local: bool
-    ) -> list[int]:
+    def wait(self, refs: Sequence[Any], num_returns: int, timeout: float | None, fetch_local: bool) -> list[int]:
         """Returns the positions of those references and streams that are ready, at most num_returns, in input order."""
 
     def free(self, refs: Sequence[ObjectRef[Any]]) -> None: ...

@@ -60,6 +60,8 @@ NAMES: dict[str, str] = {
 }
 
 SUBMODULES = (
+    "_common",
+    "_private",
     "actor",
     "autoscaler",
     "cloudpickle",

@@ -178,7 +178,9 @@ class RemoteFunction(RemoteCall[F_co, Out_co]):
 
         def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
             name = self._source.name
-            raise TypeError(f"Remote functions cannot be called directly. Instead of '{name}()', write '{name}.remote()'.")
+            raise TypeError(
+                f"Remote functions cannot be called directly. Instead of '{name}()', write '{name}.remote()'."
+            )
 
     @property
     def _function(self) -> Callable[..., Any]:

@@ -240,6 +240,10 @@ class LeaseBook:
             assert queue.key == key and queue.parties
             assert queue.is_waiting == (queue in self.turns), f"queue {key}: waiting and having turns go together"
         assert all(queue.key in self.queues for queue in self.turns)
+        for client, parties in self.parties.items():
+            assert parties
+            for queue, party in parties.items():
+                assert self.queues[queue.key].parties[client] is party
         assert self.patience.claim is None or self.patience.claim in self.turns
         assert self.leases == {lease.id: lease for pot in self.ledger.pots() for lease in pot.leases.values()}
         starting = {lease.id for leases in self.starting.values() for lease in leases.values()}

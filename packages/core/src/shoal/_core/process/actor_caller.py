@@ -40,8 +40,8 @@ from shoal._core.system.task_errors import dump_error, load_error
 from shoal._core.system.transport import ConnectionClosed
 from shoal.exceptions import ActorAlreadyExistsError, PendingCallsLimitExceeded
 
-BURST_SECONDS = 100e-6
-"""Calls that follow one another closer than this are sent together."""
+BURST_SECONDS = 0.001
+"""A call to an actor that has others of ours waits so long for company, unless its caller begins to wait."""
 BURST_CALLS = 64
 
 
@@ -81,10 +81,8 @@ class ActorLink:
         "actor_id",
         "address",
         "end_error",
-        "flush_scheduled",
         "in_flight",
         "incarnation",
-        "last_sent",
         "max_pending_calls",
         "max_task_retries",
         "name",
@@ -110,8 +108,6 @@ class ActorLink:
         self.end_error = b""
         self.unheld = False
         """No counted hold is left, so nobody can call it any more."""
-        self.flush_scheduled = False
-        self.last_sent = 0.0
         self.name = template.definition.name
         self.max_task_retries = template.options.max_task_retries
         self.max_pending_calls = template.options.max_pending_calls
@@ -161,6 +157,7 @@ class ActorCaller:
         self._creation_uses: dict[bytes, list[bytes]] = {}
         """What constructors' arguments need, while the actor may be made (again)."""
         self._dirty: set[ActorLink] = set()
+        self._flush_armed = False
         references.on_actor_unheld = self._unheld
 
     # --- creating -----------------------------------------------------------------------------------------------------------------
@@ -332,11 +329,11 @@ class ActorCaller:
         if held.handle_object_id:
             # The actor must outlive the call, whatever becomes of the handle.
             task.uses = [*task.uses, held.handle_object_id]
-        refs, stream = self._owner._make_returns(task, options.num_returns, options.generator_backpressure)
         task.submitted = time.time()
         task.fields = {"actor": link, "dependencies": dependencies}
         references = self._references
         with self._lock:
+            self._owner.make_returns_locked(task, options.num_returns, options.generator_backpressure)
             if task.uses:
                 references.table.use(task.uses)
             self._owner.running[task_id] = task
@@ -346,7 +343,7 @@ class ActorCaller:
         if references._due:
             references.run_due()
         del keep
-        return stream if stream is not None else refs
+        return self._owner.refs_of(task)
 
     def _watch(self, held: HeldActor) -> ActorLink:
         with self._lock:
@@ -407,23 +404,32 @@ class ActorCaller:
             outbox.append(task)
         if not outbox:
             return
-        now = time.monotonic()
-        if now - link.last_sent > BURST_SECONDS or len(outbox) >= BURST_CALLS:
+        if not link.in_flight or len(outbox) >= BURST_CALLS:
             self._flush_locked(link)
-        elif not link.flush_scheduled:
-            link.flush_scheduled = True
-            self._dirty.add(link)
-            self._loop.call_soon(self.flush_all)
+            return
+        self._dirty.add(link)
+        if not self._flush_armed:
+            self._flush_armed = True
+            self._loop.call_soon(self._flush_tick)
 
     def flush_all(self) -> None:
-        """Sends what waits for company. Called before blocking, and by the loop."""
+        """Sends what waits for company; called before the user's code waits for anything."""
         if not self._dirty:
             return
         with self._lock:
             while self._dirty:
-                link = self._dirty.pop()
-                link.flush_scheduled = False
-                self._flush_locked(link)
+                self._flush_locked(self._dirty.pop())
+
+    def _flush_tick(self) -> None:
+        """While calls follow one another, the loop looks after each millisecond: nothing waits longer for company."""
+        if self._dirty:
+            self.flush_all()
+            self._loop.call_later(BURST_SECONDS, self._flush_tick)
+        else:
+            self._flush_armed = False
+            if self._dirty:
+                self._flush_armed = True
+                self._loop.call_soon(self._flush_tick)
 
     def _flush_locked(self, link: ActorLink) -> None:
         tasks = link.outbox
@@ -434,7 +440,6 @@ class ActorCaller:
             link.outbox = []
             return
         link.outbox = []
-        link.last_sent = time.monotonic()
         calls = []
         for task in tasks:
             task.state = PUSHED

@@ -126,6 +126,7 @@ class Client:
             namespace,
             self._class_of_actor,
         )
+        self.references.on_awaited = self.actors.flush_all
         self._welcome = Reply()
         self._thread = threading.Thread(target=self.loop.run, name="shoal-io", daemon=True)
         self._blocked_count = 0

@@ -11,8 +11,8 @@ import msgspec
 from shoal._core.process.driver import Driver
 from shoal._core.process.session_settings import daemon_config
 from shoal._core.schema.daemon_config import DaemonConfig
-from shoal._core.schema.runtime_environment import Environment
 from shoal._core.schema.ids import new_id, new_job_id
+from shoal._core.schema.runtime_environment import Environment
 from shoal._core.schema.session_request import SessionRequest
 from shoal._core.system.session_folder import SessionFolder, is_alive, living_sessions, remove_dead_sessions
 from shoal._core.system.transport import listening_socket

@@ -60,6 +60,8 @@ class References:
         self._held_for_ack: dict[int, list[bytes]] = {}
         self._borrowed_here = threading.local()
         self.on_actor_unheld: Callable[[bytes], None] = _ignore
+        self.on_awaited: Callable[[], None] = _ignore_blocked
+        """Somebody begins to wait without blocking the thread."""
         self.on_blocked: Callable[[], None] = _ignore_blocked
         self.on_unblocked: Callable[[], None] = _ignore_blocked
         self.run_callback: Callable[[Callable[[], None]], None] = _run_now
@@ -413,6 +415,7 @@ class References:
 
     def on_ready(self, ref: ObjectRef[Any], callback: Callable[[], None]) -> None:
         entry = self.entry_of(ref)
+        self.on_awaited()
         with self.lock:
             if entry.kind == PENDING:
                 self.await_locked(ref._id, entry, CallbackWaiter(callback, self._run_soon))

@@ -16,7 +16,7 @@ from shoal.exceptions import GetTimeoutError
 
 
 class StreamState:
-    """The items of one streaming task. Object `index` of the task is item `index`."""
+    """The items of one streaming task. Made under the client's lock. Object `index` of the task is item `index`."""
 
     def __init__(self, task_id: bytes, references: References, consumed: Callable[[bytes, int], None]) -> None:
         self._task_id = task_id
@@ -29,8 +29,7 @@ class StreamState:
         self._waiters: list[Any] = []
         self._closed = False
         self.completed_id = object_id_of(task_id, COMPLETED_INDEX)
-        with references.lock:
-            references.table.create(self.completed_id)
+        references.table.create(self.completed_id)
         self._completed_ref: ObjectRef[Any] = ObjectRef(self.completed_id, references)
 
     @property

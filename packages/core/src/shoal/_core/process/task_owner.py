@@ -140,9 +140,9 @@ class TaskOwner:
         task.definition = template.definition
         task.pool = prepared.pool.pool
         references = self._references
-        refs, stream = self._make_returns(task, prepared.num_returns, template.options.generator_backpressure)
         task.submitted = time.time()
         with self._lock:
+            self.make_returns_locked(task, prepared.num_returns, template.options.generator_backpressure)
             self.running[task_id] = task
             self._start_locked(task, dependencies, references)
             if references._dropped:
@@ -150,7 +150,7 @@ class TaskOwner:
         if references._due:
             references.run_due()
         del keep
-        return stream if stream is not None else refs
+        return self.refs_of(task)
 
     def _new_object_id(self) -> bytes:
         return object_id_of(self._task_ids.next(), 0)
@@ -171,24 +171,26 @@ class TaskOwner:
         """What tasks inherit here (placement group, environment) has changed."""
         self._prepared.clear()
 
-    def _make_returns(
-        self, task: Task, num_returns: int, backpressure: int
-    ) -> tuple[list[ObjectRef[Any]], StreamState | None]:
+    def make_returns_locked(self, task: Task, num_returns: int, backpressure: int) -> None:
+        """Creates the objects that the task is going to make, each with one local reference."""
         references = self._references
         task_id = task.call.task_id
         if num_returns == STREAMING:
             task.call.backpressure = backpressure
-            stream = StreamState(task_id, references, self.stream_consumed)
-            task.stream = stream
-            task.returns = [stream.completed_id]
-            return [], stream
+            task.stream = StreamState(task_id, references, self.stream_consumed)
+            task.returns = [task.stream.completed_id]
+            return
         count = 1 if num_returns == DYNAMIC else num_returns
-        ids = [object_id_of(task_id, index) for index in range(count)]
-        task.returns = ids
-        with self._lock:
-            for object_id in ids:
-                references.table.create(object_id, task)
-        return [ObjectRef(object_id, references) for object_id in ids], None
+        task.returns = [object_id_of(task_id, index) for index in range(count)]
+        for object_id in task.returns:
+            references.table.create(object_id, task)
+
+    def refs_of(self, task: Task) -> Any:
+        """Returns the references that `make_returns_locked` has counted already; the stream of a streaming task."""
+        if task.stream is not None:
+            return task.stream
+        references = self._references
+        return [ObjectRef(object_id, references) for object_id in task.returns]
 
     def _start_locked(self, task: Task, dependencies: list[bytes], references: References) -> None:
         """Counts what the task needs, and submits it as soon as its arguments are there."""

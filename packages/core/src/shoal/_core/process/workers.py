@@ -92,6 +92,8 @@ class WorkerProcesses:
         self._launch_server = launch_server
         self._node_name = node_name
         self.killed_for_memory: Callable[[bytes], bool] = _never
+        self.on_lost: Callable[[bytes], None] = _ignore
+        """A worker is about to end: nothing more may be given to it."""
         self._machine_memory = machine_memory
         self._oom = OomEvidence()
         self._tokens = itertools.count(1)
@@ -167,7 +169,12 @@ class WorkerProcesses:
     # --- events -----------------------------------------------------------------------------------------------------------
 
     def _on_fork_events(self, env_key: str, server: ForkServer) -> None:
-        for event in server.read_events():
+        events = server.read_events()
+        if any(isinstance(event, ServerDied) and not event.requested for event in events):
+            # Before anything else: what else has happened may ask for new workers.
+            self._dying.add(server)
+            self._add_server(env_key, self._launch_server(env_key))
+        for event in events:
             self._on_fork_event(env_key, server, event)
         if server in self._dying and server.finished:
             self._dying.discard(server)
@@ -195,17 +202,18 @@ class WorkerProcesses:
                 self._on_start_failed(worker, event.error)
         elif isinstance(event, ServerDied):
             if not event.requested:
-                self._replace_server(env_key, server, _status_text(event.status))
+                self._end_with_server(env_key, _status_text(event.status))
         elif isinstance(event, Preloaded):
             return
 
-    def _replace_server(self, env_key: str, server: ForkServer, end: str) -> None:
-        """A fork server died, and its workers die with it: another one takes its place."""
-        for worker in self._by_token.values():
-            if worker.env_key == env_key and worker.intended is None:
+    def _end_with_server(self, env_key: str, end: str) -> None:
+        """A fork server died, and its workers die with it; another one has taken its place."""
+        doomed = [worker for worker in self._by_token.values() if worker.env_key == env_key]
+        for worker in doomed:
+            if worker.intended is None:
                 worker.intended = f"the fork server ended ({end}), and its workers with it"
-        self._dying.add(server)
-        self._add_server(env_key, self._launch_server(env_key))
+        for worker in doomed:
+            self.on_lost(worker.worker_id)
         self._on_server_died(end)
 
     def _reader(self, pipe: OutputPipe) -> Callable[[int], None]:
@@ -261,6 +269,10 @@ class WorkerProcesses:
 
 def _never(worker_id: bytes) -> bool:
     return False
+
+
+def _ignore(worker_id: bytes) -> None:
+    return
 
 
 def _status_text(status: int) -> str:

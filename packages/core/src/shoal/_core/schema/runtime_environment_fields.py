@@ -8,6 +8,7 @@ read here; nothing else of the machine is looked at.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -219,11 +220,10 @@ def _requirements(field: str, value: object) -> list[str]:
 def requirement_lines(text: str) -> list[str]:
     """Returns the lines of a requirements file that say something: comments are dropped, continued lines joined."""
     lines = []
-    for line in text.replace("\\\n", " ").splitlines():
-        line = line.strip() if not line.lstrip().startswith("#") else ""
-        line = line.partition(" #")[0].strip()
-        if line:
-            lines.append(line)
+    for line in re.sub(r"[ \t]*\\\n[ \t]*", " ", text).splitlines():
+        said = "" if line.lstrip().startswith("#") else line.partition(" #")[0].strip()
+        if said:
+            lines.append(said)
     return lines
 
 

@@ -1,0 +1,1 @@
+"""Names of Ray's internals that tests of users' programs import."""
