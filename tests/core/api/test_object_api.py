@@ -9,7 +9,7 @@ import pytest
 
 import shoal
 from shoal._core.api.runtime import SESSION
-from shoal.exceptions import InvalidOptionError, InvalidOptionTypeError, SessionEndedError
+from shoal.exceptions import InvalidOptionError, InvalidOptionTypeError, ObjectLostError, SessionEndedError
 
 
 @pytest.fixture
@@ -120,6 +120,17 @@ def test_references_do_not_begin_a_session(refs: list[Any]) -> None:
         with pytest.raises(SessionEndedError):
             use(refs[0])
     assert not shoal.is_initialized()
+
+
+def test_references_to_nothing() -> None:
+    assert shoal.ObjectRef.nil().is_nil()
+    assert shoal.ObjectRef.nil() == shoal.ObjectRef.nil()
+    random = shoal.ObjectRef.from_random()
+    assert random != shoal.ObjectRef.from_random()
+    assert len(random.binary()) == shoal.ObjectRef.size()
+    assert (random.owner_address(), random.call_site()) == ("", "")
+    with pytest.raises(ObjectLostError):
+        random.future()
 
 
 def test_blocking_an_event_loop_is_warned_about(refs: list[Any]) -> None:

@@ -53,6 +53,13 @@ def test_options_are_typed(table: frozenset[str], typed: type) -> None:
     assert table == set(typing.get_type_hints(typed))
 
 
+def test_importing_everything() -> None:
+    names: dict[str, object] = {}
+    exec("from shoal import *", names)
+    assert set(public_names.NAMES) <= set(names)
+    assert "sys" not in names
+
+
 def test_names_that_are_not_there() -> None:
     with pytest.raises(AttributeError, match="Did you mean put"):
         shoal.putt  # type: ignore[attr-defined]  # noqa: B018

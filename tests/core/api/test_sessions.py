@@ -15,6 +15,7 @@ import pytest
 import shoal
 from shoal._core.api import runtime
 from shoal._core.api.runtime import SESSION
+from shoal._core.schema.session import ExecutionContext
 from shoal.exceptions import ForkedProcessError, NotInitializedError, SessionStartError
 
 
@@ -123,6 +124,16 @@ def test_adopted_sessions_run_tasks(no_session: None, engine: Any) -> None:
     runtime.adopt(engine)
     assert SESSION.runs_tasks
     assert shoal.is_initialized()
+
+
+def test_tasks_cannot_end_the_session(engine: Any) -> None:
+    SESSION.runs_tasks = True
+    engine.where = ExecutionContext(is_driver=False)
+    shoal.shutdown()
+    assert shoal.is_initialized()
+    engine.where = ExecutionContext()
+    shoal.shutdown()
+    assert not shoal.is_initialized()
 
 
 def in_child(use: Callable[[], Any]) -> str:

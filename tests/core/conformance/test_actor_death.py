@@ -215,3 +215,47 @@ def test_death_names_the_actor(counter) -> None:
     with pytest.raises(ActorDiedError) as caught:
         shoal.get(counter.add.remote())
     assert caught.value.actor_id == counter._actor_id.hex()
+
+
+def test_actors_end_with_the_actor_that_made_them() -> None:
+    @shoal.remote
+    class Child:
+        def work(self):
+            return "worked"
+
+    @shoal.remote
+    class Parent:
+        def make(self):
+            self.child = Child.remote()
+            return self.child
+
+    parent = Parent.remote()
+    child = shoal.get(parent.make.remote())
+    assert shoal.get(child.work.remote()) == "worked"
+    shoal.kill(parent)
+    with pytest.raises(RayActorError):
+        while True:
+            shoal.get(child.work.remote())
+
+
+def test_detached_actors_outlive_the_actor_that_made_them() -> None:
+    @shoal.remote
+    class Child:
+        def work(self):
+            return "worked"
+
+    @shoal.remote
+    class Parent:
+        def make(self):
+            Child.options(name="lasting", lifetime="detached").remote()
+
+        def end(self):
+            shoal.actor.exit_actor()
+
+    parent = Parent.remote()
+    shoal.get(parent.make.remote())
+    with pytest.raises(RayActorError):
+        shoal.get(parent.end.remote())
+    child = shoal.get_actor("lasting")
+    assert shoal.get(child.work.remote()) == "worked"
+    shoal.kill(child)

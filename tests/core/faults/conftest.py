@@ -296,8 +296,8 @@ def program(tmp_path: Any) -> Iterator[Callable[..., Program]]:
 class Meeting:
     """A socket at which processes of a test say that they are there, and wait to be let go."""
 
-    def __init__(self) -> None:
-        self.name = f"shoal-test-{os.getpid()}-{time.monotonic_ns()}"
+    def __init__(self, name: str = "") -> None:
+        self.name = name or f"test-{os.getpid()}-{time.monotonic_ns()}"
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind("\0" + self.name)
         self._listener.listen(64)

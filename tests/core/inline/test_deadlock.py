@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+
 import shoal
 from shoal.exceptions import DeadlockError, GetTimeoutError
 
@@ -76,6 +77,20 @@ def test_task_that_lacks_resources_which_an_actor_holds() -> None:
         shoal.get(task.remote())
 
 
+def test_deadlock_that_begins_with_the_end_of_a_task() -> None:
+    @shoal.remote
+    def quick(ref):
+        return 1
+
+    gate = Gate.remote()
+    blocked = gate.wait.remote()
+    done, _ = shoal.wait([quick.remote([blocked])])
+    assert shoal.get(done) == [1]
+    refs = [quick.remote([blocked]), blocked]
+    with pytest.raises(DeadlockError):
+        shoal.get(refs)
+
+
 def test_wait_and_streams_are_watched_too() -> None:
     gate = Gate.remote()
 
@@ -124,11 +139,13 @@ def test_threads_of_the_user_may_still_act() -> None:
     thread.join()
 
 
-def test_deadlock_inside_of_another_threads_wait() -> None:
+def test_waiting_threads_of_the_user_are_told_too() -> None:
     gate = Gate.remote()
     errors: list[BaseException] = []
+    began = threading.Event()
 
     def wait() -> None:
+        began.set()
         try:
             shoal.get(gate.wait.remote())
         except DeadlockError as error:
@@ -136,5 +153,8 @@ def test_deadlock_inside_of_another_threads_wait() -> None:
 
     thread = threading.Thread(target=wait)
     thread.start()
+    began.wait()
+    with pytest.raises(DeadlockError):
+        shoal.get(gate.wait.remote())
     thread.join()
     assert len(errors) == 1

@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+
 import shoal
 
 pytestmark = pytest.mark.usefixtures("session")
@@ -19,7 +20,7 @@ def test_breakpoint_in_a_task(monkeypatch) -> None:
     @shoal.remote
     def buggy(x):
         local = x + 1
-        breakpoint()  # noqa: T100
+        breakpoint()
         return local
 
     assert shoal.get(buggy.remote(1)) == 2

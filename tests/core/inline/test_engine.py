@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 
 import pytest
+
 import shoal
 from shoal.exceptions import InfeasibleResourcesError, NotSupportedByEngineError
 
@@ -51,6 +52,8 @@ def test_infeasible_group_fails_at_once(session) -> None:
 
 
 def objects() -> int:
+    """How many there are, when all that can end has ended."""
+    shoal.wait([shoal.remote(lambda: 1).remote()])
     gc.collect()
     return len(shoal.engines.current().state("objects"))
 

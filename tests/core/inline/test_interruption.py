@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import _thread
+import signal
 import threading
 
 import pytest
+
 import shoal
 from shoal.exceptions import GetTimeoutError, TaskCancelledError, WorkerCrashedError
 
@@ -38,8 +39,12 @@ def compute():
     return "computed"
 
 
+def press_ctrl_c():
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
 def interrupt_then_compute():
-    _thread.interrupt_main()
+    press_ctrl_c()
     return compute()
 
 
@@ -57,7 +62,7 @@ def test_ctrl_c_while_nothing_can_run() -> None:
         async def wait(self):
             import asyncio
 
-            asyncio.get_running_loop().call_later(0.01, _thread.interrupt_main)
+            asyncio.get_running_loop().call_later(0.01, press_ctrl_c)
             await asyncio.sleep(LONG)
 
     ref = Gate.remote().wait.remote()

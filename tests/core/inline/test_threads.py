@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 import shoal
 
 
@@ -80,7 +81,11 @@ def test_blocked_threads_end_with_the_session(start) -> None:
         shoal.get(gate.wait.remote())
 
     gate = Gate.remote()
-    keep = [wait.remote(gate), Waiting.remote().wait.remote(gate), Waiting.options(max_concurrency=2).remote().wait.remote(gate)]
+    keep = [
+        wait.remote(gate),
+        Waiting.remote().wait.remote(gate),
+        Waiting.options(max_concurrency=2).remote().wait.remote(gate),
+    ]
     shoal.wait(keep, timeout=0.05)
     names = {thread.name for thread in threading.enumerate()}
     assert {"Gate", "Waiting"} <= {name.rpartition(".")[2] for name in names}

@@ -63,7 +63,17 @@ def git_ignores(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[str]
 
     def ask(lines: list[str]) -> set[str]:
         Path(folder, ".gitignore").write_text("\n".join(lines) + "\n")
-        command = ["git", "-C", str(folder), "-c", "core.ignoreCase=false", "check-ignore", "--no-index", "--stdin", "-z"]
+        command = [
+            "git",
+            "-C",
+            str(folder),
+            "-c",
+            "core.ignoreCase=false",
+            "check-ignore",
+            "--no-index",
+            "--stdin",
+            "-z",
+        ]
         done = subprocess.run(command, input="\0".join(PATHS) + "\0", capture_output=True, text=True, check=False)
         return set(filter(None, done.stdout.split("\0")))
 

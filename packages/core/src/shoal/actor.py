@@ -1,4 +1,9 @@
-"""Actors: their classes, handles and methods."""
+"""Actors: their classes, handles and methods.
+
+For type checkers: handles take any method, unless they are declared as `ActorProxy[Counter]`, where the methods that `Counter`
+decorates with `shoal.method` are known with their arguments and results. mypy does not see what a decorator makes of a class: write
+`CounterActor = shoal.remote(Counter)` where it shall.
+"""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ class tqdm:
     ) -> None:
         self._iterable = iterable
         self._desc = desc or ""
-        if total is None and isinstance(iterable, Sized):
-            total = len(iterable)
+        if total is None and iterable is not None:
+            total = len(iterable) if isinstance(iterable, Sized) else None
         self.total = total
         self.n = 0
         self._unit = unit or "it"

@@ -92,7 +92,7 @@ class ActorClass(Generic[T]):
             self._shoal_templates = {}
             self._shoal_serial = SESSION.serial
         chosen = strategy.fixed
-        if strategy.from_context and SESSION.runs_tasks:
+        if SESSION.runs_tasks and strategy.depends_on_caller(engine):
             chosen = strategy.resolve(engine.context())
         template = self._shoal_templates.get(chosen)
         if template is None:

@@ -103,6 +103,8 @@ def load(name: str) -> Any:
     home = NAMES.get(name)
     if home is not None:
         return getattr(import_module(home), name)
+    if name == "__all__":
+        return sorted(NAMES)
     if name in LIBRARIES:
         return _library(name)
     if name in SUBMODULES and _exists(f"shoal.{name}"):

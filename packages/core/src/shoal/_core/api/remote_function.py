@@ -88,8 +88,9 @@ class RemoteFunction(RemoteCall[F_co, Out_co]):
             self._templates = {}
             self._templates_serial = SESSION.serial
         if strategy.from_context and SESSION.runs_tasks:
-            # Which task calls decides, so every call comes by here.
-            return engine, self._template_for(strategy.resolve(engine.context()), options, strategy)
+            # Which task calls may decide, so every call comes by here.
+            chosen = strategy.resolve(engine.context()) if strategy.depends_on_caller(engine) else strategy.fixed
+            return engine, self._template_for(chosen, options, strategy)
         self._template = self._template_for(strategy.fixed, options, strategy)
         self._serial = SESSION.serial
         return engine, self._template

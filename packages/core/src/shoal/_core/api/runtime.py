@@ -189,12 +189,14 @@ def shutdown(*, wait_for_processes: bool = False, _exiting_interpreter: bool = F
     """Ends the session: its tasks, actors and objects are gone. Does nothing where there is none.
 
     A session that was joined goes on for the others. References and handles of the ended session raise SessionEndedError. Runs by
-    itself when the program ends.
+    itself when the program ends. Inside of tasks and actors it does nothing: the session is the driver's.
 
     Args:
         wait_for_processes: kept for Ray's programs; shoal's processes have always ended when this returns.
     """
     with SESSION.lock:
+        if SESSION.runs_tasks and SESSION.engine is not None and not SESSION.engine.context().is_driver:
+            return
         engine = SESSION.end()
     if engine is not None:
         engine.shutdown()

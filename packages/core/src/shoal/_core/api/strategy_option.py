@@ -68,6 +68,11 @@ class StrategyOption:
         if self.group is not None:
             check_fits(self.group, self.bundle_index, request, who)
 
+    def depends_on_caller(self, engine: Any) -> bool:
+        """Returns whether the task that calls may decide (a part of) the strategy, so that `resolve` has to be asked."""
+        # Engines whose processes run one task at a time may say so in a plain attribute: asked for every call of a task's.
+        return self.from_context and bool(getattr(engine, "capture_children", True))
+
     def resolve(self, context: ExecutionContext) -> SchedulingStrategy:
         """Returns the strategy for a call that is made where `context` says."""
         if not context.capture_child_tasks:

@@ -61,6 +61,7 @@ def pack_arguments(
     serialized = serialize((args if plain is None else tuple(plain), plain_kwargs))
     packed.held = list(packed.dependencies)
     if serialized.refs:
+        references.check_ours(serialized.refs)
         packed.held.extend(ref.binary() for ref in serialized.refs)
     if serialized.size <= INLINE_LIMIT:
         packed.data = serialized.to_bytes()

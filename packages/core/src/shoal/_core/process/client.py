@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -176,6 +177,16 @@ class Client:
             joinable=welcome.joinable,
         )
         set_current_home(self.references)
+        forked = weakref.WeakMethod(self._forked)
+        os.register_at_fork(after_in_child=lambda: _call_if_alive(forked))
+
+    def _forked(self) -> None:
+        """This is a forked copy of the process: what it lets go of is still the original's."""
+        reason = "this process was forked from the one that has the session"
+        self._closing = True
+        self.references.ended = reason
+        self.node.cut(reason)
+        set_current_home(None)
 
     def flush(self) -> None:
         """Returns when what was sent so far has been handed to the kernel."""
@@ -602,6 +613,12 @@ def _ignore(_: Any) -> None:
 
 def _ignore_peer(peer: Peer, message: Any) -> None:
     return
+
+
+def _call_if_alive(method: weakref.WeakMethod[Callable[[], None]]) -> None:
+    function = method()
+    if function is not None:
+        function()
 
 
 def _nothing() -> None:

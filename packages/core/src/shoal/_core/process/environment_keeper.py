@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from shoal._core.schema.runtime_environment import decode_environment
-from shoal._core.system.environment_process import PreparingProcess
-from shoal._core.system.environments import PreparedEnvironment, environment_cache
+from typing import TYPE_CHECKING
+
 from shoal._core.system.event_loop import READ, EventLoop
 from shoal._core.system.fork_server import ForkServer
 from shoal.exceptions import RuntimeEnvSetupError
+
+if TYPE_CHECKING:
+    from shoal._core.system.environment_process import PreparingProcess
+    from shoal._core.system.environments import PreparedEnvironment
 
 
 class EnvironmentKeeper:
@@ -51,9 +54,7 @@ class EnvironmentKeeper:
         if key not in self._making:
             self._json[key] = environment_json
             try:
-                process = PreparingProcess.start(
-                    decode_environment(environment_json), session_store=self._store, cache=environment_cache()
-                )
+                process = _start_to_make(environment_json, self._store)
             except OSError as error:
                 reason = f"no process could be started to make it: {error}"
                 self._loop.call_soon(lambda: self._on_failed(key, reason))
@@ -103,3 +104,14 @@ class EnvironmentKeeper:
         """Gives up what is being made."""
         for process in self._making.values():
             process.kill()
+
+
+def _start_to_make(environment_json: bytes, store: str) -> PreparingProcess:
+    # Imported when the first environment is asked for: most sessions have none, and start faster without.
+    from shoal._core.schema.runtime_environment import decode_environment
+    from shoal._core.system.environment_process import PreparingProcess
+    from shoal._core.system.environments import environment_cache
+
+    return PreparingProcess.start(
+        decode_environment(environment_json), session_store=store, cache=environment_cache()
+    )

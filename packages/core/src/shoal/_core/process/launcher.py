@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from shoal._core.process.driver import Driver
 from shoal._core.process.session_settings import daemon_config
 from shoal._core.schema.daemon_config import DaemonConfig
 from shoal._core.schema.ids import new_id, new_job_id
@@ -17,6 +17,9 @@ from shoal._core.schema.session_request import SessionRequest
 from shoal._core.system.session_folder import SessionFolder, is_alive, living_sessions, remove_dead_sessions
 from shoal._core.system.transport import listening_socket
 from shoal.exceptions import SessionStartError
+
+if TYPE_CHECKING:
+    from shoal._core.process.driver import Driver
 
 _BOOT = (
     "import sys; sys.path[:] = {path!r}; from shoal._core.process.daemon import main; main(sys.argv[1], sys.argv[2:])"
@@ -159,6 +162,9 @@ def _join(
     log_to_driver: bool,
     environment: Environment | None = None,
 ) -> Driver:
+    # Imported here, so that it happens while a daemon that was just started does the same.
+    from shoal._core.process.driver import Driver
+
     try:
         client = Driver(
             worker_id=new_id(),

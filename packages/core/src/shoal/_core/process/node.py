@@ -85,7 +85,9 @@ class Node:
         self._folder = SessionFolder(config.session_dir, config.lock_fd)
         self.started = time.time()
         self.leases = Leases(node_id, config.resources, config.labels, config.joinable)
-        self.store = NodeStore(config.object_store_bytes, config.spill_dirs or [config.session_dir], loop)
+        self.store = NodeStore(
+            config.object_store_bytes, config.spill_dirs or [config.session_dir], config.store_patience, loop
+        )
         self.environments = EnvironmentKeeper(
             loop,
             os.path.join(config.session_dir, "environments"),
@@ -110,6 +112,9 @@ class Node:
         )
         self._memory = MemoryGuard(loop, lambda worker_id, reason: self.workers.end(worker_id, reason, over_memory=True))
         self.workers.killed_for_memory = self._memory.killed_by_kernel
+        self.workers.on_lost = self._worker_lost
+        self._lost: set[bytes] = set()
+        """Workers that are about to end, as far as is known: nothing more is given to them."""
         self._limited: dict[int, bytes] = {}
         """Lease -> worker, of those with a memory limit."""
         self.clients: dict[bytes, ClientPeer] = {}
@@ -221,7 +226,7 @@ class Node:
         )
         self.store.client_joined(hello.worker_id, peer.connection)
         self._head_joined(hello)
-        if hello.role == "worker":
+        if hello.role == "worker" and hello.worker_id not in self._lost:
             worker = self.workers.connected(hello.worker_id, peer.connection, hello.address)
             if worker is not None:
                 self._carry_out(
@@ -271,6 +276,10 @@ class Node:
             worker = self.workers.by_id.get(limited)
             if worker is not None:
                 self._memory.unlimit(limited, worker.pid)
+        for lost in self._lost:
+            lease = self.leases.lease_of(lost)
+            if lease is not None and lease.id == lease_id:
+                reusable = False
         self._carry_out(self.leases.lease_returned(lease_id, now, reusable))
 
     def _client_closed(self, connection: Connection) -> None:
@@ -284,7 +293,9 @@ class Node:
         self._carry_out(self.leases.client_gone(client, time.monotonic()))
         if role == "driver" and peer.hello.pid == self.config.driver_pid:
             self._loop.stop()
-        if role != "worker":
+        if role == "worker":
+            self._worker_lost(client)
+        else:
             cause = DeathCause(f"the {role} has left the session", pid=peer.hello.pid)
             self._to_head(messages.ClientEnded(client, role, dump_cause(cause)))
         self._state.client_gone(client)
@@ -359,7 +370,7 @@ class Node:
             self.workers.end(effect.worker_id, effect.reason)
             return
         worker = self.workers.by_id.get(effect.worker_id)
-        if worker is not None:
+        if worker is not None and worker.worker_id not in self._lost:
             worker.intended = effect.reason
             self.send_to_client(effect.worker_id, messages.AskToLeave())
 
@@ -478,7 +489,15 @@ class Node:
 
     # --- workers' ends -----------------------------------------------------------------------------------------------------------
 
+    def _worker_lost(self, worker_id: bytes) -> None:
+        """A worker's process ends, and how is told later: if it is idle, it is lent no more; if not, its lease ends with it."""
+        if worker_id in self.workers.by_id and not self._shutting_down:
+            self._lost.add(worker_id)
+            if self.leases.lease_of(worker_id) is None:
+                self._carry_out(self.leases.worker_died(worker_id, time.monotonic()))
+
     def _worker_died(self, worker: WorkerProcess, death: DeathCause) -> None:
+        self._lost.discard(worker.worker_id)
         lease = self.leases.lease_of(worker.worker_id)
         self._memory.unlimit(worker.worker_id, worker.pid)
         cause = dump_cause(death)

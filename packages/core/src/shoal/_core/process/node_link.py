@@ -126,6 +126,10 @@ class NodeLink:
         for request_id in list(self._replies):
             self.settle(request_id, LocalDaemonDiedError(reason))
 
+    def cut(self, reason: str) -> None:
+        """From now on nothing is sent; nobody is waiting."""
+        self._ended = reason
+
     # --- objects -----------------------------------------------------------------------------------------------------------
 
     def store(self, object_id: bytes, value: Serialized) -> None:

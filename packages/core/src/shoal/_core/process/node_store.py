@@ -31,14 +31,19 @@ from shoal._core.system.job_threads import JobThreads
 from shoal._core.system.spill_files import SpillFiles
 from shoal._core.system.transport import Connection, ConnectionClosed
 
-PATIENCE_SECONDS = 10.0
-"""So long may clients hold all memory before a request for more is refused."""
-
 
 class NodeStore:
-    """Shared memory of one node. Belongs to the daemon's loop; disk transfers run on their own thread."""
+    """Shared memory of one node. Belongs to the daemon's loop; disk transfers run on their own thread.
 
-    def __init__(self, capacity: int, spill_dirs: list[str], loop: EventLoop) -> None:
+    Args:
+        capacity: bytes.
+        spill_dirs: where objects go that do not fit.
+        patience: seconds for which clients may hold all memory before a request for more is refused.
+        loop: the daemon's.
+    """
+
+    def __init__(self, capacity: int, spill_dirs: list[str], patience: float, loop: EventLoop) -> None:
+        self._patience = patience
         self._loop = loop
         self._residency = Residency(capacity)
         self._threads = JobThreads("shoal-store")
@@ -66,13 +71,13 @@ class NodeStore:
         kind = type(message)
         residency = self._residency
         if kind is messages.Pin:
-            deadline = time.monotonic() + PATIENCE_SECONDS
+            deadline = time.monotonic() + self._patience
             self._carry_out(residency.pin(message.object_id, client, message.request_id, deadline))
         elif kind is messages.Unpin:
             for object_id in message.object_ids:
                 self._carry_out(residency.unpin(object_id, client))
         elif kind is messages.Allocate:
-            deadline = time.monotonic() + PATIENCE_SECONDS
+            deadline = time.monotonic() + self._patience
             self._carry_out(residency.allocate(message.object_id, message.size, client, message.request_id, deadline))
         elif kind is messages.Seal:
             self._carry_out(residency.seal(message.object_id, client))

@@ -72,6 +72,26 @@ class ObjectRef(Generic[T_co]):
         """Returns the length of an object id in bytes."""
         return OBJECT_ID_SIZE
 
+    def owner_address(self) -> str:
+        """Returns where the process is that owns the object."""
+        return self._home.ref_parts(self._id)[1]
+
+    def call_site(self) -> str:
+        """Returns '': where references are made is not recorded."""
+        return ""
+
+    @classmethod
+    def nil(cls) -> ObjectRef[Any]:
+        """Returns a reference to nothing, to compare with."""
+        return ObjectRef(bytes(OBJECT_ID_SIZE), _Nowhere())
+
+    @classmethod
+    def from_random(cls) -> ObjectRef[Any]:
+        """Returns a reference to nothing, with an id of its own."""
+        import os
+
+        return ObjectRef(os.urandom(OBJECT_ID_SIZE), _Nowhere())
+
     def future(self) -> concurrent.futures.Future[T_co]:
         """Returns a `concurrent.futures.Future` that ends with the object's value or error."""
         import concurrent.futures
@@ -139,6 +159,28 @@ class ObjectRef(Generic[T_co]):
     def __reduce__(self) -> tuple[Any, ...]:
         note_ref(self)
         return _rebuild_ref, self._home.ref_parts(self._id)
+
+
+class _Nowhere:
+    """The home of references to nothing."""
+
+    def drop_ref(self, object_id: bytes) -> None:
+        return
+
+    def get_one(self, ref: ObjectRef[Any], timeout: float | None) -> Any:
+        raise _lost(ref)
+
+    def on_ready(self, ref: ObjectRef[Any], callback: Callable[[], None]) -> None:
+        raise _lost(ref)
+
+    def ref_parts(self, object_id: bytes) -> tuple[bytes, str]:
+        return object_id, ""
+
+
+def _lost(ref: ObjectRef[Any]) -> Exception:
+    from shoal.exceptions import ObjectLostError
+
+    return ObjectLostError(ref.hex(), reason="the reference was made without an object")
 
 
 class _CurrentHome:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from shoal._core.logic.ownership import PENDING, Entry, Freed, Ownership
@@ -161,6 +161,7 @@ class References:
 
     def contained_in(self, value: Serialized) -> list[tuple[bytes, str]]:
         """Returns id and owner address of each reference inside a serialized value."""
+        self.check_ours(value.refs)
         return [self.ref_parts(ref.binary()) for ref in value.refs]
 
     # --- values come -----------------------------------------------------------------------------------------------------------
@@ -210,6 +211,12 @@ class References:
         if ref._home is not self:
             raise SessionEndedError(f"{ref!r} belongs to a shoal session that has ended; its value is gone")
         return self.table.entries[ref._id]
+
+    def check_ours(self, refs: Iterable[Any]) -> None:
+        """Raises SessionEndedError where one of these references and actor handles is of another session."""
+        for ref in refs:
+            if (ref._home if type(ref) is ObjectRef else ref._references) is not self:
+                raise SessionEndedError(f"{ref!r} belongs to a shoal session that has ended; it cannot be passed on")
 
     def await_locked(self, object_id: bytes, entry: Entry, waiter: Any) -> None:
         """Registers somebody who waits for a pending object; asks its owner for it where that is another process."""

@@ -24,6 +24,7 @@ MEMORY_SHARE = 0.7
 """Of the available memory, for `memory=` requests."""
 STORE_SHARE = 0.3
 STORE_LIMIT = 200 << 30
+STORE_PATIENCE_SECONDS = 10.0
 MOST_PRESTARTED = 8
 
 
@@ -75,6 +76,7 @@ def daemon_config(
         node_ip=node_ip,
         node_name=request.node_name or node_ip,
         object_store_bytes=store,
+        store_patience=float(request.system_config.get("store_patience_s", STORE_PATIENCE_SECONDS)),
         spill_dirs=[request.object_spilling_directory] if request.object_spilling_directory else [],
         machine_memory=machine.memory,
         preload=list(request.preload),

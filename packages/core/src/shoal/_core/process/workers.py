@@ -170,18 +170,18 @@ class WorkerProcesses:
 
     def _on_fork_events(self, env_key: str, server: ForkServer) -> None:
         events = server.read_events()
-        if any(isinstance(event, ServerDied) and not event.requested for event in events):
-            # Before anything else: what else has happened may ask for new workers.
-            self._dying.add(server)
-            self._add_server(env_key, self._launch_server(env_key))
+        for position, event in enumerate(events):
+            if isinstance(event, ServerDied) and not event.requested:
+                # Before all that happened with it: that may ask for new workers.
+                self._replace_server(env_key, server, _status_text(event.status), events[:position])
         for event in events:
-            self._on_fork_event(env_key, server, event)
+            self._on_fork_event(server, event)
         if server in self._dying and server.finished:
             self._dying.discard(server)
             self._loop.unwatch(server.fileno())
             server.close()
 
-    def _on_fork_event(self, env_key: str, server: ForkServer, event: Event) -> None:
+    def _on_fork_event(self, server: ForkServer, event: Event) -> None:
         if isinstance(event, Forked):
             worker = self._by_token.get(event.token)
             if worker is not None:
@@ -200,15 +200,15 @@ class WorkerProcesses:
             if worker is not None:
                 self.by_id.pop(worker.worker_id, None)
                 self._on_start_failed(worker, event.error)
-        elif isinstance(event, ServerDied):
-            if not event.requested:
-                self._end_with_server(env_key, _status_text(event.status))
-        elif isinstance(event, Preloaded):
+        elif isinstance(event, (ServerDied, Preloaded)):
             return
 
-    def _end_with_server(self, env_key: str, end: str) -> None:
-        """A fork server died, and its workers die with it; another one has taken its place."""
-        doomed = [worker for worker in self._by_token.values() if worker.env_key == env_key]
+    def _replace_server(self, env_key: str, server: ForkServer, end: str, before: list[Event]) -> None:
+        """A fork server died, and its workers die with it, save those that had ended `before`: another one takes its place."""
+        self._dying.add(server)
+        self._add_server(env_key, self._launch_server(env_key))
+        ended = {event.token for event in before if isinstance(event, Exited)}
+        doomed = [worker for token, worker in self._by_token.items() if worker.env_key == env_key and token not in ended]
         for worker in doomed:
             if worker.intended is None:
                 worker.intended = f"the fork server ended ({end}), and its workers with it"

@@ -28,6 +28,8 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     node_ip: str
     node_name: str
     object_store_bytes: int
+    store_patience: float = 10.0
+    """Seconds for which clients may hold all memory before a request for more is refused."""
     spill_dirs: list[str] = []
     """Where objects go that do not fit, the best first; empty for the session's folder."""
     machine_memory: int = 0

@@ -33,9 +33,9 @@ def unpack(archive: str, target: str, *, skip_only_folder: bool, name: str = "")
             _unpack_tar(archive, draft)
         os.rename(_only_folder(draft) if skip_only_folder else draft, target)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise RuntimeEnvSetupError(
-            f"{name} cannot be unpacked: {error}. Give a zip or tar archive that is whole."
-        ) from error
+        reason = str(error).partition("\n")[0].rstrip(":")
+        fix = "Give a zip or tar archive that is whole."
+        raise RuntimeEnvSetupError(f"{name} cannot be unpacked: {reason}. {fix}") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
-import tempfile
 import time
 
 PREFIX = "session_"
@@ -17,7 +15,9 @@ LOCK_NAME = "lock"
 
 def sessions_root() -> str:
     """Returns the folder that holds all sessions of this user: $SHOAL_TMPDIR, or shoal-<uid> in the temporary directory."""
-    return os.environ.get("SHOAL_TMPDIR") or os.path.join(tempfile.gettempdir(), f"shoal-{os.getuid()}")
+    return os.environ.get("SHOAL_TMPDIR") or os.path.join(
+        os.environ.get("TMPDIR") or "/tmp", f"shoal-{os.getuid()}"
+    )
 
 
 class SessionFolder:
@@ -49,7 +49,7 @@ class SessionFolder:
 
     def remove(self) -> None:
         """Deletes the folder with all that is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        _delete(self.path)
         os.close(self.lock_fd)
 
 
@@ -94,4 +94,11 @@ def remove_dead_sessions(root: str | None = None, older_than: float = 60.0) -> N
         except FileNotFoundError:
             continue
         if age >= older_than or os.path.exists(os.path.join(path, LOCK_NAME)):
-            shutil.rmtree(path, ignore_errors=True)
+            _delete(path)
+
+
+def _delete(path: str) -> None:
+    # Not needed at the start of most sessions, which should be fast.
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=True)

@@ -14,6 +14,7 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from shoal._core.schema.messages import decode_message, encode_message
@@ -220,6 +221,9 @@ class Connection:
                 return
             self.closed = True
             self._loop.unwatch(self._socket.fileno())
+            with suppress(OSError):
+                # A forked child may hold the socket open: the peer shall see the end all the same.
+                self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
             self._outgoing.clear()
         for fd in self._received_fds:

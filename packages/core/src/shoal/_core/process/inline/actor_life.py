@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal._core.process.inline.calls import Call
 from shoal._core.process.inline.runner import ActorExit, ProcessExit
-from shoal._core.process.inline.turns import Abandoned, Seat
+from shoal._core.process.inline.seat import Abandoned, Seat
 from shoal._core.schema.ids import new_id
 from shoal._core.system.task_errors import capture_task_error, load_error
 from shoal.exceptions import DeathCause
@@ -85,6 +85,8 @@ class ActorLife:
             pass  # whoever ended this life has settled its calls
         finally:
             self._seats.pop(seat, None)
+            if self._is_over:
+                self._instance = None
             self._turns.ended(seat)
 
     # --- the instance -------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import time
 from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,8 @@ from shoal._core.process.inline.actor_life import ActorLife
 from shoal._core.process.inline.calls import Call
 from shoal._core.process.inline.runner import Outcome
 from shoal._core.process.inline.running_call import current_call
+from shoal._core.process.inline.seat import Abandoned
 from shoal._core.process.inline.turn_taking_loop import TurnTakingLoop
-from shoal._core.process.inline.turns import Abandoned
 from shoal._core.schema.options import STREAMING
 
 if TYPE_CHECKING:
@@ -185,11 +186,19 @@ class AsyncLife(ActorLife):
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             asyncio.set_event_loop(None)
-            executor: Any = getattr(loop, "_default_executor", None)
-            if executor is not None:
-                executor.shutdown(wait=False)
+            _end_executor(getattr(loop, "_default_executor", None))
             loop.close()
 
 
 async def _gone(tasks: set[asyncio.Task[Any]]) -> None:
     await asyncio.wait(tasks, timeout=LAST_SECONDS)
+
+
+def _end_executor(executor: Any) -> None:
+    """Ends the threads of `asyncio.to_thread`; those that are busy go on alone."""
+    if executor is None:
+        return
+    executor.shutdown(wait=False, cancel_futures=True)
+    deadline = time.monotonic() + LAST_SECONDS
+    for thread in executor._threads:
+        thread.join(max(0.0, deadline - time.monotonic()))

@@ -14,9 +14,9 @@ from shoal._core.process.inline.groups import Groups
 from shoal._core.process.inline.objects import ERROR, VALUE, Waiter
 from shoal._core.process.inline.runner import Outcome, Runner, cancelled
 from shoal._core.process.inline.running_call import current_call
+from shoal._core.process.inline.seat import Abandoned, Seat
 from shoal._core.process.inline.session import InlineSession
 from shoal._core.process.inline.streams import InlineStream
-from shoal._core.process.inline.turns import Abandoned, Seat
 from shoal._core.process.object_ref import ObjectRef
 from shoal._core.schema.definitions import TaskTemplate
 from shoal._core.schema.ids import task_of
@@ -145,6 +145,7 @@ class CallBook:
             with self._turns:
                 if not seat.is_abandoned:
                     self.settle(call, outcome)
+            del outcome
         except Abandoned:
             pass  # whoever abandoned the task has settled it
         except KeyboardInterrupt:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from shoal._core.process.inline.actor import Actor
     from shoal._core.process.inline.admission import Grant
     from shoal._core.process.inline.arguments import PackedArguments
+    from shoal._core.process.inline.seat import Seat
     from shoal._core.process.inline.streams import InlineStream
-    from shoal._core.process.inline.turns import Seat
     from shoal._core.schema.session import ExecutionContext
 
 WAITING_FOR_ARGUMENTS = "PENDING_ARGS_AVAIL"

@@ -9,7 +9,8 @@ from shoal._core.process.inline.admission import Admission
 from shoal._core.process.inline.call_book import CallBook
 from shoal._core.process.inline.calls import Call
 from shoal._core.process.inline.groups import Groups
-from shoal._core.process.inline.turns import WAITING, Turns
+from shoal._core.process.inline.seat import WAITING
+from shoal._core.process.inline.turns import Turns
 from shoal.exceptions import DeadlockError
 
 NAMED = 20

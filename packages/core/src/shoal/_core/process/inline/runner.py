@@ -11,8 +11,8 @@ from typing import Any
 from shoal._core.process.dynamic_refs import DynamicObjectRefGenerator
 from shoal._core.process.inline.arguments import unpack
 from shoal._core.process.inline.calls import Call
+from shoal._core.process.inline.seat import Abandoned
 from shoal._core.process.inline.session import InlineSession
-from shoal._core.process.inline.turns import Abandoned
 from shoal._core.schema.definitions import Definition
 from shoal._core.schema.options import DYNAMIC, STREAMING
 from shoal._core.system.serialization import serialize

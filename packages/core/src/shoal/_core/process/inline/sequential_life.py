@@ -5,7 +5,7 @@ from __future__ import annotations
 from shoal._core.process.inline.actor_life import ActorLife
 from shoal._core.process.inline.calls import Call
 from shoal._core.process.inline.running_call import current_call
-from shoal._core.process.inline.turns import Abandoned, Seat
+from shoal._core.process.inline.seat import Abandoned, Seat
 
 
 class SequentialLife(ActorLife):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from shoal._core.process.inline.admission import Admission
 from shoal._core.process.inline.objects import ERROR, PENDING, VALUE, ObjectTable, Waiter
 from shoal._core.process.inline.running_call import current_call
-from shoal._core.process.inline.turns import Abandoned, Seat, Turns
+from shoal._core.process.inline.seat import Abandoned, Seat
+from shoal._core.process.inline.turns import Turns
 from shoal._core.process.object_ref import ObjectRef
 from shoal._core.schema.ids import TaskIds, object_id_of
 from shoal._core.system.serialization import deserialize, serialize

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
 
-    from shoal._core.process.inline.turns import Seat, Turns
+    from shoal._core.process.inline.seat import Seat
+    from shoal._core.process.inline.turns import Turns
 
 _Ts = TypeVarTuple("_Ts")
 _Events = list[tuple[selectors.SelectorKey, int]]

@@ -21,73 +21,19 @@ from collections.abc import Callable
 from random import Random
 from types import TracebackType
 
-RUNNING = 0
-WAITING = 1
-READY = 2
-ENDED = 3
+from shoal._core.process.inline.seat import (
+    ENDED,
+    READY,
+    RUNNING,
+    WAITING,
+    Abandoned,
+    Seat,
+    SeatThread,
+    raise_in_thread,
+)
 
 STEP_ASIDE_SECONDS = 0.1
 """A thread of the user's waits so long before it takes the turn from a task: the task may be waiting for that thread."""
-
-
-class Abandoned(BaseException):
-    """Ends a thread whose task nobody wants any more: its actor was killed, or the session is over."""
-
-
-class Seat:
-    """One thread's part in it.
-
-    Args:
-        name: for people, and the thread's name.
-        begin: what the thread runs, for threads that do not exist yet.
-        bound: whether it runs in its turn alone. Strays by nature are not.
-        is_user: whether somebody outside of the engine waits in it: the driver or a thread of the user's.
-    """
-
-    __slots__ = (
-        "begin",
-        "bound",
-        "callbacks",
-        "gate",
-        "has_loop",
-        "interruption",
-        "is_abandoned",
-        "is_user",
-        "name",
-        "polls",
-        "state",
-        "thread",
-        "timed",
-        "waits_for",
-    )
-
-    def __init__(
-        self, name: str, begin: Callable[[], None] | None = None, *, bound: bool = True, is_user: bool = False
-    ) -> None:
-        self.name = name
-        self.begin = begin
-        self.bound = bound
-        self.is_user = is_user
-        self.state = RUNNING if begin is None else READY
-        self.gate = threading.Lock()
-        self.gate.acquire()
-        self.thread: threading.Thread | None = None if begin is not None else threading.current_thread()
-        self.interruption: BaseException | None = None
-        """Raised where the thread waits, or waits next."""
-        self.is_abandoned = False
-        """Nobody wants what its code still does."""
-        self.timed = False
-        """Its wait ends by itself: by time, or from outside."""
-        self.waits_for: Callable[[], str] | None = None
-        self.has_loop = False
-        """Its thread runs an event loop that takes part: the one of an async actor."""
-        self.callbacks = 0
-        """How many callbacks of an event loop of the user's are due in it; until they came it strays."""
-        self.polls = False
-        """It has just asked about itself, and done nothing since."""
-
-    def __repr__(self) -> str:
-        return f"<Seat {self.name} {('running', 'waiting', 'ready', 'ended')[self.state]}>"
 
 
 class Turns:
@@ -253,7 +199,10 @@ class Turns:
                 self.seats.pop(seat, None)
         if seat.interruption is not None:
             error, seat.interruption = seat.interruption, None
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # or it would hold this frame, and with it the user's, until the collector runs
         return in_time
 
     def turn(self, seat: Seat) -> None:
@@ -307,7 +256,7 @@ class Turns:
             self._holder = seat
         if seat.begin is not None:
             begin, seat.begin = seat.begin, None
-            seat.thread = threading.Thread(target=begin, name=seat.name, daemon=True)
+            seat.thread = SeatThread(target=begin, name=seat.name, daemon=True)
             seat.thread.start()
         else:
             seat.gate.release()
@@ -335,12 +284,9 @@ class Turns:
         return users_wait and not self._others_may_act()
 
     def _others_may_act(self) -> bool:
-        """Whether there are threads of the user's that could still call the engine."""
-        ours = {seat.thread for seat in self.seats}
-        return any(
-            thread not in ours and thread not in self._strangers and not thread.daemon
-            for thread in threading.enumerate()
-        )
+        """Whether there are threads, begun since the session was, that could still call the engine."""
+        known = self._strangers.union(seat.thread for seat in self.seats)
+        return any(thread not in known and not isinstance(thread, SeatThread) for thread in threading.enumerate())
 
     # --- ends of waits --------------------------------------------------------------------------------------------------------------
 
@@ -390,15 +336,6 @@ class Turns:
                 if self._holder is holder:
                     self._holder = None
         return seat.gate.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
-
-
-def raise_in_thread(thread: threading.Thread | None, error: type[BaseException]) -> None:
-    """Raises an error in another thread as soon as it runs Python code."""
-    if thread is None or thread.ident is None:
-        return
-    import ctypes
-
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(error))
 
 
 def _nothing() -> None:
