@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 import shoal
 
 pytestmark = pytest.mark.needs("runtime_env")
@@ -49,9 +50,11 @@ def test_variables_of_the_job_are_merged_with_those_of_the_task(look) -> None:
 
 
 def test_children_inherit(look) -> None:
+    other = look.options(**with_variables(OTHER="child"))
+
     @shoal.remote
     def parent():
-        return shoal.get([look.remote("GREETING"), look.options(**with_variables(OTHER="child")).remote("GREETING")])
+        return shoal.get([look.remote("GREETING"), other.remote("GREETING")])
 
     assert shoal.get(parent.options(**with_variables(GREETING="hello")).remote()) == ["hello", "hello"]
 

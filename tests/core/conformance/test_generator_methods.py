@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 import shoal
 
 pytestmark = pytest.mark.needs("streaming")

@@ -33,9 +33,12 @@ def test_one_at_a_time(path: str, patience: float | None) -> None:
 
 
 def test_giving_up(path: str) -> None:
-    with file_lock(path, None):
-        with pytest.raises(TimeoutError, match="another process has held"), file_lock(path, time.monotonic() + 0.05):
-            raise AssertionError("it is held by somebody else")
+    with (
+        file_lock(path, None),
+        pytest.raises(TimeoutError, match="another process has held"),
+        file_lock(path, time.monotonic() + 0.05),
+    ):
+        raise AssertionError("it is held by somebody else")
     # Whoever gave up still waits in the background, and lets go at once.
     with file_lock(path, time.monotonic() + 30):
         pass

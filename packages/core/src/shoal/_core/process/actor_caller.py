@@ -36,6 +36,7 @@ from shoal._core.schema.messages import (
     WatchActor,
 )
 from shoal._core.system.event_loop import EventLoop
+from shoal._core.system.serialization import deserialize, serialize
 from shoal._core.system.task_errors import dump_error, load_error
 from shoal._core.system.transport import ConnectionClosed
 from shoal.exceptions import ActorAlreadyExistsError, PendingCallsLimitExceeded
@@ -591,7 +592,8 @@ def dump_handle(actor_id: bytes, template: ActorTemplate) -> bytes:
     data = template.handle_data
     if data is None:
         bare = template.without_definition_data()
-        data = template.handle_data = pickle.dumps(bare, protocol=5)
+        # By value where it must be: options may name exception classes of the program itself.
+        data = template.handle_data = serialize(bare).to_bytes()
     return pickle.dumps((actor_id, _Nested(data)), protocol=5)
 
 
@@ -604,4 +606,4 @@ class _Nested:
         self._data = data
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return pickle.loads, (self._data,)
+        return deserialize, (self._data,)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -46,7 +47,7 @@ from shoal._core.schema.messages import (
     WorkerUnblocked,
 )
 from shoal._core.schema.options import ActorOptions, TaskOptions
-from shoal._core.schema.resources import DEFAULT, PlacementGroupStrategy, ResourceSet, SchedulingClass
+from shoal._core.schema.resources import ResourceSet, SchedulingClass
 from shoal._core.schema.runtime_environment import Environment, inherited_environment
 from shoal._core.schema.session import ExecutionContext, SessionInfo
 from shoal._core.system.event_loop import EventLoop, report_to_stderr
@@ -177,6 +178,14 @@ class Client:
             joinable=welcome.joinable,
         )
         set_current_home(self.references)
+        this = weakref.ref(self)
+
+        def after_fork() -> None:
+            client = this()
+            if client is not None:
+                client._void_in_forked_child()
+
+        os.register_at_fork(after_in_child=after_fork)
         forked = weakref.WeakMethod(self._forked)
         os.register_at_fork(after_in_child=lambda: _call_if_alive(forked))
 
@@ -186,6 +195,14 @@ class Client:
         self._closing = True
         self.references.ended = reason
         self.node.cut(reason)
+        set_current_home(None)
+
+    def _void_in_forked_child(self) -> None:
+        """A fork of this process shares its sockets, and must not use them: what it inherited of the session is void."""
+        reason = "this process was forked from one with a shoal session; its references belong to that process"
+        self._closing = True
+        self.references.void(reason)
+        self.node.void(reason)
         set_current_home(None)
 
     def flush(self) -> None:
@@ -583,12 +600,9 @@ class Client:
         self, options: TaskOptions | ActorOptions, resources: ResourceSet
     ) -> tuple[SchedulingClass, bytes]:
         """The class of a template in this process, with what its tasks inherit from the one that submits them."""
-        strategy = options.strategy
-        if strategy is DEFAULT and self.capture_children and self.placement_group_id:
-            strategy = PlacementGroupStrategy(self.placement_group_id, -1, True)
         environment = self._environment(options.environment)
         scheduling_class = SchedulingClass.of(
-            resources, environment.key, strategy, options.label_selector, options.fallback_strategy
+            resources, environment.key, options.strategy, options.label_selector, options.fallback_strategy
         )
         return scheduling_class, environment.json if environment.key else b""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-
 from typing import TYPE_CHECKING
 
 from shoal._core.system.event_loop import READ, EventLoop

@@ -52,6 +52,8 @@ class NodeLink:
 
     def send(self, message: Any) -> None:
         """Sends without an answer. A daemon that is gone is noticed elsewhere (`lost`)."""
+        if self._ended is not None:
+            return
         try:
             self.connection.send(message)
         except ConnectionClosed:
@@ -128,6 +130,10 @@ class NodeLink:
 
     def cut(self, reason: str) -> None:
         """From now on nothing is sent; nobody is waiting."""
+        self._ended = reason
+
+    def void(self, reason: str) -> None:
+        """Nothing may be sent any more; nobody is told."""
         self._ended = reason
 
     # --- objects -----------------------------------------------------------------------------------------------------------

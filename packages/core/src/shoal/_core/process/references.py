@@ -485,6 +485,11 @@ class References:
                         waiter.notify(True)
         self.run_due()
 
+    def void(self, reason: str) -> None:
+        """Nothing of this may be used any more (in a forked child: whoever held the lock is not here)."""
+        self.ended = reason
+        self.lock = threading.Lock()
+
     def rows(self) -> list[dict[str, Any]]:
         """One row an object, in the keys of `shoal.util.state.ObjectState`."""
         import os

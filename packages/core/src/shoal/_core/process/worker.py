@@ -87,6 +87,8 @@ class Worker:
         client.actor_spec = spec
         client.was_reconstructed = start.incarnation > 0
         client.gpu_ids = start.gpu_ids
+        client.placement_group_id = spec.scheduling_class.placement_group_id
+        client.capture_children = spec.scheduling_class.capture_children
         execution = Execution(Peer("", client.node.connection), TaskCall(spec.creation_task_id, b"", b""))
         execution.function_name = f"{spec.class_name}.__init__"
         execution.name = execution.function_name
