@@ -213,8 +213,8 @@ class FakeEngine:
         self.other_calls.append(("group", detached, label_selectors))
         return group_id
 
-    def placement_group_ready(self, group_id: bytes) -> ObjectRef[Any]:
-        return self.put(group_id)
+    def placement_group_ready(self, group_id: bytes, value: Any) -> ObjectRef[Any]:
+        return self.put(value)
 
     def remove_placement_group(self, group_id: bytes) -> None:
         self.other_calls.append(("remove", group_id))

@@ -25,7 +25,7 @@ def test_life(engine: Any) -> None:
     group = placement_group([{"CPU": 1}, {"CPU": 0, "GPU": 0.5}], strategy="SPREAD", name="mine", lifetime="detached")
     assert group.bundle_specs == [{"CPU": 1}, {"GPU": 0.5}]
     assert group.bundle_count == 2
-    assert shoal.get(group.ready()) == group.id.binary()
+    assert shoal.get(group.ready()) == group
     assert group.wait(1)
     assert placement_group_table(group)["strategy"] == "SPREAD"
     assert list(placement_group_table()) == [group.id.hex()]

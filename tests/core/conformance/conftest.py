@@ -57,6 +57,14 @@ if ON_RAY:
 
 import shoal  # noqa: E402
 
+if ON_RAY:
+
+    class NotSupportedByEngineError(Exception):
+        """Ray has one engine."""
+
+else:
+    from shoal.exceptions import NotSupportedByEngineError
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "shoal_only: shoal promises more here than Ray does")
@@ -130,7 +138,12 @@ def session(request: pytest.FixtureRequest, engine: str, _ray_sessions: _RaySess
         yield
         _ray_sessions.leave()
         return
-    _start(engine, arguments)
+    try:
+        _start(engine, arguments)
+    except NotSupportedByEngineError as error:
+        if request.node.get_closest_marker("needs") is None:
+            raise
+        pytest.skip(str(error))
     try:
         _skip_beyond_capabilities(request, engine)
         yield

@@ -30,7 +30,7 @@ def look():
 @pytest.mark.parametrize("strategy", ["PACK", "SPREAD", "STRICT_PACK"])
 def test_group_becomes_ready(strategy) -> None:
     group = placement.placement_group([{"CPU": 1}, {"CPU": 2}], strategy=strategy)
-    assert shoal.get(group.ready())
+    assert shoal.get(group.ready()) == group
     assert group.wait(60)
     assert group.bundle_specs == [{"CPU": 1}, {"CPU": 2}]
     assert group.bundle_count == 2

@@ -138,6 +138,25 @@ def test_forked_child_drops_its_copies_in_silence(double) -> None:
     assert len(shoal.get(double.remote(ref), timeout=20)) == 2 << 20
 
 
+def test_shutdown_while_a_forked_child_lives(session) -> None:
+    """The child's copies of the descriptors do not keep the session alive."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(writing)
+        os.read(reading, 1)
+        os._exit(0)
+    os.close(reading)
+    daemon = session.daemon()
+    try:
+        shoal.shutdown()
+        assert daemon not in session.pids()
+        assert not os.path.exists(session.session_dir)  # it was not killed for want of an end
+    finally:
+        os.close(writing)
+        os.waitpid(pid, 0)
+
+
 def test_forked_child_that_exits_as_python_does(program) -> None:
     """Its exit handlers do not end the parent's session."""
     driver = program(

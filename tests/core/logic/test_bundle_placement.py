@@ -95,6 +95,11 @@ def test_later_and_never() -> None:
     assert "the session has no node" in place(cpus(1), "SPREAD", dead).explanation
 
 
+def test_a_search_finds_what_greed_does_not() -> None:
+    assert place(cpus(2, 2, 3), "SPREAD", nodes(4, 3)) == (b"0", b"0", b"1")
+    assert sorted(place(cpus(3, 3, 2, 2, 2), "PACK", nodes(6, 6, total=6))) == [b"0", b"0", b"1", b"1", b"1"]
+
+
 def test_many_bundles() -> None:
     views = nodes(*[4.0] * 100)
     assert len(set(place(cpus(*[1.0] * 100), "STRICT_SPREAD", views))) == 100
@@ -116,7 +121,9 @@ def test_found_where_there_is_a_way(strategy: str, bundles: list[int], free: lis
             return False
         if strategy == "STRICT_SPREAD" and len(set(choice)) < len(choice):
             return False
-        sums = [sum(size for size, there in zip(bundles, choice, strict=True) if there == at) for at in range(len(room))]
+        sums = [
+            sum(size for size, there in zip(bundles, choice, strict=True) if there == at) for at in range(len(room))
+        ]
         return all(used <= has for used, has in zip(sums, room, strict=True))
 
     choices = list(product(range(len(free)), repeat=len(bundles)))

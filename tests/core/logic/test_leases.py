@@ -51,7 +51,9 @@ def amounts(**given: float) -> ResourceSet:
 class Scene:
     """A node whose workers come up as soon as they are asked for, unless `starts` is False."""
 
-    def __init__(self, joinable: bool = False, starts: bool = True, warm_workers: int | None = None, **total: float) -> None:
+    def __init__(
+        self, joinable: bool = False, starts: bool = True, warm_workers: int | None = None, **total: float
+    ) -> None:
         total = total or {"CPU": 2}
         self.node = Leases(NODE, dict(amounts(**total)), {"region": "north"}, joinable, warm_workers)
         self.now = 100.0
@@ -76,7 +78,13 @@ class Scene:
         return told
 
     def ask(
-        self, client: str, count: int = 1, name: str = "f", strategy: SchedulingStrategy | None = None, environment: str = "", **needs: float
+        self,
+        client: str,
+        count: int = 1,
+        name: str = "f",
+        strategy: SchedulingStrategy | None = None,
+        environment: str = "",
+        **needs: float,
     ) -> list[Effect]:
         self.requests += 1
         wanted = SchedulingClass(amounts(**needs), environment)
@@ -409,19 +417,19 @@ def test_too_large_is_refused_at_once() -> None:
 
 def test_bound_to_another_node() -> None:
     scene = Scene(CPU=2)
-    assert grant(scene.ask("driver", strategy=NodeAffinityStrategy(NODE.hex())))
+    grant(scene.ask("driver", strategy=NodeAffinityStrategy(NODE.hex())))
     [refused] = scene.ask("driver", strategy=NodeAffinityStrategy("00" * 16))
     assert isinstance(refused, Refuse)
     assert refused.why == UNSCHEDULABLE
     assert "does not exist in this session" in refused.explanation
-    assert grant(scene.ask("driver", strategy=NodeAffinityStrategy("00" * 16, soft=True)))
-    assert grant(scene.ask("driver", strategy=SPREAD, CPU=1))
+    grant(scene.ask("driver", strategy=NodeAffinityStrategy("00" * 16, soft=True)))
+    grant(scene.ask("driver", strategy=SPREAD, CPU=1))
 
 
 def test_labels() -> None:
     scene = Scene(CPU=2)
     matching = SchedulingClass.of(amounts(CPU=1), label_selector={"region": "north"})
-    assert grant(scene.do(scene.node.request(b"driver", 50, matching, 1, "f", scene.now)))
+    grant(scene.do(scene.node.request(b"driver", 50, matching, 1, "f", scene.now)))
     other = SchedulingClass.of(amounts(CPU=1), label_selector={"region": "south"})
     [refused] = scene.do(scene.node.request(b"driver", 51, other, 1, "f", scene.now))
     assert isinstance(refused, Refuse)
@@ -587,7 +595,7 @@ def test_long_waits_name_the_holders() -> None:
     [warning] = only(scene.wait(11), WarnWaiting)
     assert (warning.client, warning.request_id, warning.stuck) == (b"other", 3, False)
     assert warning.explanation == (
-        "task 'train' has waited 10 s for 3 CPU. this node has 4 CPU; free: 0 CPU. "
+        "task 'train' has waited 10 s for 3 CPU. This node has 4 CPU; free: 0 CPU. "
         "Held by actor 'Server' for its life (2 CPU); task 'load' running, 2 of them (2 CPU)."
     )
     assert warning.holders[0] == "actor 'Server' for its life (2 CPU)"
@@ -703,9 +711,10 @@ def test_larger_than_its_bundle() -> None:
 
 
 def test_marks_of_a_node_are_not_looked_for_in_a_bundle() -> None:
-    scene = Scene(CPU=4, **{"accelerator_type:X": 1})
+    scene = Scene(CPU=4)
     reserve(scene, b0={"CPU": 1})
-    assert grant(scene.ask("driver", strategy=in_group(), **{"CPU": 1, "accelerator_type:X": 0.001}))
+    marked = SchedulingClass(ResourceSet.parse({"CPU": 1, "accelerator_type:X": 0.001}), strategy=in_group())
+    grant(scene.do(scene.node.request(b"driver", 50, marked, 1, "f", scene.now)))
 
 
 def test_removal_kills_what_is_inside_and_refuses_the_rest() -> None:
@@ -722,6 +731,16 @@ def test_removal_kills_what_is_inside_and_refuses_the_rest() -> None:
     assert scene.free() == 2
     [refused] = only(scene.ask("driver", strategy=in_group(), CPU=1), Refuse)
     assert refused.why == GROUP_REMOVED
+
+
+def test_not_all_that_was_removed_is_remembered() -> None:
+    scene = Scene(CPU=1)
+    for number in range(10_002):
+        scene.node.group_removed(number.to_bytes(16, "big"), scene.now)
+    waiting = scene.ask("driver", strategy=PlacementGroupStrategy((0).to_bytes(16, "big")))
+    assert waiting == []
+    [refused] = scene.ask("driver", strategy=PlacementGroupStrategy((10_001).to_bytes(16, "big")))
+    assert isinstance(refused, Refuse)
 
 
 def test_a_bundle_that_moves_takes_no_requests_along() -> None:
@@ -779,5 +798,3 @@ def test_groups_that_wait_long_are_told_why() -> None:
     [warning] = only(scene.wait(11), WarnWaiting)
     assert (warning.group_id, warning.client, warning.stuck) == (GROUP, b"", True)
     assert warning.explanation.startswith("placement group 'reserved' has waited 10 s for 2 CPU")
-
-

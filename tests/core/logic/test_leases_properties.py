@@ -20,7 +20,7 @@ from shoal._core.logic.lease_effects import (
 )
 from shoal._core.logic.lease_queue import ACTOR, TASK
 from shoal._core.logic.leases import Leases
-from shoal._core.schema.resources import PlacementGroupStrategy, ResourceSet, SchedulingClass
+from shoal._core.schema.resources import DEFAULT, PlacementGroupStrategy, ResourceSet, SchedulingClass
 
 TOTAL = {"CPU": 4, "GPU": 2, "special": 1}
 GROUPS = [bytes([number]) * 16 for number in (201, 202)]
@@ -119,8 +119,8 @@ class Node(RuleBasedStateMachine):
         clients = self.clients()
         client = clients[who % len(clients)]
         self.next_id += 1
-        strategy = {} if group is None else {"strategy": PlacementGroupStrategy(group, index)}
-        wanted = SchedulingClass(ResourceSet.parse(ask), environment, **strategy)
+        strategy = DEFAULT if group is None else PlacementGroupStrategy(group, index)
+        wanted = SchedulingClass(ResourceSet.parse(ask), environment, strategy)
         self.waiting[client, self.next_id] = count
         self.kinds[client, self.next_id] = TASK
         request = (client, self.next_id)
@@ -160,7 +160,9 @@ class Node(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 10), reusable=st.booleans())
     def lease_comes_back(self, which: int, reusable: bool) -> None:
-        ours = sorted(id for id, grant in self.granted.items() if self.kinds[grant.client, grant.request_id] == TASK)
+        ours = sorted(
+            number for number, grant in self.granted.items() if self.kinds[grant.client, grant.request_id] == TASK
+        )
         if ours:
             lease_id = ours[which % len(ours)]
             del self.granted[lease_id]

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal._core.logic.ledger import Ledger, Pot
 from shoal._core.logic.lease_queue import TASK, ClassQueue, Lease, Party, Request
+from shoal._core.logic.ledger import Ledger, Pot
 from shoal._core.schema.resources import UNIT, ResourceSet, SchedulingClass
 
 GROUP = b"g" * 16

@@ -24,7 +24,7 @@ def node(
     name: str, total: dict[str, float], free: dict[str, float] | None = None, alive: bool = True, **labels: str
 ) -> NodeView:
     has = dict(ResourceSet.parse(total))
-    available = has if free is None else has | {name: 0 for name in free} | dict(ResourceSet.parse(free))
+    available = has if free is None else has | dict.fromkeys(free, 0) | dict(ResourceSet.parse(free))
     return NodeView(name.encode(), has, available, labels, alive)
 
 
@@ -92,7 +92,12 @@ def test_placement_needs_more_than_what_is_held() -> None:
 def test_spread_goes_round() -> None:
     nodes = [node("a", {"CPU": 2}), node("b", {"CPU": 2}, {"CPU": 0}), node("c", {"CPU": 2})]
     wanted = cpus(1, strategy=SPREAD)
-    assert [choose(nodes, wanted, turn=turn) for turn in range(4)] == [Placed(b"a"), Placed(b"c"), Placed(b"c"), Placed(b"a")]
+    assert [choose(nodes, wanted, turn=turn) for turn in range(4)] == [
+        Placed(b"a"),
+        Placed(b"c"),
+        Placed(b"c"),
+        Placed(b"a"),
+    ]
 
 
 # --- labels -----------------------------------------------------------------------------------------------------------
@@ -110,9 +115,7 @@ def test_label_selectors(condition: str, chosen: bytes) -> None:
 
 
 def test_fallbacks_are_tried_in_order() -> None:
-    wanted = cpus(
-        2, label_selector={"region": "west"}, fallback_strategy=[{"region": "south"}, {"region": "north"}]
-    )
+    wanted = cpus(2, label_selector={"region": "west"}, fallback_strategy=[{"region": "south"}, {"region": "north"}])
     busy_south = node("b", {"CPU": 2}, {"CPU": 1}, region="south")
     assert choose([NORTH, SOUTH], wanted) == Placed(b"b")
     assert choose([NORTH, busy_south], wanted) == Placed(b"a"), "one with room now, though a later choice"

@@ -102,8 +102,6 @@ def test_retired_workers_are_not_lent(pool: WorkerPool) -> None:
     worker = take(pool)
     assert pool.give_back(worker, False, 1.0)
     assert worker.state == RETIRED
-    pool.kept(worker, 2.0)
-    assert worker.state == RETIRED
     assert pool.take("") is None
     pool.check()
 

@@ -14,6 +14,7 @@ from shoal._core.schema.resources import (
     DEFAULT,
     DOES_NOT_EXIST,
     EXISTS,
+    HEAD_NODE,
     SPREAD,
     UNIT,
     LabelMatch,
@@ -22,9 +23,13 @@ from shoal._core.schema.resources import (
     PlacementGroupStrategy,
     ResourceSet,
     SchedulingClass,
+    SchedulingStrategy,
+    accelerator_resource,
     format_amount,
     format_amounts,
     format_selector,
+    is_node_mark,
+    node_resource,
     parse_amount,
     parse_gpu_amount,
     parse_label_selector,
@@ -42,7 +47,16 @@ amounts = st.dictionaries(st.sampled_from(["CPU", "memory", "special", "node:1.2
 
 @pytest.mark.parametrize(
     ("value", "units"),
-    [(0, 0), (1, 10_000), (0.5, 5_000), (0.29, 2_900), (1 / 3, 3_333), (0.0001, 1), (True, 10_000), (2**40, 2**40 * UNIT)],
+    [
+        (0, 0),
+        (1, 10_000),
+        (0.5, 5_000),
+        (0.29, 2_900),
+        (1 / 3, 3_333),
+        (0.0001, 1),
+        (True, 10_000),
+        (2**40, 2**40 * UNIT),
+    ],
 )
 def test_amounts(value: float, units: int) -> None:
     assert parse_amount("num_cpus", value) == units
@@ -52,7 +66,9 @@ def test_six_sixths_fit_in_one() -> None:
     assert 6 * parse_amount("num_cpus", 1 / 6) <= UNIT
 
 
-@pytest.mark.parametrize("value", [-1, -0.5, -1e-9, float("nan"), float("inf"), -float("inf"), 0.00009, 1e-300, 1e30, 10**30])
+@pytest.mark.parametrize(
+    "value", [-1, -0.5, -1e-9, float("nan"), float("inf"), -float("inf"), 0.00009, 1e-300, 1e30, 10**30]
+)
 def test_amounts_that_cannot_be(value: float) -> None:
     with pytest.raises(InvalidOptionError, match="num_cpus") as raised:
         parse_amount("num_cpus", value)
@@ -80,6 +96,13 @@ def test_gpus(value: float) -> None:
 def test_gpus_above_one_are_whole() -> None:
     with pytest.raises(InvalidOptionError, match="whole number"):
         parse_gpu_amount("num_gpus", 1.5)
+
+
+def test_names_that_mark_nodes() -> None:
+    assert is_node_mark(HEAD_NODE)
+    assert is_node_mark(node_resource("10.0.0.1"))
+    assert is_node_mark(accelerator_resource("A100"))
+    assert not is_node_mark("CPU")
 
 
 def test_formatting() -> None:
@@ -118,7 +141,13 @@ def test_sets_that_are_no_mappings(given: Any) -> None:
 
 @pytest.mark.parametrize(
     ("given", "names"),
-    [({"special": -1}, "special"), ({"GPU": 1.5}, "GPU"), ({"": 1}, "resources"), ({1: 1}, "resources"), ({"x": "1"}, "x")],
+    [
+        ({"special": -1}, "special"),
+        ({"GPU": 1.5}, "GPU"),
+        ({"": 1}, "resources"),
+        ({1: 1}, "resources"),
+        ({"x": "1"}, "x"),
+    ],
 )
 def test_sets_that_cannot_be(given: Any, names: str) -> None:
     with pytest.raises((InvalidOptionError, InvalidOptionTypeError), match=names):
@@ -227,7 +256,7 @@ def test_labels_of_nodes() -> None:
 
 # --- classes ----------------------------------------------------------------------------------------------------------
 
-STRATEGIES = [
+STRATEGIES: list[SchedulingStrategy] = [
     DEFAULT,
     SPREAD,
     NodeAffinityStrategy("ab" * 16, soft=True),

@@ -21,8 +21,9 @@ import pytest
 
 from shoal._core.schema.runtime_environment import parse_environment
 from shoal._core.system.children import children_of, watch_pid
+from shoal._core.system.environment_files import pin_environment
 from shoal._core.system.environment_process import PreparingProcess
-from shoal._core.system.environments import PreparedEnvironment, environment_cache, prepare_environment
+from shoal._core.system.environments import PreparedEnvironment, environment_cache, prepare_environment, takes_long
 from shoal._core.system.package_layers import PIP, UV, Layer, Packages
 from shoal._core.system.setup_hooks import run_setup_hook
 from shoal.exceptions import RuntimeEnvSetupError
@@ -123,6 +124,31 @@ def test_files_and_variables(places: Places, tmp_path: Path) -> None:
     program = "import os, main, package; print(main.WHERE, package.WHERE, os.environ['GREETING'], os.getcwd())"
     assert run(prepared, program) == ["working_dir", "module", "hello", "you", os.path.realpath(prepared.cwd)]
     assert prepared.cwd != str(code)
+
+
+def test_what_a_loop_may_do_itself(places: Places, tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    folder = str(tmp_path / "code")
+    pinned = pin_environment(
+        parse_environment({"working_dir": folder, "py_modules": [folder]}), f"{places.session_store}/files"
+    )
+    quick = [
+        parse_environment({}),
+        parse_environment({"env_vars": {"A": "1"}, "worker_process_setup_hook": "a.b"}),
+        parse_environment({"working_dir": f"local://{folder}"}),
+        pinned,
+    ]
+    slow: list[dict[str, Any]] = [
+        {"pip": ["six"]},
+        {"uv": ["six"]},
+        {"working_dir": folder},
+        {"working_dir": "https://h/a.zip"},
+        {"py_modules": [make_wheel(places.wheels, "some_thing")]},
+    ]
+    assert not any(takes_long(environment, places.session_store) for environment in quick)
+    assert all(takes_long(parse_environment(fields), places.session_store) for fields in slow)
+    wheel = pin_environment(parse_environment(slow[-1]), f"{places.session_store}/files")
+    assert takes_long(wheel, places.session_store)
 
 
 def test_the_modules_of_the_environment_come_first(places: Places, tmp_path: Path) -> None:
@@ -277,7 +303,7 @@ def test_where_layers_are_kept(places: Places, monkeypatch: pytest.MonkeyPatch) 
         asked.append((packages, store, environ["TOKEN"]))
         return Layer("/layer", "/layer/bin/python", "/layer/site-packages")
 
-    monkeypatch.setattr("shoal._core.system.environments.install_packages", install)
+    monkeypatch.setattr("shoal._core.system.package_layers.install_packages", install)
     exact = places.prepare(pip=["six==1.16.0"], env_vars={"TOKEN": "abc"})
     assert (exact.env_vars["VIRTUAL_ENV"], exact.env_vars["PATH"].split(":")[0]) == ("/layer", "/layer/bin")
     newest = {"packages": ["six"], "uv_check": True, "uv_version": "==0.5", "uv_pip_install_options": ["-q"]}

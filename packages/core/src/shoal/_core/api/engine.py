@@ -125,8 +125,8 @@ class Engine(Protocol):
     ) -> bytes:
         """Returns the group's id at once; reservation goes on."""
 
-    def placement_group_ready(self, group_id: bytes) -> ObjectRef[Any]:
-        """A reference that is ready (value: the group id) once all bundles are reserved."""
+    def placement_group_ready(self, group_id: bytes, value: Any) -> ObjectRef[Any]:
+        """A reference that gives `value` once all bundles are reserved."""
 
     def remove_placement_group(self, group_id: bytes) -> None: ...
 

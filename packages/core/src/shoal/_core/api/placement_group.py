@@ -56,12 +56,12 @@ class PlacementGroup:
 
         `get` of it raises where the group was removed, or can never be reserved.
         """
-        return SESSION.require().placement_group_ready(self.id.binary())
+        return SESSION.require().placement_group_ready(self.id.binary(), self)
 
     def wait(self, timeout_seconds: float = 30) -> bool:
         """Waits until all bundles are reserved. Returns False if they are not after `timeout_seconds`."""
         engine = SESSION.require()
-        ready = engine.wait([engine.placement_group_ready(self.id.binary())], 1, max(0.0, timeout_seconds), True)
+        ready = engine.wait([engine.placement_group_ready(self.id.binary(), None)], 1, max(0.0, timeout_seconds), True)
         return bool(ready)
 
     def __eq__(self, other: object) -> bool:

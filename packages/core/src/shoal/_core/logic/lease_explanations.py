@@ -47,7 +47,7 @@ def explain_wait(who: str, waited: float, queue: ClassQueue, pots: Sequence[Pot]
     held = [lease for pot in fitting for lease in pot.leases.values() if _holds(lease, lacking)]
     there = "; ".join(_stock(pot, queue) for pot in fitting)
     lines = _holder_lines(held, lacking)
-    text = f"{begin}. {there}."
+    text = f"{begin}. {there[:1].upper()}{there[1:]}."
     if lines:
         text += f" Held by {'; '.join(lines)}."
     stuck = bool(held) and all(lease.request.kind == ACTOR or lease.lent for lease in held)

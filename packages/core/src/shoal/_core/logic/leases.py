@@ -45,6 +45,7 @@ from shoal._core.logic.lease_queue import GROUP, TASK, ClassQueue, Lease, Reques
 from shoal._core.logic.lease_routing import Routing
 from shoal._core.logic.lease_serving import Serving
 from shoal._core.logic.scheduling import NodeView
+from shoal._core.logic.worker_pool import LEAVING
 from shoal._core.schema.resources import CPU, UNIT, ResourceSet, SchedulingClass
 from shoal.exceptions import ShoalSystemError
 
@@ -216,7 +217,7 @@ class Leases:
     def worker_kept(self, worker_id: bytes, now: float) -> list[Effect]:
         """A worker that was asked to leave (StopWorker without force) is still needed."""
         worker = self._book.pool.workers.get(worker_id)
-        if worker is None:
+        if worker is None or worker.state != LEAVING:
             return []
         self._book.pool.kept(worker, now)
         return self._serving.serve_all(now)

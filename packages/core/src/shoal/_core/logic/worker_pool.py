@@ -42,7 +42,6 @@ TRANSITIONS = {
     (DOOMED, RETIRE): RETIRED,
     (IDLE, DISMISS): LEAVING,
     (LEAVING, KEEP): IDLE,
-    (RETIRED, KEEP): RETIRED,
 }
 """From any state, a worker may be gone."""
 
@@ -136,10 +135,9 @@ class WorkerPool:
 
     def kept(self, worker: Worker, now: float) -> None:
         """The worker was asked to leave, and is still needed."""
-        worker.kept = True
         worker.move(KEEP)
-        if worker.state == IDLE:
-            self._enter_idle(worker, now)
+        worker.kept = True
+        self._enter_idle(worker, now)
 
     def gone(self, worker_id: bytes) -> Worker | None:
         """The worker's process ended. Returns what was known of it."""

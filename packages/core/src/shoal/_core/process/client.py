@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -51,6 +50,7 @@ from shoal._core.schema.resources import ResourceSet, SchedulingClass
 from shoal._core.schema.runtime_environment import Environment, inherited_environment
 from shoal._core.schema.session import ExecutionContext, SessionInfo
 from shoal._core.system.event_loop import EventLoop, report_to_stderr
+from shoal._core.system.serialization import serialize
 from shoal._core.system.task_errors import dump_error, load_cause
 from shoal._core.system.transport import Connection, connect
 from shoal.exceptions import SessionEndedError, SessionStartError
@@ -534,7 +534,8 @@ class Client:
         )
         return group_id
 
-    def placement_group_ready(self, group_id: bytes) -> ObjectRef[Any]:
+    def placement_group_ready(self, group_id: bytes, value: Any) -> ObjectRef[Any]:
+        data = serialize(value).to_bytes()
         object_id = object_id_of(self._task_ids.next(), 0)
         references = self.references
         with references.lock:
@@ -547,7 +548,7 @@ class Client:
                 if isinstance(answer, BaseException):
                     references.fail_locked(object_id, answer)
                 else:
-                    references.complete_answer_locked(object_id, answer)
+                    references.complete_answer_locked(object_id, answer, data)
             references.run_due()
 
         self.node.call_back(request_id, Query(request_id, "placement_group_ready", [group_id]), settled)

@@ -82,9 +82,10 @@ class Node:
         self.config = config
         self.node_id = node_id
         self._loop = loop
+        self.labels = {"ray.io/node-id": node_id.hex(), "shoal.io/node-id": node_id.hex(), **config.labels}
         self._folder = SessionFolder(config.session_dir, config.lock_fd)
         self.started = time.time()
-        self.leases = Leases(node_id, config.resources, config.labels, config.joinable)
+        self.leases = Leases(node_id, config.resources, self.labels, config.joinable)
         self.store = NodeStore(
             config.object_store_bytes, config.spill_dirs or [config.session_dir], config.store_patience, loop
         )
@@ -221,7 +222,7 @@ class Node:
                 config.session_name,
                 config.joinable,
                 config.resources,
-                config.labels,
+                self.labels,
             ),
         )
         self.store.client_joined(hello.worker_id, peer.connection)

@@ -446,12 +446,12 @@ class References:
                         self._node.send(FreeObjects([ref._id]))
                     entry.kind, entry.data, entry.nodes = LOST, b"", []
 
-    def complete_answer_locked(self, object_id: bytes, answer: Any) -> None:
-        """Completes an object of this process with the daemon's answer to a question."""
+    def complete_answer_locked(self, object_id: bytes, answer: Any, data: bytes) -> None:
+        """Completes an object of this process when the daemon has answered: with `data`, or the answer's error."""
         if answer.error:
             self.complete_locked(object_id, ERROR, answer.error)
         else:
-            self.complete_locked(object_id, INLINE, serialize(answer.value).to_bytes())
+            self.complete_locked(object_id, INLINE, data, len(data))
 
     def needed_by_others(self) -> bool:
         """Whether this process owns anything that somebody still refers to."""

@@ -156,7 +156,7 @@ class StateRows:
                 "DeathReason": 0,
                 "DeathReasonMessage": "",
                 "Resources": self.total_resources(),
-                "Labels": config.labels,
+                "Labels": self._node.labels,
             }
         ]
 
@@ -180,7 +180,7 @@ class StateRows:
                 "state_message": None,
                 "node_name": config.node_name,
                 "resources_total": self.total_resources(),
-                "labels": config.labels,
+                "labels": self._node.labels,
                 "start_time_ms": int(self._node.started * 1000),
                 "end_time_ms": None,
             }

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import tarfile
-import zipfile
 
 from shoal.exceptions import RuntimeEnvSetupError
 
@@ -24,6 +22,10 @@ def unpack(archive: str, target: str, *, skip_only_folder: bool, name: str = "")
     Raises:
         RuntimeEnvSetupError: it is no such archive, is damaged, or wants to write outside of the target.
     """
+    # Not at the top: few sessions unpack anything, and these take a while to import.
+    import tarfile
+    import zipfile
+
     name = name or archive
     draft = f"{target}.unpacking"
     try:
@@ -41,6 +43,8 @@ def unpack(archive: str, target: str, *, skip_only_folder: bool, name: str = "")
 
 
 def _unpack_zip(archive: str, target: str) -> None:
+    import zipfile
+
     with zipfile.ZipFile(archive) as file:
         os.makedirs(target)
         for info in file.infolist():
@@ -51,6 +55,8 @@ def _unpack_zip(archive: str, target: str) -> None:
 
 
 def _unpack_tar(archive: str, target: str) -> None:
+    import tarfile
+
     with tarfile.open(archive) as file:
         os.makedirs(target)
         if not hasattr(tarfile, "data_filter"):

@@ -74,6 +74,12 @@ def materialize_files(environment: Environment, store: str, deadline: float | No
     return Files(working_dir, import_paths, wheels)
 
 
+def files_are_there(environment: Environment, store: str) -> bool:
+    """Returns whether `materialize_files` would have nothing to do, and nothing to wait for."""
+    paths = (environment.working_dir, *environment.py_modules)
+    return all(path.startswith(IN_PLACE) or (_is_pinned(path, store) and not is_uri(path)) for path in paths)
+
+
 def _is_pinned(path: str, store: str) -> bool:
     return not path or is_uri(path) or path.startswith(os.path.join(os.path.abspath(store), ""))
 

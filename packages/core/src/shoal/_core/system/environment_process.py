@@ -59,6 +59,8 @@ class PreparingProcess:
                 os.environ if environ is None else environ,
                 file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
                 setsid=True,
+                setsigmask=(),
+                setsigdef=(signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE),
             )
         except OSError:
             os.close(file)

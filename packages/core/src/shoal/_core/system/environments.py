@@ -6,13 +6,17 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from shoal._core.schema.runtime_environment import Environment, expanded_variables
-from shoal._core.system.environment_files import Files, materialize_files
-from shoal._core.system.package_layers import PIP, UV, Layer, Packages, install_packages
+from shoal._core.schema.runtime_environment_fields import WHEEL
+from shoal._core.system.environment_files import Files, files_are_there, materialize_files
 from shoal.exceptions import RuntimeEnvSetupError
+
+if TYPE_CHECKING:
+    from shoal._core.system.package_layers import Layer
 
 _PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 
@@ -63,6 +67,23 @@ def environment_cache() -> str:
     return os.path.abspath(chosen or os.path.join(root, "shoal", "environments"))
 
 
+def takes_long(environment: Environment, session_store: str) -> bool:
+    """Returns whether `prepare_environment` may have to wait: for an installer, a disk or a network. Where not, it takes
+    less than a millisecond, and a loop may call it.
+
+    Args:
+        environment: what to make.
+        session_store: as for `prepare_environment`.
+    """
+    wheels = any(path.endswith(WHEEL) for path in environment.py_modules)
+    packages = environment.pip or environment.uv or wheels
+    return bool(packages) or not files_are_there(environment, _files_in(session_store))
+
+
+def _files_in(session_store: str) -> str:
+    return os.path.join(session_store, "files")
+
+
 def prepare_environment(
     environment: Environment, *, session_store: str, cache: str, environ: Mapping[str, str] = os.environ
 ) -> PreparedEnvironment:
@@ -84,12 +105,8 @@ def prepare_environment(
     deadline = None if timeout == -1 else time.monotonic() + timeout
     variables = expanded_variables(environment.env_vars, environ)
     try:
-        files = materialize_files(environment, os.path.join(session_store, "files"), deadline)
-        layer = None
-        packages = _packages(environment, files)
-        if packages is not None:
-            store = cache if packages.are_pinned else os.path.join(session_store, "packages")
-            layer = install_packages(packages, store, {**environ, **variables}, deadline)
+        files = materialize_files(environment, _files_in(session_store), deadline)
+        layer = _layer(environment, files, session_store, cache, {**environ, **variables}, deadline)
     except OSError as error:
         raise RuntimeEnvSetupError(f"{error.strerror or error}: {error.filename}") from error
     return PreparedEnvironment(
@@ -104,16 +121,30 @@ def prepare_environment(
     )
 
 
-def _packages(environment: Environment, files: Files) -> Packages | None:
-    """Wheels among the modules are packages too: they are installed with what they depend on."""
+def _layer(
+    environment: Environment,
+    files: Files,
+    session_store: str,
+    cache: str,
+    environ: Mapping[str, str],
+    deadline: float | None,
+) -> Layer | None:
+    """Installs what is to be installed. Wheels among the modules are packages too: they need what they depend on."""
     pip, uv = environment.pip, environment.uv
+    if pip is None and uv is None and not files.wheels:
+        return None
+    from shoal._core.system.package_layers import PIP, UV, Packages, install_packages
+
     if uv is not None:
         lines, options = [*uv.packages, *files.wheels], uv.uv_pip_install_options or ()
-        return Packages(UV, lines, uv.uv_check, uv.uv_version, options, files.working_dir)
-    if pip is not None:
+        packages = Packages(UV, lines, uv.uv_check, uv.uv_version, options, files.working_dir)
+    elif pip is not None:
         lines, options = [*pip.packages, *files.wheels], pip.pip_install_options or ()
-        return Packages(PIP, lines, pip.pip_check, pip.pip_version, options, files.working_dir)
-    return Packages(PIP, files.wheels) if files.wheels else None
+        packages = Packages(PIP, lines, pip.pip_check, pip.pip_version, options, files.working_dir)
+    else:
+        packages = Packages(PIP, files.wheels)
+    store = cache if packages.are_pinned else os.path.join(session_store, "packages")
+    return install_packages(packages, store, environ, deadline)
 
 
 def _derived_variables(files: Files, layer: Layer | None, environ: Mapping[str, str]) -> dict[str, str]:

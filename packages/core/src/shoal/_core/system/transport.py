@@ -304,9 +304,10 @@ def connect(address: str, loop: EventLoop) -> Connection:
     """Returns a connection to the listener at `address`; set its callbacks, then `start()` it.
 
     Raises ConnectionClosed when nobody listens there, or somebody else's user does."""
+    name = _address_bytes(address)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
-        sock.connect(_address_bytes(address))
+        sock.connect(name)
         pid, uid, _gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         if uid != os.getuid():
             raise ConnectionClosed(errno.EPERM, f"{address} belongs to user id {uid}, not to yours")

@@ -261,14 +261,14 @@ class InlineEngine:
         with self._turns:
             return self._groups.create(bundles, strategy, name, label_selectors)
 
-    def placement_group_ready(self, group_id: bytes) -> ObjectRef[Any]:
+    def placement_group_ready(self, group_id: bytes, value: Any) -> ObjectRef[Any]:
         self._inline.check_not_ended()
         with self._turns:
             ref = self._inline.new_object()
             object_id = ref.binary()
 
             def settled(error: ShoalError | None) -> None:
-                self._inline.complete(object_id, group_id, error)
+                self._inline.complete(object_id, value, error)
 
             self._groups.when_settled(group_id, settled)
         return ref
