@@ -24,7 +24,7 @@ LARGE = 150_000
 
 
 class Killer(threading.Thread):
-    """Kills a random worker every now and then."""
+    """Kills a random worker every now and then, and sometimes the fork server, with all workers."""
 
     def __init__(self, session, seed: int, pause: float) -> None:
         super().__init__(daemon=True)
@@ -36,10 +36,10 @@ class Killer(threading.Thread):
 
     def run(self) -> None:
         while not select.select([self._reading], [], [], self._chance.uniform(0.2, 1.8) * self._pause)[0]:
-            workers = self._session.pids("worker")
-            if workers:
+            victims = self._session.pids("forks" if self._chance.random() < 0.15 else "worker")
+            if victims:
                 try:
-                    os.kill(self._chance.choice(workers), signal.SIGKILL)
+                    os.kill(self._chance.choice(victims), signal.SIGKILL)
                     self.kills += 1
                 except ProcessLookupError:
                     continue
@@ -142,12 +142,12 @@ def _soak(session, seconds: float, seed: int, open_descriptors, eventually) -> N
     gc.collect()
 
     total = shoal.cluster_resources()
-    eventually(lambda: shoal.available_resources() == total, "all resources are free again")
+    eventually(lambda: shoal.available_resources() == total, "all resources and the store are free again")
     client.references.table.check()
     kept = client.references.table.entries
     eventually(lambda: len(kept) <= 3, "all entries are gone but the actor's")
     assert not client.tasks.running
-    eventually(lambda: not [row for row in client.state("objects") if row["object_size"] > LARGE], "the store is empty")
+    assert not client.state("stored_objects")
     assert _resident() - memory < 60 << 20
     eventually(lambda: open_descriptors() <= descriptors + 10, f"descriptors: {descriptors} before")
 

@@ -133,7 +133,8 @@ class StateRows:
     def available_resources(self) -> dict[str, float]:
         available = {name: amount / UNIT for name, amount in self._node.leases.available().items()}
         stats = self._node.store.stats()
-        available[OBJECT_STORE_MEMORY] = float(stats.capacity - stats.used)
+        # The store rounds its capacity up to whole blocks.
+        available[OBJECT_STORE_MEMORY] = float(max(0, self._node.config.object_store_bytes - stats.used))
         return available
 
     def nodes(self) -> list[dict[str, Any]]:
