@@ -22,4 +22,6 @@ def parse_environment(value: object) -> Environment | None:
         raise InvalidOptionTypeError("runtime_env", value, "give a dict, or a shoal.runtime_env.RuntimeEnv")
     from shoal._core.schema.runtime_environment import parse_environment as parse
 
-    return parse(value)
+    from shoal._core.system.definition_pickling import pickle_definition
+
+    return parse(value, pickle=lambda hook: pickle_definition(hook)[0])

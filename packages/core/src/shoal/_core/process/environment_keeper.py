@@ -52,8 +52,22 @@ class EnvironmentKeeper:
             return True
         if key not in self._making:
             self._json[key] = environment_json
+            # Imported when the first environment is asked for: most sessions have none, and start faster without.
+            from shoal._core.schema.runtime_environment import decode_environment
+            from shoal._core.system.environment_process import PreparingProcess
+            from shoal._core.system.environments import environment_cache, prepare_environment, takes_long
+
+            environment = decode_environment(environment_json)
+            cache = environment_cache()
             try:
-                process = _start_to_make(environment_json, self._store)
+                if not takes_long(environment, self._store):
+                    self._prepared[key] = prepare_environment(environment, session_store=self._store, cache=cache)
+                    return True
+                process = PreparingProcess.start(environment, session_store=self._store, cache=cache)
+            except RuntimeEnvSetupError as error:
+                text = error.error_message or str(error)
+                self._loop.call_soon(lambda: self._on_failed(key, text))
+                return False
             except OSError as error:
                 reason = f"no process could be started to make it: {error}"
                 self._loop.call_soon(lambda: self._on_failed(key, reason))
@@ -103,14 +117,3 @@ class EnvironmentKeeper:
         """Gives up what is being made."""
         for process in self._making.values():
             process.kill()
-
-
-def _start_to_make(environment_json: bytes, store: str) -> PreparingProcess:
-    # Imported when the first environment is asked for: most sessions have none, and start faster without.
-    from shoal._core.schema.runtime_environment import decode_environment
-    from shoal._core.system.environment_process import PreparingProcess
-    from shoal._core.system.environments import environment_cache
-
-    return PreparingProcess.start(
-        decode_environment(environment_json), session_store=store, cache=environment_cache()
-    )

@@ -273,6 +273,8 @@ def _ready() -> bool:
 def serve(config_data: bytes, adopt: Callable[[Client], None]) -> None:
     """The life of a worker process; does not return. `adopt` makes the client the process's session."""
     config = msgspec.msgpack.decode(config_data, type=WorkerConfig)
+    # Before hello: a worker whose hook fails was never there, and its environment is what failed.
+    run_setup_hook(config.setup_hook)
     client = Client(
         worker_id=config.worker_id,
         role="worker",
@@ -284,7 +286,6 @@ def serve(config_data: bytes, adopt: Callable[[Client], None]) -> None:
     client.on_daemon_gone = lambda: os._exit(1)
     worker = Worker(client)
     client.start()
-    run_setup_hook(config.setup_hook)
     adopt(client)
     end = worker.run()
     _leave(client, end)

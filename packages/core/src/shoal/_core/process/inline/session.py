@@ -329,13 +329,16 @@ class InlineSession:
         turns = self.turns
         waiter = Waiter(count, lambda: turns.wake(seat), at_error=at_error)
         grant = self._grant_of_caller()
-        with turns:
-            turns.begin_wait(seat, waits_for, timed=timeout is not None)
-            register(waiter)
-            if grant is not None:
-                self.admission.block(grant)
         try:
+            with turns:
+                turns.begin_wait(seat, waits_for, timed=timeout is not None)
+                register(waiter)
+                if grant is not None:
+                    self.admission.block(grant)
             return turns.wait(seat, timeout)
+        except BaseException:
+            turns.stop_waiting(seat)  # Ctrl-C may come before the wait proper
+            raise
         finally:
             with turns:
                 unregister(waiter)

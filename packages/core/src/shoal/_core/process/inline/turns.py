@@ -191,8 +191,7 @@ class Turns:
             if not in_time:
                 in_time = self._time_out(seat)
         except BaseException:
-            with self:
-                self._give_up_waiting(seat)
+            self.stop_waiting(seat)
             raise
         if seat.is_user and seat is not self.driver:
             with self:
@@ -205,16 +204,28 @@ class Turns:
                 del error  # or it would hold this frame, and with it the user's, until the collector runs
         return in_time
 
+    def stop_waiting(self, seat: Seat) -> None:
+        """The wait was interrupted from outside: the thread goes on at once. Nothing happens where it does not wait."""
+        with self:
+            if seat.state == RUNNING:
+                seat.gate.acquire(blocking=False)
+            else:
+                self._take_turn(seat)
+
     def turn(self, seat: Seat) -> None:
         """Lets the others run, if there are any that can. For those who ask again and again whether something has happened."""
-        with self:
-            if self._holder is not seat or not self._ready or self.closed:
-                return
-            following = self._take_next()
-            seat.state = READY
-            self._ready.append(seat)
-            self._holder = None
-            self._grant(following)
+        try:
+            with self:
+                if self._holder is not seat or not self._ready or self.closed:
+                    return
+                following = self._take_next()
+                seat.state = READY
+                self._ready.append(seat)
+                self._holder = None
+                self._grant(following)
+        except BaseException:
+            self.stop_waiting(seat)
+            raise
         self.wait(seat, None)
 
     def ended(self, seat: Seat) -> None:
@@ -250,16 +261,26 @@ class Turns:
         return self._ready.pop(self.random.randrange(len(self._ready)))
 
     def _grant(self, seat: Seat) -> None:
+        if seat.begin is not None:
+            self._start(seat)
+        else:
+            seat.gate.release()
         seat.state = RUNNING
         seat.waits_for = None
         if seat.bound:
             self._holder = seat
-        if seat.begin is not None:
-            begin, seat.begin = seat.begin, None
-            seat.thread = SeatThread(target=begin, name=seat.name, daemon=True)
-            seat.thread.start()
-        else:
-            seat.gate.release()
+
+    def _start(self, seat: Seat) -> None:
+        thread = SeatThread(target=seat.begin, name=seat.name, daemon=True)
+        try:
+            thread.start()
+        except BaseException:
+            # Ctrl-C in the main thread, most likely: the thread may have begun all the same.
+            if thread.ident is None:
+                self._ready.append(seat)
+                raise
+        seat.thread = thread
+        seat.begin = None
 
     def _pass_on(self) -> None:
         if self._ready:
@@ -305,13 +326,6 @@ class Turns:
                 self._ready.append(seat)
         seat.gate.acquire()
         return woken
-
-    def _give_up_waiting(self, seat: Seat) -> None:
-        """The wait was interrupted from outside: the thread goes on at once."""
-        if seat.state == RUNNING:
-            seat.gate.acquire(blocking=False)
-        else:
-            self._take_turn(seat)
 
     def _take_turn(self, seat: Seat) -> None:
         """The thread runs now. Whoever had the turn strays."""
