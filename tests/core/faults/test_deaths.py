@@ -343,3 +343,97 @@ def test_actor_over_its_memory() -> None:
     with pytest.raises(ActorDiedError) as caught:
         shoal.get(Eater.remote().eat.remote(), timeout=30)
     assert caught.value.death.oom == "limit"
+
+
+# --- who is not to blame -----------------------------------------------------------------------------------------------------
+
+
+def test_tasks_that_never_began_lose_no_attempt(session) -> None:
+    """Idle workers die, and the next tasks are sent to them before anybody has noticed."""
+
+    @shoal.remote(max_retries=0)
+    def same(x):
+        return x
+
+    for n in range(5):
+        assert shoal.get([same.remote(n) for _ in range(4)], timeout=20) == [n] * 4
+        for pid in session.pids("worker"):
+            session.kill(pid)
+        assert shoal.get([same.remote(n) for _ in range(2)], timeout=20) == [n] * 2
+
+
+def test_short_tasks_that_share_a_worker_with_a_crash(tmp_path) -> None:
+    """Many are sent at once to the same worker; only the one that crashed fails, and none runs twice to its end."""
+
+    @shoal.remote(max_retries=0)
+    def work(n, path):
+        if n == 150:
+            os._exit(9)
+        if n >= 0:
+            os.close(os.open(f"{path}/{n}", os.O_CREAT | os.O_EXCL))
+        return n
+
+    shoal.get([work.remote(-1, "") for _ in range(500)], timeout=20)
+    refs = [work.remote(n, str(tmp_path)) for n in range(300)]
+    failed = []
+    for n, ref in enumerate(refs):
+        try:
+            assert shoal.get(ref, timeout=20) == n
+        except WorkerCrashedError as error:
+            assert error.death.exit_code == 9
+            failed.append(n)
+    assert failed == [150]
+
+
+# --- streams -----------------------------------------------------------------------------------------------------------------
+
+
+def test_stream_whose_task_dies() -> None:
+    @shoal.remote(max_retries=0)
+    def produce():
+        for n in range(5):
+            if n == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield n
+
+    stream = produce.remote()
+    got: list[object] = []
+    for ref in stream:
+        try:
+            got.append(shoal.get(ref, timeout=20))
+        except WorkerCrashedError as error:
+            got.append(error.death.signal)
+    assert got == [0, 1, 2, "SIGKILL"]
+
+
+def test_stream_is_produced_again(tmp_path) -> None:
+    @shoal.remote(max_retries=1)
+    def produce(path):
+        for n in range(6):
+            if n == 3:
+                try:
+                    os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+                except FileExistsError:
+                    path = ""
+                else:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            yield n
+
+    assert [shoal.get(ref, timeout=20) for ref in produce.remote(str(tmp_path / "dead"))] == list(range(6))
+
+
+def test_stream_of_an_actor_that_dies() -> None:
+    @shoal.remote
+    class Producer:
+        def produce(self):
+            yield 0
+            os.kill(os.getpid(), signal.SIGKILL)
+            yield 1
+
+    got: list[object] = []
+    for ref in Producer.remote().produce.options(num_returns="streaming").remote():
+        try:
+            got.append(shoal.get(ref, timeout=20))
+        except ActorDiedError as error:
+            got.append(error.death.signal)
+    assert got == [0, "SIGKILL"]

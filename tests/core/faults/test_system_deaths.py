@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 
@@ -82,6 +83,21 @@ def test_stored_objects_outlive_the_fork_server(session) -> None:
     assert len(shoal.get(ref, timeout=20)) == 1 << 20
 
 
+def test_fork_server_dies_while_workers_start(session) -> None:
+    """Starts that fail with it are no fault of theirs: they are made again by the next one."""
+
+    @shoal.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
+    class Quick:
+        def ping(self):
+            return "pong"
+
+    for _ in range(4):
+        actors = [Quick.remote() for _ in range(6)]
+        refs = [actor.ping.remote() for actor in actors]
+        session.kill(session.fork_server())
+        assert shoal.get(refs, timeout=20) == ["pong"] * 6
+
+
 # --- the daemon --------------------------------------------------------------------------------------------------------------
 
 
@@ -137,6 +153,22 @@ def test_calls_after_the_daemons_death(visit, session) -> None:
         shoal.available_resources()
     session.wait_until_gone(folder_may_stay=True)
     _new_session_works()
+
+
+def test_await_ends_when_the_daemon_dies(visit, meeting, session) -> None:
+    async def wait() -> None:
+        async def one():
+            return await visit.remote(meeting.name)
+
+        task = asyncio.create_task(one())
+        await asyncio.to_thread(meeting.arrival)
+        session.pids()
+        session.kill(session.daemon())
+        with pytest.raises(LocalDaemonDiedError):
+            await asyncio.wait_for(task, 20)
+
+    asyncio.run(wait())
+    session.wait_until_gone(folder_may_stay=True)
 
 
 def _new_session_works() -> None:

@@ -21,7 +21,6 @@ def parse_environment(value: object) -> Environment | None:
     if not isinstance(value, Mapping):
         raise InvalidOptionTypeError("runtime_env", value, "give a dict, or a shoal.runtime_env.RuntimeEnv")
     from shoal._core.schema.runtime_environment import parse_environment as parse
-
     from shoal._core.system.definition_pickling import pickle_definition
 
     return parse(value, pickle=lambda hook: pickle_definition(hook)[0])

@@ -45,7 +45,7 @@ from shoal._core.logic.lease_queue import GROUP, TASK, ClassQueue, Lease, Reques
 from shoal._core.logic.lease_routing import Routing
 from shoal._core.logic.lease_serving import Serving
 from shoal._core.logic.scheduling import NodeView
-from shoal._core.logic.worker_pool import LEAVING
+from shoal._core.logic.worker_pool import LEAVING, RETIRED
 from shoal._core.schema.resources import CPU, UNIT, ResourceSet, SchedulingClass
 from shoal.exceptions import ShoalSystemError
 
@@ -437,6 +437,11 @@ class Leases:
     def view(self) -> NodeView:
         """Returns what others need to know of this node."""
         return self._routing.view()
+
+    def is_retired(self, worker_id: bytes) -> bool:
+        """Returns whether a worker will run no more tasks, and is there only for its objects."""
+        worker = self._book.pool.workers.get(worker_id)
+        return worker is not None and worker.state == RETIRED
 
     def lease_of(self, worker_id: bytes) -> Lease | None:
         """Returns the lease that a worker has now."""

@@ -262,6 +262,10 @@ class Node:
             if worker is not None:
                 worker.intended = None
             self._carry_out(self.leases.worker_kept(client, now))
+        elif kind is messages.NotNeeded:
+            # An idle one may be lent any moment; it is asked again in its time.
+            if self.leases.is_retired(client):
+                self._send(peer, messages.AskToLeave())
         elif kind is messages.WhyDied:
             self._why_died(client, message.worker_id)
         elif kind is messages.Query and self._state.answers(message.what):
@@ -515,7 +519,9 @@ class Node:
                 self._carry_out(self.leases.worker_died(worker.worker_id, time.monotonic()))
 
     def _worker_start_failed(self, worker: WorkerProcess, error: str) -> None:
-        if worker.lease_token is not None:
+        if worker.start_again and worker.lease_token is not None and not self._shutting_down:
+            self.workers.start(worker.env_key).lease_token = worker.lease_token
+        elif worker.lease_token is not None:
             text = f"no worker could be started: {error}"
             self._carry_out(self.leases.start_failed(worker.lease_token, text, time.monotonic()))
 

@@ -60,6 +60,8 @@ class References:
         self._held_for_ack: dict[int, list[bytes]] = {}
         self._borrowed_here = threading.local()
         self.on_actor_unheld: Callable[[bytes], None] = _ignore
+        self.on_freed: Callable[[], None] = _ignore_blocked
+        """Something is not referred to any more. Called under the lock."""
         self.on_awaited: Callable[[], None] = _ignore_blocked
         """Somebody begins to wait without blocking the thread."""
         self.on_blocked: Callable[[], None] = _ignore_blocked
@@ -113,6 +115,7 @@ class References:
                     self.on_actor_unheld(item.object_id)
         if stored:
             self._node.send(FreeObjects(stored))
+        self.on_freed()
 
     def _tell_owner(self, owner_address: str, object_id: bytes, borrower: bytes, count: int) -> None:
         try:
@@ -457,10 +460,13 @@ class References:
         """Whether this process owns anything that somebody still refers to."""
         with self.lock:
             self.drain_dropped_locked()
-            return any(
-                not entry.owner_address and (entry.local > 0 or entry.uses > 0 or entry.borrowers is not None)
-                for entry in self.table.entries.values()
-            )
+            return self.needed_by_others_locked()
+
+    def needed_by_others_locked(self) -> bool:
+        return any(
+            not entry.owner_address and (entry.local > 0 or entry.uses > 0 or entry.borrowers is not None)
+            for entry in self.table.entries.values()
+        )
 
     # --- the end of things -----------------------------------------------------------------------------------------------------
 

@@ -116,6 +116,8 @@ class TaskOwner:
         self._leases: dict[int, tuple[ClassPool, Lease]] = {}
         self._dead: dict[bytes, list[Lease]] = {}
         """Leases whose worker is gone, until the node has said why."""
+        self._undelivered: set[bytes] = set()
+        """Tasks that could not even be sent to their worker, whose end is being asked about: they have not begun."""
         self._idle_timer: Timer | None = None
 
     # --- submitting -------------------------------------------------------------------------------------------------------------
@@ -290,6 +292,7 @@ class TaskOwner:
             try:
                 peer = lease.connection = self._peers.connect_to(lease.address)
             except ConnectionClosed:
+                self._undelivered.update(task.call.task_id for task in tasks)
                 self._loop.call_soon(lambda: self._lease_lost(lease))
                 return
         definitions = []
@@ -312,6 +315,7 @@ class TaskOwner:
             message.capture_children = pool.scheduling_class.capture_children
             message.environment = pool.environment
         if not peer.send(message):
+            self._undelivered.update(task.call.task_id for task in tasks)
             self._loop.call_soon(lambda: self._lease_lost(lease))
 
     # --- what the node says --------------------------------------------------------------------------------------------------------
@@ -378,6 +382,12 @@ class TaskOwner:
         pool = found[0]
         tasks, exact = pool.pool.worker_died(lease)
         again = []
+        if self._undelivered:
+            never_begun = {task.call.task_id for task in tasks} & self._undelivered
+            self._undelivered -= never_begun
+            again = [task for task in tasks if task.call.task_id in never_begun and not task.cancelled]
+            tasks = [task for task in tasks if task.call.task_id not in never_begun or task.cancelled]
+            exact = len(tasks) == 1
         for task in tasks:
             if task.cancelled:
                 self.fail_task_locked(task, dump_error(cancelled_by_force(task, cause)))

@@ -28,6 +28,7 @@ from shoal._core.schema.messages import (
     CancelTask,
     DrainActor,
     GaveBack,
+    NotNeeded,
     PushActorCalls,
     PushTasks,
     StartActor,
@@ -233,12 +234,22 @@ class Worker:
             self._become = message
             self._tasks.stop(0, "becomes an actor")
         elif kind is AskToLeave:
-            if self.client.references.needed_by_others():
-                self.client.node.send(StillNeeded())
-            else:
-                self._tasks.stop(0, "it was idle")
+            self._leave_if_unneeded()
         elif kind is DrainActor:
             self._executor.stop(0, "no handle to the actor is left")
+
+    def _leave_if_unneeded(self) -> None:
+        """Ends the process, unless others refer to objects of its; then it ends as soon as they do not, if it has no work."""
+        if self.client.references.needed_by_others():
+            self.client.references.on_freed = self._something_freed
+            self.client.node.send(StillNeeded())
+        else:
+            self._tasks.stop(0, "it was idle")
+
+    def _something_freed(self) -> None:
+        if not self.client.references.needed_by_others_locked():
+            self.client.references.on_freed = _nothing
+            self.client.node.send(NotNeeded())
 
     def _apply_lease(self, gpu_ids: list[int], cpus: float) -> None:
         self.client.gpu_ids = gpu_ids
@@ -264,6 +275,10 @@ def _own_repr(instance: Any) -> str:
     """How an actor's class wants to be shown; empty where it does not say."""
     defined: Any = type(instance).__repr__
     return repr(instance) if defined is not object.__repr__ else ""
+
+
+def _nothing() -> None:
+    return
 
 
 def _ready() -> bool:

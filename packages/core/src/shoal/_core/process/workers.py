@@ -37,6 +37,7 @@ class WorkerProcess:
         "over_memory",
         "pid",
         "pipes",
+        "start_again",
         "started",
         "title",
         "token",
@@ -56,6 +57,8 @@ class WorkerProcess:
         self.intended: str | None = None
         """Why we end it, once we do."""
         self.over_memory = False
+        self.start_again = False
+        """It had not come up when its fork server died, and is not to blame for that."""
         self.end: Exited | None = None
         self.started = time.time()
         self.title = "worker"
@@ -80,6 +83,8 @@ class WorkerProcesses:
     ) -> None:
         self._servers: dict[str, ForkServer] = {}
         """By environment; those of which workers were asked for."""
+        self._proven: set[ForkServer] = set()
+        """A worker of theirs has come up."""
         self._dying: set[ForkServer] = set()
         """They have died, and the ends of their workers are still being told."""
         self._loop = loop
@@ -147,8 +152,9 @@ class WorkerProcesses:
         worker.over_memory = over_memory
         if worker.intended is None:
             worker.intended = reason
-        if worker.pid:
-            self._servers[worker.env_key].kill(worker.pid)
+        server = self._servers.get(worker.env_key)
+        if worker.pid and server is not None:
+            server.kill(worker.pid)
 
     def connected(self, worker_id: bytes, connection: Connection, address: str) -> WorkerProcess | None:
         """A worker said hello."""
@@ -156,10 +162,11 @@ class WorkerProcesses:
         if worker is not None:
             worker.connection = connection
             worker.address = address
+            self._proven.add(self._servers[worker.env_key])
         return worker
 
     def preload(self, modules: list[str]) -> None:
-        self._servers[""].preload(modules)
+        self._server_of("").preload(modules)
 
     def stop(self) -> None:
         """Kills all workers, then the fork servers."""
@@ -204,14 +211,22 @@ class WorkerProcesses:
             return
 
     def _replace_server(self, env_key: str, server: ForkServer, end: str, before: list[Event]) -> None:
-        """A fork server died, and its workers die with it, save those that had ended `before`: another one takes its place."""
+        """A fork server died, and its workers die with it, save those that had ended `before`: another one takes its place.
+
+        One that had not yet made a worker may be unable to: then the next is started when a worker is asked for again, and the
+        failed starts are counted."""
+        proven = server in self._proven
+        self._proven.discard(server)
         self._dying.add(server)
-        self._add_server(env_key, self._launch_server(env_key))
+        del self._servers[env_key]
+        if proven:
+            self._add_server(env_key, self._launch_server(env_key))
         ended = {event.token for event in before if isinstance(event, Exited)}
         doomed = [worker for token, worker in self._by_token.items() if worker.env_key == env_key and token not in ended]
         for worker in doomed:
             if worker.intended is None:
                 worker.intended = f"the fork server ended ({end}), and its workers with it"
+            worker.start_again = proven and worker.connection is None
         for worker in doomed:
             self.on_lost(worker.worker_id)
         self._on_server_died(end)

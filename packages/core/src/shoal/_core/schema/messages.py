@@ -170,6 +170,10 @@ class StillNeeded(Message, tag=24):
     """worker -> node: I stay."""
 
 
+class NotNeeded(Message, tag=25):
+    """worker -> node: nobody needs objects of mine any more; ask me to leave if you like (AskToLeave)."""
+
+
 class Notice(Message, tag=22):
     """daemon -> driver: a line that the user should see now (warnings about waiting, memory, environments)."""
 
@@ -721,6 +725,7 @@ AnyMessage = (
     | RoomForGroup
     | AskToLeave
     | StillNeeded
+    | NotNeeded
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -275,8 +275,8 @@ class Turns:
         try:
             thread.start()
         except BaseException:
-            # Ctrl-C in the main thread, most likely: the thread may have begun all the same.
-            if thread.ident is None:
+            # Ctrl-C in the main thread, most likely. The thread may have begun all the same: then it is in one of these.
+            if thread.ident is None and thread not in threading._limbo:  # type: ignore[attr-defined]
                 self._ready.append(seat)
                 raise
         seat.thread = thread
