@@ -44,6 +44,7 @@ def session(request: pytest.FixtureRequest) -> Iterator[SessionProcesses | None]
     processes = SessionProcesses(engines.current().session.session_dir)
     try:
         yield processes
+        processes.assert_no_internal_error()
     finally:
         shoal.shutdown()
     processes.wait_until_gone()
@@ -74,7 +75,9 @@ class SessionProcesses:
         found |= {pid for pid, started in self.seen.items() if pid in table and table[pid].started == started}
         found.discard(os.getpid())
         self.seen.update({pid: table[pid].started for pid in found})
-        return sorted(pid for pid in found if not role or table[pid].role == role)
+        # A worker that has just been forked still has the fork server's name.
+        newborn = {pid for pid in found if table[pid].role == "forks" and _role(table, table[pid].parent) == "forks"}
+        return sorted(pid for pid in (found - newborn if role else found) if not role or table[pid].role == role)
 
     @staticmethod
     def kill(pid: int, number: int = signal.SIGKILL) -> None:
@@ -91,12 +94,27 @@ class SessionProcesses:
         return _only(self.pids("daemon"))
 
     def fork_server(self) -> int:
-        return _only(self.pids("forks"))
+        """Returns the fork server; waits for one that is just being started."""
+        deadline = time.monotonic() + LIMIT
+        while time.monotonic() < deadline:
+            found = self.pids("forks")
+            if len(found) == 1:
+                return found[0]
+            select.select([], [], [], 0.01)
+        pytest.fail(f"{len(found)} fork servers")
 
     def sockets(self) -> list[str]:
         """Returns the session's listening sockets (in the abstract name space, so no file shows them)."""
         with open("/proc/net/unix") as file:
             return [line.split()[-1] for line in file if self.name in line]
+
+    def assert_no_internal_error(self) -> None:
+        """Nothing unexpected was raised in the daemon or in a worker, whatever was done to them."""
+        logs = os.path.join(self.session_dir, "logs")
+        for name in os.listdir(logs) if os.path.isdir(logs) else []:
+            with open(os.path.join(logs, name), errors="replace") as file:
+                text = file.read()
+            assert "internal error" not in text, f"{name}: {text[-3000:]}"
 
     def wait_until_gone(self, limit: float = LIMIT, folder_may_stay: bool = False) -> None:
         """Returns when no process, socket or folder of the session is left. Fails with what is."""
@@ -143,6 +161,10 @@ def _process_table() -> dict[int, _Row]:
             role = role or "starting"
         table[int(entry)] = _Row(command_line, role, int(fields[1]), float(fields[19]))
     return table
+
+
+def _role(table: dict[int, _Row], pid: int) -> str:
+    return table[pid].role if pid in table else ""
 
 
 def _only(pids: list[int]) -> int:
@@ -247,8 +269,7 @@ class Program:
 
     def end(self, limit: float = LIMIT) -> int:
         """Waits for the program's end and returns its exit code."""
-        code = self.process.wait(limit)
-        return code
+        return self.process.wait(limit)
 
     def errors(self) -> str:
         """Returns what it printed on standard error; ends it first, where it still runs."""

@@ -241,12 +241,17 @@ WORK = """
     begin()
     refs = [task.remote(), task.remote(), Actor.remote().spin.remote()]
     shoal.wait(refs, timeout=0.2)
+"""
+
+
+STAY = """
     print("ready", flush=True)
+    shoal.get(refs)
 """
 
 
 def test_ctrl_c_while_it_waits(program) -> None:
-    driver = program(WORK + "    shoal.get(refs)\n")
+    driver = program(WORK + STAY)
     session = driver.session()
     driver.until("ready")
     session.pids()
@@ -262,6 +267,7 @@ def test_ctrl_c_that_the_program_handles(program) -> None:
         WORK
         + """
     try:
+        print("ready", flush=True)
         shoal.get(refs)
     except KeyboardInterrupt:
         print("interrupted", flush=True)
@@ -284,7 +290,7 @@ def test_ctrl_c_that_the_program_handles(program) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_driver_ended_by_signal(program, number) -> None:
-    driver = program(WORK + "    shoal.get(refs)\n")
+    driver = program(WORK + STAY)
     session = driver.session()
     driver.until("ready")
     session.pids()

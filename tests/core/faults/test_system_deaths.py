@@ -169,6 +169,7 @@ def test_await_ends_when_the_daemon_dies(visit, meeting, session) -> None:
 
     asyncio.run(wait())
     session.wait_until_gone(folder_may_stay=True)
+    _new_session_works()
 
 
 def _new_session_works() -> None:

@@ -299,7 +299,7 @@ def test_blocked_event_loop_of_an_async_actor(impatient, capfd) -> None:
         async def block(self):
             import time
 
-            time.sleep(1000)
+            time.sleep(1000)  # noqa: ASYNC251
 
         async def ping(self):
             return "pong"

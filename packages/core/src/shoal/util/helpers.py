@@ -87,10 +87,8 @@ def map_unordered(
         >>> shoal.shutdown()
     """
     _check(chunk_size, wait_kwargs)
-    if backpressure_size is not None and integer("backpressure_size", backpressure_size, low=1) < chunk_size:
-        raise InvalidOptionError(
-            "backpressure_size", backpressure_size, f"give at least chunk_size ({chunk_size}), or None"
-        )
+    if backpressure_size is not None:
+        integer("backpressure_size", backpressure_size, low=1)
     return _map_unordered(fn, iter(items), backpressure_size, chunk_size, yield_obj_refs, wait_kwargs)
 
 

@@ -168,7 +168,14 @@ class ActorCaller:
         creation_task_id = self._task_ids.next()
         handle_object_id = object_id_of(creation_task_id, HANDLE_INDEX)
         options = template.options
-        packed = pack_arguments(args, kwargs, self._references, self._owner._new_object_id)
+        packed = pack_arguments(
+            args,
+            kwargs,
+            self._references,
+            self._owner._new_object_id,
+            None,
+            template.definition.name,
+        )
         scheduling_class, environment = self._class_of(template)
         namespace = options.namespace or self._default_namespace
         is_async = template.is_async
@@ -319,7 +326,9 @@ class ActorCaller:
         dependencies: list[bytes] = []
         keep = None
         if args or kwargs:
-            packed = pack_arguments(args, kwargs, self._references, self._owner._new_object_id)
+            packed = pack_arguments(
+                args, kwargs, self._references, self._owner._new_object_id, None, task.name
+            )
             call.args = packed.data
             call.slots = packed.slots
             dependencies = packed.dependencies

@@ -11,7 +11,7 @@ from shoal._core.process.references import INLINE_LIMIT, References
 from shoal._core.schema.messages import ERROR, INLINE, STORED, ObjectValue, TaskCall
 from shoal._core.system.serialization import serialize
 from shoal._core.system.task_errors import load_error
-from shoal.exceptions import ObjectFreedError
+from shoal.exceptions import ObjectFreedError, SerializationError
 
 ALL_ARGUMENTS = -1
 """The slot of a dependency that is the whole serialized (args, kwargs), too large to travel in the call."""
@@ -34,9 +34,11 @@ class PackedArguments:
 
 
 def pack_arguments(
-    args: tuple[Any, ...], kwargs: dict[str, Any], references: References, new_object_id: Any
+    args: tuple[Any, ...], kwargs: dict[str, Any], references: References, new_object_id: Any, callee: Any, name: str
 ) -> PackedArguments:
-    """Serializes arguments. Raises SerializationError, SessionEndedError."""
+    """Serializes arguments for a function (or class, or None where it is not here) of a name.
+
+    Raises SerializationError, which names the argument, and SessionEndedError."""
     packed = PackedArguments()
     slots = packed.slots
     plain: list[Any] | None = None
@@ -58,7 +60,10 @@ def pack_arguments(
                 plain_kwargs[name] = None
                 packed.dependencies.append(value._id)
                 slots.append(name)
-    serialized = serialize((args if plain is None else tuple(plain), plain_kwargs))
+    try:
+        serialized = serialize((args if plain is None else tuple(plain), plain_kwargs))
+    except SerializationError as error:
+        raise _naming_the_argument(args, kwargs, name, callee) or error from error.__cause__
     packed.held = list(packed.dependencies)
     if serialized.refs:
         references.check_ours(serialized.refs)
@@ -73,6 +78,16 @@ def pack_arguments(
         packed.held.append(ref._id)
         slots.append(ALL_ARGUMENTS)
     return packed
+
+
+def _naming_the_argument(
+    args: tuple[Any, ...], kwargs: dict[str, Any], name: str, callee: Any
+) -> SerializationError | None:
+    # Only for the message of an error: not worth the time to import it at start.
+    from shoal._core.system.serializability import argument_error
+
+    code = getattr(callee, "__code__", None)
+    return argument_error(args, kwargs, name, code.co_varnames[: code.co_argcount] if code is not None else ())
 
 
 def resolve_dependencies_locked(call: TaskCall, dependencies: list[bytes], references: References) -> None:

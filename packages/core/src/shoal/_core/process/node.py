@@ -50,6 +50,7 @@ from shoal.exceptions import (
     RuntimeEnvSetupError,
     TaskPlacementGroupRemoved,
     TaskUnschedulableError,
+    UnsupportedError,
 )
 
 
@@ -272,8 +273,9 @@ class Node:
             self._state.answer(client, message)
         elif kind is messages.Answer:
             self._state.answered(client, message)
-        else:
-            self._head_handle(client, message)
+        elif not self._head_handle(client, message) and kind is messages.Query:
+            error = UnsupportedError(f"the question {message.what!r}")
+            self._send(peer, messages.Answer(message.request_id, None, dump_error(error)))
 
     def _lease_returned(self, lease_id: int, reusable: bool, now: float) -> None:
         limited = self._limited.pop(lease_id, None)
@@ -503,6 +505,8 @@ class Node:
 
     def _worker_died(self, worker: WorkerProcess, death: DeathCause) -> None:
         self._lost.discard(worker.worker_id)
+        for lease_id in [lease_id for lease_id, limited in self._limited.items() if limited == worker.worker_id]:
+            del self._limited[lease_id]
         lease = self.leases.lease_of(worker.worker_id)
         self._memory.unlimit(worker.worker_id, worker.pid)
         cause = dump_cause(death)

@@ -131,7 +131,9 @@ class TaskOwner:
         keep = None
         dependencies: list[bytes] = []
         if args or kwargs:
-            packed = pack_arguments(args, kwargs, self._references, self._new_object_id)
+            packed = pack_arguments(
+                args, kwargs, self._references, self._new_object_id, template.definition.value, template.name
+            )
             call.args = packed.data
             call.slots = packed.slots
             dependencies = packed.dependencies

@@ -22,6 +22,8 @@ from shoal._core.system.worker_output import OutputLine, OutputPipe
 from shoal.exceptions import DeathCause
 
 KEPT_DEATHS = 1000
+MOST_BARREN = 3
+"""So many fork servers of one environment may die in a row before a worker comes up, until starting workers is held to fail."""
 
 
 class WorkerProcess:
@@ -83,8 +85,8 @@ class WorkerProcesses:
     ) -> None:
         self._servers: dict[str, ForkServer] = {}
         """By environment; those of which workers were asked for."""
-        self._proven: set[ForkServer] = set()
-        """A worker of theirs has come up."""
+        self._barren: dict[str, int] = {}
+        """By environment: how many fork servers in a row have died since a worker last came up."""
         self._dying: set[ForkServer] = set()
         """They have died, and the ends of their workers are still being told."""
         self._loop = loop
@@ -162,7 +164,7 @@ class WorkerProcesses:
         if worker is not None:
             worker.connection = connection
             worker.address = address
-            self._proven.add(self._servers[worker.env_key])
+            self._barren.pop(worker.env_key, None)
         return worker
 
     def preload(self, modules: list[str]) -> None:
@@ -213,20 +215,19 @@ class WorkerProcesses:
     def _replace_server(self, env_key: str, server: ForkServer, end: str, before: list[Event]) -> None:
         """A fork server died, and its workers die with it, save those that had ended `before`: another one takes its place.
 
-        One that had not yet made a worker may be unable to: then the next is started when a worker is asked for again, and the
-        failed starts are counted."""
-        proven = server in self._proven
-        self._proven.discard(server)
+        Where one after the other dies before a worker has come up, the next is started only when a worker is asked for again, and
+        the failed starts are told."""
+        barren = self._barren[env_key] = self._barren.get(env_key, 0) + 1
         self._dying.add(server)
         del self._servers[env_key]
-        if proven:
+        if barren <= MOST_BARREN:
             self._add_server(env_key, self._launch_server(env_key))
         ended = {event.token for event in before if isinstance(event, Exited)}
         doomed = [worker for token, worker in self._by_token.items() if worker.env_key == env_key and token not in ended]
         for worker in doomed:
             if worker.intended is None:
                 worker.intended = f"the fork server ended ({end}), and its workers with it"
-            worker.start_again = proven and worker.connection is None
+            worker.start_again = barren <= MOST_BARREN and worker.connection is None
         for worker in doomed:
             self.on_lost(worker.worker_id)
         self._on_server_died(end)

@@ -46,7 +46,7 @@ class Turns:
     """
 
     def __init__(self, seed: int, on_stuck: Callable[[], BaseException | None]) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._on_stuck = on_stuck
         self.random = Random(seed)
         self.driver = Seat("driver", is_user=True)
@@ -63,7 +63,9 @@ class Turns:
     # --- the block ------------------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        # Whoever is inside already was torn out of the block by an interruption, and comes back to it.
+        if not self._is_mine():
+            self._lock.acquire()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -76,11 +78,16 @@ class Turns:
             if self._holder is None and not self.closed:
                 self._pass_on()
         finally:
-            self._lock.release()
+            if self._is_mine():
+                self._lock.release()
+
+    def _is_mine(self) -> bool:
+        """Whether the calling thread is inside of the block."""
+        return self._lock._is_owned()  # type: ignore[attr-defined, no-any-return]
 
     def try_enter(self) -> bool:
         """Enters the block if nobody is inside, also where this very thread is. Leave it with `leave_quietly`."""
-        return self._lock.acquire(blocking=False)
+        return not self._is_mine() and self._lock.acquire(blocking=False)
 
     def leave_quietly(self) -> None:
         """Leaves the block; the turn is passed on by whoever leaves it next."""
