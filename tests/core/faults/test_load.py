@@ -203,3 +203,27 @@ def test_unfinished_tasks_whose_references_are_dropped(eventually, meeting, arri
     eventually(lambda: not client.references.table.entries, "no entry")
     eventually(lambda: not client.tasks.running, "no task")
     eventually(lambda: shoal.available_resources() == shoal.cluster_resources(), "all resources are free")
+
+
+def test_references_that_an_actor_kept_and_let_go(eventually) -> None:
+    @shoal.remote(num_cpus=0)
+    class Keeper:
+        def keep(self, refs):
+            self.refs = refs
+
+        def drop(self):
+            del self.refs
+
+        def pid(self):
+            return os.getpid()
+
+    keeper = Keeper.remote()
+    entries = engines.current().references.table.entries
+    shoal.get(keeper.keep.remote([shoal.put(bytes(LARGE)), shoal.put(1)]), timeout=20)
+    gc.collect()
+    assert len(entries) >= 3  # two values, and the actor
+    shoal.get(keeper.drop.remote(), timeout=20)
+    eventually(lambda: len(entries) <= 1, "what the actor has dropped is gone")
+    shoal.get(keeper.keep.remote([shoal.put(bytes(LARGE)), shoal.put(1)]), timeout=20)
+    os.kill(shoal.get(keeper.pid.remote(), timeout=20), signal.SIGKILL)
+    eventually(lambda: len(entries) <= 1, "what the dead actor held is gone")

@@ -10,6 +10,12 @@ import shoal
 from shoal.exceptions import InfeasibleResourcesError, NotSupportedByEngineError
 
 
+def test_engine_is_complete(session) -> None:
+    engine = shoal.engines.current()
+    asked = {name for name in vars(shoal.engines.Engine) if not name.startswith("_")}
+    assert asked | {"name", "capabilities"} <= set(dir(engine))
+
+
 def test_capabilities(session) -> None:
     engine = shoal.engines.current()
     assert engine.name == "inline"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import threading
 
@@ -175,3 +176,42 @@ def test_task_that_cancels_itself(shared) -> None:
     mailbox.write.remote([ref])
     with pytest.raises((TaskCancelledError, ValueError)):
         shoal.get(ref)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_ctrl_c_at_any_moment_leaves_the_session_usable(seed) -> None:
+    @shoal.remote
+    def work(i):
+        return i
+
+    @shoal.remote
+    def outer(i):
+        return shoal.get(work.remote(i))
+
+    chance = random.Random(seed)
+    is_over = threading.Event()
+
+    def press_often() -> None:
+        while not is_over.wait(chance.random() * 0.01):
+            press_ctrl_c()
+
+    interrupted = 0
+    presser = threading.Thread(target=press_often)
+    try:
+        presser.start()
+        while interrupted < 200:
+            try:
+                shoal.get([outer.remote(i) for i in range(5)])
+            except KeyboardInterrupt:
+                interrupted += 1
+    except KeyboardInterrupt:
+        pass
+    finally:
+        is_over.set()
+    while presser.is_alive():
+        try:
+            presser.join()
+        except KeyboardInterrupt:
+            continue
+    assert shoal.get([outer.remote(i) for i in range(5)]) == list(range(5))

@@ -31,7 +31,7 @@ class Metric:
     _kind = ""
 
     def __init__(self, name: str, description: str = "", tag_keys: Sequence[str] | None = None) -> None:
-        if not isinstance(name, str) or not _NAME.match(name):
+        if not _NAME.match(name):
             raise InvalidOptionError("name", name, "give letters, digits and underscores, not beginning with a digit")
         if tag_keys is not None and (isinstance(tag_keys, str) or not isinstance(tag_keys, Sequence)):
             raise InvalidOptionTypeError("tag_keys", tag_keys, "give a tuple of strings, as in ('route',)")

@@ -286,7 +286,7 @@ class Client:
                         task.stream.item_locked(message.index, message.value)
                 self.references.run_due()
             elif kind is GaveBack:
-                self.tasks.handed_back(message.task_ids)
+                self.tasks.handed_back(message.task_ids, peer.worker_id)
             elif kind is TasksRefused:
                 self.actors.calls_refused(message.task_ids)
             else:

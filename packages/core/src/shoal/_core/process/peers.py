@@ -78,6 +78,9 @@ class Peers:
         connection.on_messages = self._receive
         connection.on_close = self._closed
         self._accepted.add(peer)
+        # Both ends must know whom they talk to: borrows are counted by worker id.
+        peer.send(self._hello)
+        peer.send(self._hello)
 
     def _receive(self, connection: Connection, messages: list[Any]) -> None:
         peer: Peer = connection.peer

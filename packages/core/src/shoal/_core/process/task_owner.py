@@ -423,12 +423,13 @@ class TaskOwner:
                 if task is None:
                     continue
                 lease = task.lease
-                if lease is not None:
-                    group = by_lease.get(lease.id)
-                    if group is None:
-                        group = by_lease[lease.id] = (lease, [], [])
-                    group[1].append(result.task_id)
-                    group[2].append(result.ended - result.started)
+                if lease is None or lease.worker_id != worker_id:
+                    continue  # The last word of a worker that is known to be dead: the task has been given to another.
+                group = by_lease.get(lease.id)
+                if group is None:
+                    group = by_lease[lease.id] = (lease, [], [])
+                group[1].append(result.task_id)
+                group[2].append(result.ended - result.started)
                 if result.kind == ERROR and self.shall_retry(task, result, task.template.options.retry_exceptions):
                     self.count_retry(task)
                     again.append(task)
@@ -498,12 +499,12 @@ class TaskOwner:
                 self._references.carry_out_locked(freed)
         task.call = _call_without_data(task.call)
 
-    def handed_back(self, task_ids: list[bytes]) -> None:
+    def handed_back(self, task_ids: list[bytes], worker_id: bytes) -> None:
         with self._lock:
             by_lease: dict[int, tuple[Lease, list[bytes]]] = {}
             for task_id in task_ids:
                 task = self.running.get(task_id)
-                if task is not None and task.lease is not None:
+                if task is not None and task.lease is not None and task.lease.worker_id == worker_id:
                     by_lease.setdefault(task.lease.id, (task.lease, []))[1].append(task_id)
             for lease, ids in by_lease.values():
                 found = self._leases.get(lease.id)

@@ -191,10 +191,10 @@ class Turns:
         Raises the interruption, KeyboardInterrupt.
         """
         try:
-            if seat.bound or seat is self.driver:
-                in_time = seat.gate.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
-            else:
+            if seat.is_user and seat is not self.driver:
                 in_time = self._wait_as_guest(seat, timeout)
+            else:
+                in_time = seat.gate.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
             if not in_time:
                 in_time = self._time_out(seat)
         except BaseException:
