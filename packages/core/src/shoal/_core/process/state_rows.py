@@ -47,6 +47,7 @@ class StateRows:
             "store": self._store,
             "drain_output": self._drain_output,
             "explain_request": self._explain_request,
+            "demand": self._demand,
         }
         self._own_rows: dict[str, Callable[[], list[dict[str, Any]]]] = {
             "nodes": self._node_states,
@@ -164,6 +165,10 @@ class StateRows:
     def _explain_request(self, request_id: int) -> str:
         told = self._node.leases.explain(self._asker, request_id, time.monotonic())
         return told.text if told is not None else "it is about to get one"
+
+    def _demand(self) -> list[tuple[dict[str, int], int]]:
+        """What is waited for: amounts (in ten-thousandths), and how many leases of them."""
+        return [(dict(resources.items()), count) for resources, count in self._node.leases.demand() if count]
 
     def _drain_output(self) -> bool:
         """Shows all that workers have printed up to now."""

@@ -52,7 +52,7 @@ def list_records(what: str, address: str | None, filters: Iterable[Filter] | Non
     return [record_class(row) for row in rows if all(_passes(row, item) for item in checked)][:count]
 
 
-def _checked(item: Filter, record_class: type[StateRecord]) -> Filter:
+def _checked(item: Any, record_class: type[StateRecord]) -> Filter:
     if not isinstance(item, (tuple, list)) or len(item) != 3:
         raise InvalidOptionError("filters", item, "give tuples (key, '=' or '!=', value)")
     key, predicate, value = item
