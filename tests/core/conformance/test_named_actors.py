@@ -117,7 +117,8 @@ def test_name_is_free_again_after_kill(actor_class) -> None:
     assert shoal.get(actor.read.remote()) == 1
     shoal.kill(actor)
     with pytest.raises(RayActorError):
-        shoal.get(actor.read.remote())
+        while True:
+            shoal.get(actor.read.remote())
     again = actor_class.options(name="one").remote(2)
     assert shoal.get(shoal.get_actor("one").read.remote()) == 2
     del again

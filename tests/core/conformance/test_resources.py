@@ -7,11 +7,11 @@ import pytest
 import shoal
 
 
-@pytest.mark.session(num_cpus=3, num_gpus=0, resources={"special": 2.5})
+@pytest.mark.session(num_cpus=3, num_gpus=0, resources={"special": 2})
 def test_totals() -> None:
     total = shoal.cluster_resources()
     assert total["CPU"] == 3
-    assert total["special"] == 2.5
+    assert total["special"] == 2
     assert total["memory"] > 0
     assert total["object_store_memory"] > 0
 

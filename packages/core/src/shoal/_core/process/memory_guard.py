@@ -1,4 +1,5 @@
-"""Holds a node's workers to their `memory=`: by a control group where the kernel lets us make one, else by looking ten times a second."""
+"""Holds a node's workers to their `memory=`: by looking ten times a second, and by a control group where the kernel
+lets us make one, which catches what happens in between."""
 
 from __future__ import annotations
 
@@ -18,11 +19,13 @@ class MemoryGuard:
 
     Args:
         loop: for the next look.
+        store_bytes: size of the object store, which all workers share.
         end: ends the worker with this id, for the reason given.
     """
 
-    def __init__(self, loop: EventLoop, end: Callable[[bytes, str], None]) -> None:
+    def __init__(self, loop: EventLoop, store_bytes: int, end: Callable[[bytes, str], None]) -> None:
         self._loop = loop
+        self._store_bytes = store_bytes
         self._end = end
         self._cgroups = MemoryCgroups.find()
         self._groups: dict[bytes, MemoryCgroup] = {}
@@ -33,9 +36,11 @@ class MemoryGuard:
     def limit(self, worker_id: bytes, pid: int, memory: int) -> None:
         """From now on the worker may use `memory` bytes."""
         if self._cgroups is not None:
+            # The kernel charges pages of the object store to whoever touches them first: they must not count.
             with suppress(OSError):
-                self._groups[worker_id] = self._cgroups.limit(f"shoal-{worker_id.hex()}", pid, memory)
-                return
+                self._groups[worker_id] = self._cgroups.limit(
+                    f"shoal-{worker_id.hex()}", pid, memory, self._store_bytes
+                )
         self._workers[pid] = worker_id
         self._watch.add(pid, memory)
         self._arm()

@@ -112,7 +112,11 @@ class Node:
             config.node_ip,
             config.machine_memory,
         )
-        self._memory = MemoryGuard(loop, lambda worker_id, reason: self.workers.end(worker_id, reason, over_memory=True))
+        self._memory = MemoryGuard(
+            loop,
+            config.object_store_bytes,
+            lambda worker_id, reason: self.workers.end(worker_id, reason, over_memory=True),
+        )
         self.workers.killed_for_memory = self._memory.killed_by_kernel
         self.workers.on_lost = self._worker_lost
         self._lost: set[bytes] = set()
@@ -283,6 +287,8 @@ class Node:
             worker = self.workers.by_id.get(limited)
             if worker is not None:
                 self._memory.unlimit(limited, worker.pid)
+            # Its control group stays around it, so it is of no use to others.
+            reusable = False
         for lost in self._lost:
             lease = self.leases.lease_of(lost)
             if lease is not None and lease.id == lease_id:

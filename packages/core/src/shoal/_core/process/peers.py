@@ -80,7 +80,6 @@ class Peers:
         self._accepted.add(peer)
         # Both ends must know whom they talk to: borrows are counted by worker id.
         peer.send(self._hello)
-        peer.send(self._hello)
 
     def _receive(self, connection: Connection, messages: list[Any]) -> None:
         peer: Peer = connection.peer

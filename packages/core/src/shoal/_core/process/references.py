@@ -33,7 +33,14 @@ from shoal._core.system.event_loop import EventLoop
 from shoal._core.system.serialization import Serialized, deserialize, serialize
 from shoal._core.system.task_errors import dump_error, load_error
 from shoal._core.system.transport import ConnectionClosed
-from shoal.exceptions import GetTimeoutError, LocalDaemonDiedError, ObjectFreedError, OwnerDiedError, SessionEndedError
+from shoal.exceptions import (
+    DeadlockError,
+    GetTimeoutError,
+    LocalDaemonDiedError,
+    ObjectFreedError,
+    OwnerDiedError,
+    SessionEndedError,
+)
 
 INLINE_LIMIT = 100 * 1024
 """Values up to so many bytes travel in messages and live with their owner; larger ones go to the store."""
@@ -60,6 +67,8 @@ class References:
         self._held_for_ack: dict[int, list[bytes]] = {}
         self._borrowed_here = threading.local()
         self.on_actor_unheld: Callable[[bytes], None] = _ignore
+        self.is_made_by: Callable[[bytes, bytes], bool] = _no
+        """Whether the worker of that id runs the task that makes the object, right now. Called under the lock."""
         self.on_freed: Callable[[], None] = _ignore_blocked
         """Something is not referred to any more. Called under the lock."""
         self.on_awaited: Callable[[], None] = _ignore_blocked
@@ -577,6 +586,8 @@ class References:
                 entry = self.table.entries.get(object_id)
                 if entry is None:
                     ready.append(ObjectValue(object_id, LOST))
+                elif entry.kind == PENDING and self.is_made_by(object_id, peer.worker_id):
+                    ready.append(ObjectValue(object_id, ERROR, dump_error(_own_result(object_id))))
                 elif entry.kind == PENDING:
                     self._fetchers.setdefault(object_id, []).append((peer, object_id))
                 else:
@@ -613,6 +624,17 @@ def _ignore_blocked() -> None:
 
 def _ignore_wait(object_ids: list[bytes], seconds: float) -> None:
     return
+
+
+def _no(object_id: bytes, worker_id: bytes) -> bool:
+    return False
+
+
+def _own_result(object_id: bytes) -> DeadlockError:
+    return DeadlockError(
+        f"task {object_id[:TASK_ID_SIZE].hex()} waits for its own result ({object_id.hex()}), which it cannot have before it ends; "
+        "do not pass a task the reference that it makes, or do not get it there"
+    )
 
 
 def _run_now(callback: Callable[[], None]) -> None:

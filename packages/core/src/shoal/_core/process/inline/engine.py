@@ -3,6 +3,10 @@
 One thread a task, of which one at a time runs (see `turns`); arguments and results are copied, so nothing is shared by accident.
 Tasks run when their caller waits (`get`, `wait`, `await`) or ends, in an order that the seed chooses: breakpoints, coverage and
 `print` work as in any program, and the same seed gives the same run.
+
+What differs from processes of their own: a task that computes without waiting is not interrupted by another (only the driver's
+time-outs, Ctrl-C and cancellation get through); classes, and modules with their globals, are those of this process; memory is not
+limited; objects outlive the actor that made them. A wait that nothing can end raises DeadlockError, unless the user's own threads could.
 """
 
 from __future__ import annotations
