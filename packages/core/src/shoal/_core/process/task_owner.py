@@ -548,7 +548,7 @@ class TaskOwner:
         task = self.running.get(task_of(object_id))
         if task is None or task.lease is None or task.lease.worker_id != worker_id:
             return False
-        return next(iter(task.lease.in_flight)) == task.call.task_id
+        return bool(next(iter(task.lease.in_flight)) == task.call.task_id)
 
     def request_of(self, task: Task) -> int:
         """The id of the lease request that a task waits for."""
