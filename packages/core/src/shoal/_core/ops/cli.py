@@ -117,7 +117,9 @@ def status(address: str | None) -> None:
 @click.argument("resource")
 @_address
 @click.option("--format", "style", type=click.Choice(["default", "json", "table", "yaml"]), default="default")
-@click.option("--filter", "-f", "filters", multiple=True, help="'key=value' or 'key!=value'; can be given several times.")
+@click.option(
+    "--filter", "-f", "filters", multiple=True, help="'key=value' or 'key!=value'; can be given several times."
+)
 @click.option("--limit", default=100, show_default=True)
 @click.option("--detail", is_flag=True, help="Show all fields.")
 @click.option("--timeout", default=30, hidden=True)

@@ -59,7 +59,9 @@ def print_status(address: str | None) -> None:
     click.echo("-" * 63 + "\nActive:")
     for node in nodes:
         click.echo(f" 1 node_{node['NodeID'][:8]} ({node['NodeManagerAddress']})")
-    click.echo("Pending:\n (no pending nodes)\nRecent failures:\n (no failures)\n\nResources\n" + "-" * 63 + "\nTotal Usage:")
+    click.echo(
+        "Pending:\n (no pending nodes)\nRecent failures:\n (no failures)\n\nResources\n" + "-" * 63 + "\nTotal Usage:"
+    )
     for name in sorted(total):
         if not name.startswith("node:"):
             used = total[name] - available.get(name, 0.0)

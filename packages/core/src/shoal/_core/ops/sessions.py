@@ -136,7 +136,9 @@ def session_folder(address: str | None) -> str:
         return os.path.abspath(address)
     living = living_sessions()
     if not living:
-        raise click.ClickException("no session of yours runs; start one with `shoal start --head`, or name it with --address")
+        raise click.ClickException(
+            "no session of yours runs; start one with `shoal start --head`, or name it with --address"
+        )
     return living[0]
 
 

@@ -326,9 +326,7 @@ class ActorCaller:
         dependencies: list[bytes] = []
         keep = None
         if args or kwargs:
-            packed = pack_arguments(
-                args, kwargs, self._references, self._owner._new_object_id, None, task.name
-            )
+            packed = pack_arguments(args, kwargs, self._references, self._owner._new_object_id, None, task.name)
             call.args = packed.data
             call.slots = packed.slots
             dependencies = packed.dependencies

@@ -456,9 +456,7 @@ class Client:
     def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
         return self.references.get(refs, timeout)
 
-    def wait(
-        self, refs: Sequence[Any], num_returns: int, timeout: float | None, fetch_local: bool
-    ) -> list[int]:
+    def wait(self, refs: Sequence[Any], num_returns: int, timeout: float | None, fetch_local: bool) -> list[int]:
         if StreamState in set(map(type, refs)):
             return self._wait_mixed(refs, num_returns, timeout)
         return self.references.wait(refs, num_returns, timeout)
@@ -607,7 +605,6 @@ class Client:
             resources, environment.key, options.strategy, options.label_selector, options.fallback_strategy
         )
         return scheduling_class, environment.json if environment.key else b""
-
 
     def _environment(self, own: Environment | None) -> Environment:
         """What a task asks for itself over what it inherits, with its local files as they are now."""

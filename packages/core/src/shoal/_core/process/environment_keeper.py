@@ -109,7 +109,13 @@ class EnvironmentKeeper:
     def rows(self) -> list[dict[str, object]]:
         """One row an environment, in the keys of `shoal.util.state.RuntimeEnvState`."""
         return [
-            {"runtime_env": text.decode(), "success": key in self._prepared, "node_id": None, "ref_cnt": 0, "error": None}
+            {
+                "runtime_env": text.decode(),
+                "success": key in self._prepared,
+                "node_id": None,
+                "ref_cnt": 0,
+                "error": None,
+            }
             for key, text in self._json.items()
         ]
 

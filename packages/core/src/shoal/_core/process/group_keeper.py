@@ -36,9 +36,7 @@ class GroupKeeper:
         joinable: nodes may join the session.
     """
 
-    def __init__(
-        self, send: Callable[[bytes, Any], None], to_node: Callable[[Any], None], joinable: bool
-    ) -> None:
+    def __init__(self, send: Callable[[bytes, Any], None], to_node: Callable[[Any], None], joinable: bool) -> None:
         self._send = send
         self._to_node = to_node
         self._groups = PlacementGroups(joinable)
@@ -107,9 +105,7 @@ class GroupKeeper:
             if message.ok:
                 self._carry_out(self._groups.prepared(message.group_id, message.node_id, now))
             else:
-                self._carry_out(
-                    self._groups.prepare_failed(message.group_id, message.node_id, self._views(), now)
-                )
+                self._carry_out(self._groups.prepare_failed(message.group_id, message.node_id, self._views(), now))
         elif isinstance(message, messages.BundlesCommitted):
             self._carry_out(self._groups.committed(message.group_id, message.node_id, now))
         elif isinstance(message, messages.RoomForGroup):
@@ -144,7 +140,9 @@ class GroupKeeper:
                 self._infeasible(effect)
             elif isinstance(effect, GroupRemoved):
                 self._to_node(messages.GroupRemoved(effect.group_id))
-                self._fail_all(effect.group_id, TaskPlacementGroupRemoved(f"the placement group is gone: {effect.reason}"))
+                self._fail_all(
+                    effect.group_id, TaskPlacementGroupRemoved(f"the placement group is gone: {effect.reason}")
+                )
 
     def _infeasible(self, effect: GroupInfeasible) -> None:
         if effect.final:

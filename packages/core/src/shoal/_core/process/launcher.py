@@ -142,7 +142,14 @@ def connect_native(request: SessionRequest) -> Driver:
             )
         info = read_info(session_dir)
     namespace = request.namespace or f"anonymous-{os.urandom(8).hex()}"
-    return _join(info.address, session_dir, new_job_id(), namespace, log_to_driver=request.log_to_driver, environment=request.environment)
+    return _join(
+        info.address,
+        session_dir,
+        new_job_id(),
+        namespace,
+        log_to_driver=request.log_to_driver,
+        environment=request.environment,
+    )
 
 
 def attach_tool(session_dir: str) -> Driver:

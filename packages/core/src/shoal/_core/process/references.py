@@ -399,9 +399,7 @@ class References:
         if held:
             self.carry_out_locked(self.table.end_use(held))
 
-    def wait(
-        self, refs: Sequence[ObjectRef[Any]], num_returns: int, timeout: float | None
-    ) -> list[int]:
+    def wait(self, refs: Sequence[ObjectRef[Any]], num_returns: int, timeout: float | None) -> list[int]:
         """Returns the positions of those that are ready, at most num_returns."""
         ready = self._ready_positions(refs, num_returns)
         if len(ready) < num_returns and (timeout is None or timeout > 0):

@@ -102,9 +102,7 @@ class Worker:
         elif spec.max_concurrency > 1 or spec.concurrency_groups:
             self._executor = ThreadedExecutor(self._runner, self._outbox, self._method, limits)
         else:
-            self._executor = SequentialExecutor(
-                self._runner, self._outbox, client.loop, self._method, None, _keep_name
-            )
+            self._executor = SequentialExecutor(self._runner, self._outbox, client.loop, self._method, None, _keep_name)
             signal.signal(signal.SIGINT, self._executor.on_interrupt)
         token = current_execution.set(execution)
         _name_output(spec.class_name)

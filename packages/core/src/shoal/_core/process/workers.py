@@ -223,7 +223,9 @@ class WorkerProcesses:
         if barren <= MOST_BARREN:
             self._add_server(env_key, self._launch_server(env_key))
         ended = {event.token for event in before if isinstance(event, Exited)}
-        doomed = [worker for token, worker in self._by_token.items() if worker.env_key == env_key and token not in ended]
+        doomed = [
+            worker for token, worker in self._by_token.items() if worker.env_key == env_key and token not in ended
+        ]
         for worker in doomed:
             if worker.intended is None:
                 worker.intended = f"the fork server ended ({end}), and its workers with it"

@@ -15,9 +15,7 @@ LOCK_NAME = "lock"
 
 def sessions_root() -> str:
     """Returns the folder that holds all sessions of this user: $SHOAL_TMPDIR, or shoal-<uid> in the temporary directory."""
-    return os.environ.get("SHOAL_TMPDIR") or os.path.join(
-        os.environ.get("TMPDIR") or "/tmp", f"shoal-{os.getuid()}"
-    )
+    return os.environ.get("SHOAL_TMPDIR") or os.path.join(os.environ.get("TMPDIR") or "/tmp", f"shoal-{os.getuid()}")
 
 
 class SessionFolder:

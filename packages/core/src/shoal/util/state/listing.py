@@ -59,9 +59,7 @@ def _checked(item: Any, record_class: type[StateRecord]) -> Filter:
     if predicate not in ("=", "!="):
         raise InvalidOptionError("filters", item, "the predicates are '=' and '!='")
     if key not in record_class.fields:
-        raise InvalidOptionError(
-            "filters", item, f"there is no {key!r}; the keys are {', '.join(record_class.fields)}"
-        )
+        raise InvalidOptionError("filters", item, f"there is no {key!r}; the keys are {', '.join(record_class.fields)}")
     return key, predicate, value
 
 

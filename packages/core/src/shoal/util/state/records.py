@@ -165,7 +165,17 @@ class JobState(StateRecord):
     """One program that is connected to the session."""
 
     id_field = "job_id"
-    fields = ("job_id", "submission_id", "type", "status", "entrypoint", "message", "driver_info", "start_time", "end_time")
+    fields = (
+        "job_id",
+        "submission_id",
+        "type",
+        "status",
+        "entrypoint",
+        "message",
+        "driver_info",
+        "start_time",
+        "end_time",
+    )
 
 
 class PlacementGroupState(StateRecord):
