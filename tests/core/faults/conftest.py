@@ -293,6 +293,10 @@ import os, signal, sys, threading, time
 import shoal
 from shoal import engines
 
+# Whatever runs these tests in its background may have had us ignore these.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
 def begin(**arguments):
     shoal.init(**({"num_cpus": 2, "log_to_driver": False} | arguments))
     print("session", engines.current().session.session_dir, flush=True)
