@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# Nearly every function and class comes by it: imported here it is in the fork server, and shared by all workers.
+import cloudpickle  # noqa: F401
+
 from shoal._core.api.runtime import adopt
 from shoal._core.process.worker import serve
 

@@ -35,6 +35,7 @@ from shoal._core.logic.lease_effects import (
     LeaseLost,
     PassOn,
     Refuse,
+    StartWorker,
     StopWorker,
     WarnInfeasible,
     WarnWaiting,
@@ -221,6 +222,10 @@ class Leases:
             return []
         self._book.pool.kept(worker, now)
         return self._serving.serve_all(now)
+
+    def prestart(self, count: int) -> list[Effect]:
+        """Workers that are started before anybody asks for one."""
+        return [StartWorker("", token) for token in self._book.pool.start("", count)]
 
     def start_failed(self, token: int, explanation: str, now: float) -> list[Effect]:
         """A worker that was asked for did not come up: another is tried, a few times."""

@@ -121,6 +121,7 @@ class Node:
         self.workers.on_lost = self._worker_lost
         self._lost: set[bytes] = set()
         """Workers that are about to end, as far as is known: nothing more is given to them."""
+        self._asyncio_preloaded = False
         self._limited: dict[int, bytes] = {}
         """Lease -> worker, of those with a memory limit."""
         self.clients: dict[bytes, ClientPeer] = {}
@@ -157,8 +158,7 @@ class Node:
         """Begins to serve; on the loop's thread, before it runs."""
         self._listener.start()
         self._tell_resources()
-        for _ in range(self.config.prestart):
-            self.workers.start()
+        self._carry_out(self.leases.prestart(self.config.prestart))
 
     def shut_down(self) -> None:
         """Ends all workers, and removes all that the session has left."""
@@ -477,6 +477,10 @@ class Node:
         self._actor_requests[request_id] = message.spec
         self._actor_incarnations[request_id] = message.incarnation
         self._need_environment(message.spec.scheduling_class.environment_key, message.spec.environment)
+        if message.spec.is_async and not self._asyncio_preloaded:
+            # From the second async actor on they find it imported.
+            self._asyncio_preloaded = True
+            self.workers.preload(["asyncio"])
         self._carry_out(
             self.leases.request(
                 self.node_id,

@@ -44,6 +44,7 @@ from shoal._core.system.task_errors import capture_task_error
 from shoal._core.system.thread_limits import limit_threads
 from shoal._core.system.worker_streams import installed_worker_streams
 
+_VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
 Executor = SequentialExecutor | ThreadedExecutor | AsyncExecutor
 
 
@@ -61,6 +62,8 @@ class Worker:
         self._early: list[tuple[Peer, PushActorCalls]] = []
         """Calls that came before the constructor returned."""
         self._cpus = -1.0
+        self._visible_gpus = os.environ.get(_VISIBLE_GPUS)
+        """What tasks without GPUs see."""
         self._become: StartActor | None = None
         self._tasks = SequentialExecutor(
             self._runner, self._outbox, client.loop, self._task_function, self._hand_back, _name_output
@@ -252,7 +255,11 @@ class Worker:
     def _apply_lease(self, gpu_ids: list[int], cpus: float) -> None:
         self.client.gpu_ids = gpu_ids
         if gpu_ids:
-            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpu_ids))
+            os.environ[_VISIBLE_GPUS] = ",".join(map(str, gpu_ids))
+        elif self._visible_gpus is None:
+            os.environ.pop(_VISIBLE_GPUS, None)
+        else:
+            os.environ[_VISIBLE_GPUS] = self._visible_gpus
         if cpus != self._cpus:
             self._cpus = cpus
             limit_threads(max(1, int(cpus)))
