@@ -67,7 +67,11 @@ class Peers:
         connection.peer = peer
         connection.on_messages = self._receive
         connection.on_close = self._closed
-        connection.send(self._hello)
+        try:
+            connection.send(self._hello)
+        except ConnectionClosed:
+            connection.abandon()
+            raise
         connection.start()
         self._by_address[address] = peer
         return peer

@@ -208,6 +208,12 @@ class Connection:
         else:
             self._loop.call_soon(self._begin_close)
 
+    def abandon(self) -> None:
+        """Closes a connection that was never started; nobody is told."""
+        with self._lock:
+            self.closed = True
+            self._socket.close()
+
     def _begin_close(self) -> None:
         with self._lock:
             self._closing = True
