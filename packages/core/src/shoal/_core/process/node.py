@@ -523,16 +523,18 @@ class Node:
         told = set(self._waiting_for_death.pop(worker.worker_id, []))
         if lease is not None and lease.request.client != self.node_id:
             told.add(lease.request.client)
-        for client in told:
-            self.send_to_client(client, messages.WorkerDied(worker.worker_id, cause))
-        self._to_head(messages.ClientEnded(worker.worker_id, "worker", cause))
+        # The scheduler first: what the others ask for when they hear of it must not be given to the dead.
         if not self._shutting_down:
             if worker.connection is None and worker.lease_token is not None:
                 self._worker_start_failed(worker, death.explain())
             else:
                 self._carry_out(self.leases.worker_died(worker.worker_id, time.monotonic()))
+        for client in told:
+            self.send_to_client(client, messages.WorkerDied(worker.worker_id, cause))
+        self._to_head(messages.ClientEnded(worker.worker_id, "worker", cause))
 
     def _worker_start_failed(self, worker: WorkerProcess, error: str) -> None:
+        self._lost.discard(worker.worker_id)
         if worker.start_again and worker.lease_token is not None and not self._shutting_down:
             self.workers.start(worker.env_key).lease_token = worker.lease_token
         elif worker.lease_token is not None:

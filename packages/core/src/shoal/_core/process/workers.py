@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import time
 from collections.abc import Callable
 
@@ -206,7 +207,11 @@ class WorkerProcesses:
                 self._bury(worker)
         elif isinstance(event, ForkFailed):
             worker = self._by_token.pop(event.token, None)
-            if worker is not None:
+            if worker is not None and worker.connection is not None:
+                # It was forked and has said hello, but its fork server died before it could report it.
+                worker.end = Exited(event.token, worker.pid, signal.SIGKILL, 0, 0.0, 0.0)
+                self._bury(worker)
+            elif worker is not None:
                 self.by_id.pop(worker.worker_id, None)
                 self._on_start_failed(worker, event.error)
         elif isinstance(event, (ServerDied, Preloaded)):
