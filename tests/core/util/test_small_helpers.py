@@ -1,0 +1,39 @@
+"""`shoal.util.debug` and `shoal.util.annotations`."""
+
+from __future__ import annotations
+
+import pytest
+
+from shoal.util import debug
+from shoal.util.annotations import Deprecated, PublicAPI, ShoalDeprecationWarning
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debug, "_said", debug._Said())
+
+
+def test_a_key_is_logged_once() -> None:
+    assert debug.log_once("a")
+    assert not debug.log_once("a")
+    assert debug.log_once("b")
+    debug.reset_log_once("a")
+    assert debug.log_once("a")
+    debug.disable_log_once_globally()
+    assert not debug.log_once("c")
+
+
+def test_marked_functions_still_work() -> None:
+    @PublicAPI(stability="beta")
+    def plain() -> int:
+        """Gives one."""
+        return 1
+
+    @Deprecated(message="use plain", warning=True)
+    def old() -> int:
+        return 2
+
+    assert plain() == 1
+    assert (plain.__doc__ or "").endswith("PublicAPI (beta).")
+    with pytest.warns(ShoalDeprecationWarning, match="use plain"):
+        assert old() == 2
