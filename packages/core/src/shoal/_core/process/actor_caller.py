@@ -37,7 +37,7 @@ from shoal._core.schema.messages import (
 )
 from shoal._core.system.event_loop import EventLoop
 from shoal._core.system.serialization import deserialize, serialize
-from shoal._core.system.task_errors import dump_error, load_error
+from shoal._core.system.task_errors import dump_error
 from shoal._core.system.transport import ConnectionClosed
 from shoal.exceptions import ActorAlreadyExistsError, PendingCallsLimitExceeded
 
@@ -587,11 +587,6 @@ class ActorCaller:
             link.outbox.remove(task)
         self._owner.fail_task_locked(task, dump_error(cancelled(task)))
         self._advance_locked(link)
-
-    def describe_end(self, actor_id: bytes) -> BaseException | None:
-        """Returns the error that calls to a dead actor raise, None while it is not dead."""
-        link = self._links.get(actor_id)
-        return load_error(link.end_error) if link is not None and link.state == "DEAD" else None
 
 
 def dump_handle(actor_id: bytes, template: ActorTemplate) -> bytes:

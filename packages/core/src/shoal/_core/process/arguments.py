@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from shoal._core.logic.ownership import PENDING
 from shoal._core.process.object_ref import ObjectRef
 from shoal._core.process.references import INLINE_LIMIT, References
 from shoal._core.schema.messages import ERROR, INLINE, STORED, ObjectValue, TaskCall
@@ -131,9 +130,3 @@ def unpack_arguments(
                 kwargs[slot] = value
         args = tuple(filled)
     return args, kwargs, arrived
-
-
-def first_pending(dependencies: list[bytes], references: References) -> list[bytes]:
-    """Returns the dependencies that are not there yet."""
-    entries = references.table.entries
-    return [object_id for object_id in dependencies if entries[object_id].kind == PENDING]

@@ -129,7 +129,7 @@ class Client:
             self._class_of_actor,
         )
         self.references.on_awaited = self.actors.flush_all
-        self.references.is_made_by = self.tasks.is_made_by
+        self.references.current_task = self._current_task_id
         self._welcome = Reply()
         self._thread = threading.Thread(target=self.loop.run, name="shoal-io", daemon=True)
         self._blocked_count = 0

@@ -16,7 +16,7 @@ from shoal._core.process.node_link import NodeLink
 from shoal._core.process.object_ref import ObjectRef
 from shoal._core.process.peers import Peer, Peers
 from shoal._core.process.waiting import CallbackWaiter, CountWaiter, Waiter
-from shoal._core.schema.ids import HANDLE_SUFFIX, TASK_ID_SIZE
+from shoal._core.schema.ids import HANDLE_SUFFIX, TASK_ID_SIZE, task_of
 from shoal._core.schema.messages import (
     ERROR,
     INLINE,
@@ -67,8 +67,8 @@ class References:
         self._held_for_ack: dict[int, list[bytes]] = {}
         self._borrowed_here = threading.local()
         self.on_actor_unheld: Callable[[bytes], None] = _ignore
-        self.is_made_by: Callable[[bytes, bytes], bool] = _no
-        """Whether the worker of that id runs the task that makes the object, right now. Called under the lock."""
+        self.current_task: Callable[[], bytes] = bytes
+        """The id of the task that the calling thread runs."""
         self.on_freed: Callable[[], None] = _ignore_blocked
         """Something is not referred to any more. Called under the lock."""
         self.on_awaited: Callable[[], None] = _ignore_blocked
@@ -240,7 +240,7 @@ class References:
             entry.fetching = True
             try:
                 peer = self._peers.connect_to(entry.owner_address)
-                sent = peer.send(FetchObjects([object_id]))
+                sent = peer.send(FetchObjects([object_id], self.current_task()))
             except ConnectionClosed:
                 sent = False
             if not sent:
@@ -558,7 +558,7 @@ class References:
         """Takes a peer's message about objects, on the loop's thread. Returns False for all others."""
         kind = type(message)
         if kind is FetchObjects:
-            self._fetch(peer, message.object_ids)
+            self._fetch(peer, message.object_ids, message.asked_by)
         elif kind is ObjectsReady:
             with self.lock:
                 for value in message.values:
@@ -577,14 +577,14 @@ class References:
             return False
         return True
 
-    def _fetch(self, peer: Peer, object_ids: list[bytes]) -> None:
+    def _fetch(self, peer: Peer, object_ids: list[bytes], asked_by: bytes) -> None:
         ready: list[ObjectValue] = []
         with self.lock:
             for object_id in object_ids:
                 entry = self.table.entries.get(object_id)
                 if entry is None:
                     ready.append(ObjectValue(object_id, LOST))
-                elif entry.kind == PENDING and self.is_made_by(object_id, peer.worker_id):
+                elif entry.kind == PENDING and task_of(object_id) == asked_by:
                     ready.append(ObjectValue(object_id, ERROR, dump_error(_own_result(object_id))))
                 elif entry.kind == PENDING:
                     self._fetchers.setdefault(object_id, []).append((peer, object_id))
@@ -622,10 +622,6 @@ def _ignore_blocked() -> None:
 
 def _ignore_wait(object_ids: list[bytes], seconds: float) -> None:
     return
-
-
-def _no(object_id: bytes, worker_id: bytes) -> bool:
-    return False
 
 
 def _own_result(object_id: bytes) -> DeadlockError:

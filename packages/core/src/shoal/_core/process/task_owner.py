@@ -29,7 +29,7 @@ from shoal._core.process.references import References
 from shoal._core.process.streams import StreamState
 from shoal._core.process.task_records import TaskRecords
 from shoal._core.schema.definitions import TaskTemplate
-from shoal._core.schema.ids import TaskIds, object_id_of, task_of
+from shoal._core.schema.ids import TaskIds, object_id_of
 from shoal._core.schema.messages import (
     ERROR,
     CancelLeaseRequest,
@@ -542,13 +542,6 @@ class TaskOwner:
             peer = task.lease.connection if task.lease is not None else (task.fields or {}).get("peer")
             if peer is not None:
                 peer.send(StreamConsumed(task_id, count))
-
-    def is_made_by(self, object_id: bytes, worker_id: bytes) -> bool:
-        """Whether that worker runs the task which makes the object, right now."""
-        task = self.running.get(task_of(object_id))
-        if task is None or task.lease is None or task.lease.worker_id != worker_id:
-            return False
-        return bool(next(iter(task.lease.in_flight)) == task.call.task_id)
 
     def request_of(self, task: Task) -> int:
         """The id of the lease request that a task waits for."""

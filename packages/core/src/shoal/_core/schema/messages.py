@@ -156,12 +156,6 @@ class WhyDied(Message, tag=20):
     worker_id: bytes
 
 
-class ExplainWait(Message, tag=21):
-    """client -> node: why is this request waiting? (WaitExplained)"""
-
-    request_id: int
-
-
 class AskToLeave(Message, tag=23):
     """node -> worker: you have been idle; end, unless somebody needs objects of yours (StillNeeded)."""
 
@@ -517,6 +511,8 @@ class FetchObjects(Message, tag=87):
     """borrower -> owner: tell me (ObjectsReady) each value when it is there."""
 
     object_ids: list[bytes]
+    asked_by: bytes = b""
+    """The task that waits for them."""
 
 
 class ObjectsReady(Message, tag=88):
@@ -669,7 +665,6 @@ AnyMessage = (
     | WorkerUnblocked
     | KillWorker
     | WhyDied
-    | ExplainWait
     | Notice
     | Allocate
     | Allocated
