@@ -172,10 +172,10 @@ class ActorDirectory:
         self._by_worker[worker_id] = actor_id
         return True
 
-    def started(self, actor_id: bytes, address: str, repr_name: str) -> list[Effect]:
-        """The constructor returned."""
+    def started(self, actor_id: bytes, worker_id: bytes, address: str, repr_name: str) -> list[Effect]:
+        """The constructor returned. `worker_id`: who says so; the word of an earlier life that is known to be over may come late."""
         record = self.actors.get(actor_id)
-        if record is None or record.state == DEAD:
+        if record is None or record.state == DEAD or record.worker_id != worker_id:
             return []
         record.state = ALIVE
         record.address = address
@@ -186,13 +186,18 @@ class ActorDirectory:
             effects.append(Drain(actor_id, record.worker_id))
         return effects
 
-    def start_failed(self, actor_id: bytes, error: ShoalError, now: float) -> list[Effect]:
-        """The constructor raised, or the actor can never be placed."""
+    def start_failed(
+        self, actor_id: bytes, error: ShoalError, now: float, worker_id: bytes | None = None
+    ) -> list[Effect]:
+        """The constructor raised in `worker_id` (perhaps in an earlier life that is known to be over), or, with None, the actor can
+        never be placed."""
         record = self.actors.get(actor_id)
         if record is None or record.state == DEAD:
             return []
         record.story.append("its constructor failed")
-        return self._die(record, error, now)
+        if worker_id is None or worker_id == record.worker_id:
+            return self._die(record, error, now)
+        return self._end(record, error, "the constructor of its actor raised in an earlier life", now)
 
     def exiting(self, actor_id: bytes, reason: str) -> None:
         """The process is about to end on purpose: no restart."""

@@ -23,6 +23,7 @@ from shoal._core.schema.ids import WORKER_ID_SIZE
 from shoal._core.schema.messages import ERROR, INLINE, LOST, STORED
 
 PENDING = -1
+MOST_GONE = 10_000
 KIND_NAMES = {PENDING: "pending", INLINE: "inline", STORED: "stored", ERROR: "error", LOST: "lost"}
 
 
@@ -93,6 +94,10 @@ class Ownership:
     def __init__(self, worker_id: bytes) -> None:
         self._worker_id = worker_id
         self.entries: dict[bytes, Entry] = {}
+        self._borrows: dict[bytes, set[bytes]] = {}
+        """Borrower -> what is counted for it."""
+        self._gone: dict[bytes, None] = {}
+        """The latest borrowers that died: what others tell of them may come late, and counts no more."""
 
     # --- entries come -----------------------------------------------------------------------------------------------------
 
@@ -155,45 +160,66 @@ class Ownership:
             entry.local = 0
         if entry.owner_address:
             entry.received += count
+        elif count and entry.kind != LOST:
+            # Our own came back to us: whoever gave it tells us so as well, before or after.
+            self._count(object_id, entry, self._worker_id, -count)
 
     def borrowed(self, object_id: bytes, borrower: bytes, count: int) -> list[Freed]:
-        """The owner learns of transfers to (count > 0) or returns by (count < 0) a borrower."""
+        """The owner learns of transfers to (count > 0) or returns by (count < 0) a borrower.
+
+        The borrower may be the owner itself, until what was given back to it has arrived (`received`)."""
         freed: list[Freed] = []
         entry = self.entries.get(object_id)
-        if entry is None or borrower == self._worker_id:
-            return freed
+        if entry is not None:
+            self._count(object_id, entry, borrower, count)
+            if entry.borrowers is None:
+                self._free_if_unneeded(object_id, entry, freed)
+        return freed
+
+    def _count(self, object_id: bytes, entry: Entry, borrower: bytes, count: int) -> None:
+        if borrower in self._gone:
+            return
         borrowers = entry.borrowers
         if borrowers is None:
             borrowers = entry.borrowers = {}
         total = borrowers.get(borrower, 0) + count
         if total:
+            if borrower not in borrowers:
+                self._borrows.setdefault(borrower, set()).add(object_id)
             borrowers[borrower] = total
-        else:
-            borrowers.pop(borrower, None)
-            if not borrowers:
-                entry.borrowers = None
-                self._free_if_unneeded(object_id, entry, freed)
-        return freed
+        elif borrower in borrowers:
+            del borrowers[borrower]
+            borrows = self._borrows[borrower]
+            borrows.discard(object_id)
+            if not borrows:
+                del self._borrows[borrower]
+        if not borrowers:
+            entry.borrowers = None
 
     def borrower_gone(self, borrower: bytes) -> list[Freed]:
         """A process died: it needs nothing any more."""
         freed: list[Freed] = []
-        for object_id, entry in list(self.entries.items()):
-            if entry.borrowers is not None and borrower in entry.borrowers:
-                del entry.borrowers[borrower]
-                if not entry.borrowers:
-                    entry.borrowers = None
-                    self._free_if_unneeded(object_id, entry, freed)
+        self._gone[borrower] = None
+        if len(self._gone) > MOST_GONE:
+            del self._gone[next(iter(self._gone))]
+        for object_id in self._borrows.pop(borrower, ()):
+            entry = self.entries[object_id]
+            assert entry.borrowers is not None
+            del entry.borrowers[borrower]
+            if not entry.borrowers:
+                entry.borrowers = None
+                self._free_if_unneeded(object_id, entry, freed)
         return freed
 
-    def still_held(self, object_ids: Iterable[bytes]) -> list[bytes]:
-        """Which of these references this process keeps after the task that brought them has ended; each counts as handed over."""
+    def still_held(self, object_ids: Iterable[bytes]) -> list[tuple[bytes, str]]:
+        """Which of these references (id, and owner's address) this process keeps after the task that brought them has ended; each
+        counts as handed over."""
         kept = []
         for object_id in object_ids:
             entry = self.entries.get(object_id)
             if entry is not None and entry.owner_address and (entry.local > 0 or entry.uses > 0):
                 entry.received += 1
-                kept.append(object_id)
+                kept.append((object_id, entry.owner_address))
         return kept
 
     # --- values ---------------------------------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ class Task:
         "lease",
         "name",
         "pool",
+        "retried",
         "retries_left",
         "returns",
         "state",
@@ -60,6 +61,8 @@ class Task:
         self.retries_left = retries_left
         """-1 = for ever."""
         self.attempt = 0
+        self.retried = False
+        """It may have begun before, whether or not that counts as an attempt."""
         self.alone = retries_left == 0
         self.cancelled = False
         self.state = READY
@@ -228,6 +231,12 @@ class TaskPool:
         self._ask(effects)
         return effects
 
+    def lost(self, lease: Lease) -> None:
+        """The lease's worker cannot be reached any more: it gets nothing more, and why will be known (`worker_died`)."""
+        lease.lost = True
+        if lease in self.idle:
+            self.idle.remove(lease)
+
     def worker_died(self, lease: Lease) -> tuple[list[Task], bool]:
         """The worker is gone. Returns its tasks in order, and whether the first is known to be the one that ran."""
         lease.lost = True
@@ -244,6 +253,7 @@ class TaskPool:
         """These shall run (again), before the others."""
         for task in reversed(tasks):
             task.alone = task.alone or alone
+            task.retried = True
             task.state = READY
             self.ready.appendleft(task)
         effects = self._spread()
@@ -284,7 +294,7 @@ class TaskPool:
         effects: list[Effect] = []
         keep = []
         for lease in self.idle:
-            if now - lease.idle_since >= linger:
+            if now >= lease.idle_since + linger:
                 effects.append(self._give_back(lease))
             else:
                 keep.append(lease)
@@ -383,7 +393,6 @@ class TaskPool:
     def check(self) -> None:
         """Raises AssertionError where an invariant does not hold."""
         for lease in self.leases.values():
-            assert not lease.lost, f"lease {lease.id} is lost, yet kept"
             for task in lease.in_flight.values():
                 assert task.state == PUSHED and task.lease is lease
             if lease.exact:
@@ -391,6 +400,7 @@ class TaskPool:
         for lease in self.idle:
             assert not lease.in_flight, f"lease {lease.id} is idle, yet has tasks"
             assert lease.id in self.leases
+            assert not lease.lost, f"lease {lease.id} is lost, yet idle"
         for task in self.ready:
             assert task.state == READY and task.lease is None
         if self.ready and not self.leases:

@@ -160,7 +160,7 @@ class WorkerPool:
         beyond = len(self._dismissible) - self._warm
         idle_long = 0
         for worker in self._dismissible.values():
-            if idle_long >= beyond or now - worker.idle_since < linger:
+            if idle_long >= beyond or now < worker.idle_since + linger:
                 break
             idle_long += 1
         return self._dismiss_first(idle_long)

@@ -87,6 +87,7 @@ class ActorLink:
         "max_pending_calls",
         "max_task_retries",
         "name",
+        "next_address",
         "out_of_order",
         "outbox",
         "peer",
@@ -107,6 +108,8 @@ class ActorLink:
         """About to be sent in one frame."""
         self.in_flight: dict[bytes, Task] = {}
         self.end_error = b""
+        self.next_address = ""
+        """Where its next life is, while the end of the last one's connection, with the last results, is still to come."""
         self.unheld = False
         """No counted hold is left, so nobody can call it any more."""
         self.name = template.definition.name
@@ -471,6 +474,8 @@ class ActorCaller:
                     continue
                 link: ActorLink = task.fields["actor"]
                 link.in_flight.pop(result.task_id, None)
+                if result.kept:
+                    self._references.borrows.handed_on(result.kept, worker_id, task.uses)
                 retry_exceptions = task.template.options.retry_exceptions
                 if result.kind == ERROR and self._owner.shall_retry(task, result, retry_exceptions):
                     self._owner.count_retry(task)
@@ -487,6 +492,11 @@ class ActorCaller:
             if link is None or message.incarnation < link.incarnation:
                 return
             link.incarnation = message.incarnation
+            if message.state == "ALIVE" and link.peer is not None and not link.peer.connection.closed:
+                if link.address != message.address:
+                    link.next_address = message.address
+                return
+            link.next_address = ""
             link.state = message.state
             if message.state == "ALIVE":
                 self._connect_locked(link, message.address)
@@ -508,17 +518,8 @@ class ActorCaller:
         except ConnectionClosed:
             link.state = "UNKNOWN"  # it died just now; the head will say so
             return
-        self._requeue_locked(link)
         self._advance_locked(link)
         self._flush_locked(link)
-
-    def _requeue_locked(self, link: ActorLink) -> None:
-        """Calls that were on their way to an earlier life, and may be tried again, go first."""
-        again = list(link.in_flight.values())
-        link.in_flight.clear()
-        for task in reversed(again):
-            task.state = READY
-            link.queue.appendleft(task)
 
     def peer_gone(self, peer: Peer) -> None:
         with self._lock:
@@ -527,6 +528,10 @@ class ActorCaller:
                     link.peer = None
                     if link.state in ("RESTARTING", "DEAD"):
                         self._ended_locked(link)
+                        if link.next_address:
+                            link.state = "ALIVE"
+                            address, link.next_address = link.next_address, ""
+                            self._connect_locked(link, address)
                     else:
                         link.state = "UNKNOWN"  # the head will say what it is now, and why
         self._references.run_due()
@@ -544,6 +549,7 @@ class ActorCaller:
                 task.state = READY
                 again.append(task)
             else:
+                self._owner.forget_results(task)
                 self._owner.fail_task_locked(task, link.end_error)
         for task in reversed(again):
             link.queue.appendleft(task)

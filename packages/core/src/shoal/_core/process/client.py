@@ -251,6 +251,7 @@ class Client:
             elif kind is ActorChanged:
                 self.actors.actor_changed(message)
             elif kind is WorkerDied:
+                self.references.borrower_gone(message.worker_id)
                 self.tasks.worker_died(message.worker_id, load_cause(message.cause))
             elif kind is LeaseRefused:
                 self.tasks.lease_refused(message)

@@ -162,7 +162,9 @@ class Runner:
         if serialized.refs:
             contained = self._references.contained_in(serialized)
             with self._references.lock:
-                self._references.handed_on_locked([inner for inner, _ in contained], execution.call.task_id[:16])
+                self._references.borrows.handed_on(
+                    contained, execution.call.task_id[:16], [object_id for object_id, _ in contained]
+                )
         if serialized.size <= INLINE_LIMIT:
             return ObjectValue(object_id, INLINE, serialized.to_bytes(), serialized.size, [], contained)
         self._node.store(object_id, serialized)

@@ -140,11 +140,11 @@ class Head:
         if message.error:
             cause = load_error(message.error)
             error = ActorDiedError(cause, actor_id=message.actor_id.hex(), actor_name=record.spec.class_name)
-            self._carry_out(self.actors.start_failed(message.actor_id, error, time.time()))
+            self._carry_out(self.actors.start_failed(message.actor_id, error, time.time(), client))
         else:
             hello = self._clients.get(client)
             address = hello.address if hello is not None else ""
-            self._carry_out(self.actors.started(message.actor_id, address, message.repr_name))
+            self._carry_out(self.actors.started(message.actor_id, client, address, message.repr_name))
 
     def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:

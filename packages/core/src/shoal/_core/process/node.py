@@ -517,20 +517,18 @@ class Node:
         self._lost.discard(worker.worker_id)
         for lease_id in [lease_id for lease_id, limited in self._limited.items() if limited == worker.worker_id]:
             del self._limited[lease_id]
-        lease = self.leases.lease_of(worker.worker_id)
         self._memory.unlimit(worker.worker_id, worker.pid)
         cause = dump_cause(death)
-        told = set(self._waiting_for_death.pop(worker.worker_id, []))
-        if lease is not None and lease.request.client != self.node_id:
-            told.add(lease.request.client)
+        self._waiting_for_death.pop(worker.worker_id, None)
         # The scheduler first: what the others ask for when they hear of it must not be given to the dead.
         if not self._shutting_down:
             if worker.connection is None and worker.lease_token is not None:
                 self._worker_start_failed(worker, death.explain())
             else:
                 self._carry_out(self.leases.worker_died(worker.worker_id, time.monotonic()))
-        for client in told:
-            self.send_to_client(client, messages.WorkerDied(worker.worker_id, cause))
+        if not self._shutting_down:
+            for client in list(self.clients):
+                self.send_to_client(client, messages.WorkerDied(worker.worker_id, cause))
         self._to_head(messages.ClientEnded(worker.worker_id, "worker", cause))
 
     def _worker_start_failed(self, worker: WorkerProcess, error: str) -> None:

@@ -25,6 +25,7 @@ from shoal._core.logic.residency_effects import (
     StoredObject,
 )
 from shoal._core.schema import messages
+from shoal._core.schema.ids import WORKER_ID_SIZE
 from shoal._core.system.arenas import Arenas
 from shoal._core.system.event_loop import EventLoop, Timer
 from shoal._core.system.job_threads import JobThreads
@@ -77,6 +78,10 @@ class NodeStore:
             for object_id in message.object_ids:
                 self._carry_out(residency.unpin(object_id, client))
         elif kind is messages.Allocate:
+            if message.object_id[:WORKER_ID_SIZE] not in self._clients:
+                # Its owner is gone: nobody can ask for it, and nobody would free it.
+                self._answer(client, messages.Allocated(message.request_id, -1, 0, 0))
+                return True
             deadline = time.monotonic() + self._patience
             self._carry_out(residency.allocate(message.object_id, message.size, client, message.request_id, deadline))
         elif kind is messages.Seal:

@@ -5,13 +5,13 @@ Decisions are `logic/ownership.py`'s; this is the shell that feeds it and carrie
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from shoal._core.logic.ownership import PENDING, Entry, Freed, Ownership
+from shoal._core.process.borrows import Borrows
 from shoal._core.process.node_link import NodeLink
 from shoal._core.process.object_ref import ObjectRef
 from shoal._core.process.peers import Peer, Peers
@@ -63,8 +63,7 @@ class References:
         self._drop_scheduled = False
         self._due: list[Callable[[], None]] = []
         self._fetchers: dict[bytes, list[tuple[Peer, bytes]]] = {}
-        self._ack_ids = itertools.count(1)
-        self._held_for_ack: dict[int, list[bytes]] = {}
+        self.borrows = Borrows(worker_id, self.table, peers, self.carry_out_locked)
         self._borrowed_here = threading.local()
         self.on_actor_unheld: Callable[[bytes], None] = _ignore
         self.current_task: Callable[[], bytes] = bytes
@@ -116,7 +115,7 @@ class References:
         for item in freed:
             if item.owner_address:
                 if item.count:
-                    self._tell_owner(item.owner_address, item.object_id, self._worker_id, -item.count)
+                    self.borrows.tell(item.owner_address, item.object_id, self._worker_id, -item.count)
             else:
                 if item.nodes:
                     stored.append(item.object_id)
@@ -125,13 +124,6 @@ class References:
         if stored:
             self._node.send(FreeObjects(stored))
         self.on_freed()
-
-    def _tell_owner(self, owner_address: str, object_id: bytes, borrower: bytes, count: int) -> None:
-        try:
-            peer = self._peers.connect_to(owner_address)
-        except ConnectionClosed:
-            return  # a dead owner counts nothing
-        peer.send(BorrowersChanged([(object_id, borrower, count)]))
 
     def borrow_ref(self, object_id: bytes, owner_address: str) -> ObjectRef[Any]:
         """Makes an ObjectRef for a reference that arrived in pickled data."""
@@ -159,17 +151,6 @@ class References:
         if outer is not None:
             outer.extend(ids)
         return value, ids
-
-    def handed_on_locked(self, object_ids: list[bytes], borrower: bytes) -> None:
-        """This process gave references to `borrower`: see that their owners count it."""
-        for object_id in object_ids:
-            entry = self.table.entries.get(object_id)
-            if entry is None:
-                continue
-            if entry.owner_address:
-                self._tell_owner(entry.owner_address, object_id, borrower, 1)
-            else:
-                self.carry_out_locked(self.table.borrowed(object_id, borrower, 1))
 
     def contained_in(self, value: Serialized) -> list[tuple[bytes, str]]:
         """Returns id and owner address of each reference inside a serialized value."""
@@ -250,6 +231,7 @@ class References:
     def owner_gone(self, address: str) -> None:
         """A process that owns objects has died: what we still wait for from it will never come."""
         with self.lock:
+            self.borrows.owner_gone(address)
             lost = [
                 object_id
                 for object_id, entry in self.table.entries.items()
@@ -370,34 +352,8 @@ class References:
         value, arrived = self.deserialize_noting(data)
         if entry.owner_address and arrived:
             with self.lock:
-                self._register_borrows_locked(ref._id, arrived)
+                self.borrows.came_inside(ref._id, arrived)
         return value
-
-    def _register_borrows_locked(self, container_id: bytes, object_ids: list[bytes]) -> None:
-        """References came out of somebody else's object: their owners must know before the container may go."""
-        by_owner: dict[str, list[bytes]] = {}
-        for object_id in set(object_ids):
-            entry = self.table.entries.get(object_id)
-            if entry is not None and entry.owner_address and entry.received == 0:
-                entry.received += 1
-                by_owner.setdefault(entry.owner_address, []).append(object_id)
-        for owner, ids in by_owner.items():
-            ack = next(self._ack_ids)
-            self.table.use([container_id])
-            self._held_for_ack[ack] = [container_id]
-            try:
-                sent = self._peers.connect_to(owner).send(
-                    BorrowersChanged([(object_id, self._worker_id, 1) for object_id in ids], ack)
-                )
-            except ConnectionClosed:
-                sent = False
-            if not sent:
-                self._acknowledged_locked(ack)
-
-    def _acknowledged_locked(self, ack: int) -> None:
-        held = self._held_for_ack.pop(ack, None)
-        if held:
-            self.carry_out_locked(self.table.end_use(held))
 
     def wait(self, refs: Sequence[ObjectRef[Any]], num_returns: int, timeout: float | None) -> list[int]:
         """Returns the positions of those that are ready, at most num_returns."""
@@ -572,7 +528,7 @@ class References:
                 peer.send(BorrowersKnown(message.ack))
         elif kind is BorrowersKnown:
             with self.lock:
-                self._acknowledged_locked(message.ack)
+                self.borrows.acknowledged(message.ack)
         else:
             return False
         return True
@@ -601,11 +557,16 @@ class References:
         for waiter in waiters:
             waiter.notify(value.kind == ERROR)
 
+    def borrower_gone(self, worker_id: bytes) -> None:
+        """A process has ended: it needs nothing any more."""
+        with self.lock:
+            self.carry_out_locked(self.table.borrower_gone(worker_id))
+
     def peer_gone(self, peer: Peer) -> None:
         """A process we talked to has ended: its borrows are void, its objects lost."""
+        if peer.worker_id:
+            self.borrower_gone(peer.worker_id)
         with self.lock:
-            if peer.worker_id:
-                self.carry_out_locked(self.table.borrower_gone(peer.worker_id))
             for fetchers in self._fetchers.values():
                 fetchers[:] = [item for item in fetchers if item[0] is not peer]
         if peer.address:

@@ -32,9 +32,11 @@ from shoal._core.schema.definitions import TaskTemplate
 from shoal._core.schema.ids import TaskIds, object_id_of
 from shoal._core.schema.messages import (
     ERROR,
+    STORED,
     CancelLeaseRequest,
     CancelTask,
     Definition,
+    FreeObjects,
     KillWorker,
     PushTasks,
     RequestLease,
@@ -360,9 +362,10 @@ class TaskOwner:
 
     def _lease_lost(self, lease: Lease) -> None:
         with self._lock:
-            if lease.lost:
+            found = self._leases.get(lease.id)
+            if found is None or lease.lost:
                 return
-            lease.lost = True
+            found[0].pool.lost(lease)
             self._dead.setdefault(lease.worker_id, []).append(lease)
         self._node.send(WhyDied(lease.worker_id))
 
@@ -392,6 +395,7 @@ class TaskOwner:
             exact = len(tasks) == 1
         for task in tasks:
             if task.cancelled:
+                self.forget_results(task)
                 self.fail_task_locked(task, dump_error(cancelled_by_force(task, cause)))
             elif not exact and task.retries_left != 0:
                 # One of them took the worker down; which, the next attempt tells, each alone.
@@ -400,9 +404,20 @@ class TaskOwner:
                 self.count_retry(task)
                 again.append(task)
             else:
+                self.forget_results(task)
                 self.fail_task_locked(task, dump_error(crash_of(task, cause)))
         effects = pool.pool.retry(again, alone=True)
         self._carry_out_locked(pool, effects)
+
+    def forget_results(self, task: Task) -> None:
+        """Its worker died: it may have stored results that it did not live to report."""
+        self._node.send(FreeObjects(task.returns))
+
+    def _forget_earlier(self, task: Task, result: TaskResult) -> None:
+        """An earlier attempt may have stored what the last one sent in its message."""
+        stored = {value.object_id for value in result.values if value.kind == STORED}
+        if result.kind != STORED:
+            self._node.send(FreeObjects([object_id for object_id in task.returns if object_id not in stored]))
 
     def count_retry(self, task: Task) -> None:
         if task.retries_left > 0:
@@ -420,16 +435,18 @@ class TaskOwner:
             again: list[Task] = []
             for result in results:
                 task = self.running.get(result.task_id)
-                if task is None:
+                lease = task.lease if task is not None else None
+                if task is None or lease is None or lease.worker_id != worker_id:
+                    # Cancelled; or the last word of a worker that is known to be dead: the task has been given to another.
+                    self._references.borrows.declined(result)
                     continue
-                lease = task.lease
-                if lease is None or lease.worker_id != worker_id:
-                    continue  # The last word of a worker that is known to be dead: the task has been given to another.
                 group = by_lease.get(lease.id)
                 if group is None:
                     group = by_lease[lease.id] = (lease, [], [])
                 group[1].append(result.task_id)
                 group[2].append(result.ended - result.started)
+                if result.kept:
+                    self._references.borrows.handed_on(result.kept, worker_id, task.uses)
                 if result.kind == ERROR and self.shall_retry(task, result, task.template.options.retry_exceptions):
                     self.count_retry(task)
                     again.append(task)
@@ -464,8 +481,6 @@ class TaskOwner:
         self.running.pop(task_id, None)
         if task.cancelled and result.kind == ERROR and not result.retryable:
             result.data = dump_error(cancelled(task))
-        if result.kept:
-            references.handed_on_locked(result.kept, worker_id)
         if task.stream is not None:
             task.stream.ended_locked(result)
         elif result.values and result.kind != ERROR:
@@ -477,6 +492,8 @@ class TaskOwner:
             nodes = [self._references._node_id] if result.size else []
             for object_id in task.returns:
                 references.complete_locked(object_id, result.kind, result.data, result.size, nodes, result.contained)
+        if task.retried or task.attempt:
+            self._forget_earlier(task, result)
         self._records.finished(task, result, worker_id)
         self._release_uses_locked(task)
 

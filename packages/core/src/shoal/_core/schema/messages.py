@@ -129,7 +129,8 @@ class ReclaimLease(Message, tag=15):
 
 
 class WorkerDied(Message, tag=16):
-    """node -> clients that hold a lease of the worker or asked about it. `cause` is a pickled DeathCause."""
+    """node -> all clients: they may have had a lease of it, or lent it references. Also the answer to WhyDied, where that was known
+    already. `cause` is a pickled DeathCause."""
 
     worker_id: bytes
     cause: bytes
@@ -463,8 +464,8 @@ class TaskResult(msgspec.Struct, array_like=True, gc=False):
     contained: list[tuple[bytes, str]] = []
     values: list[ObjectValue] = []
     """All results, where there is not exactly one."""
-    kept: list[bytes] = []
-    """References from the arguments that the worker still holds."""
+    kept: list[tuple[bytes, str]] = []
+    """References from the arguments (and their owners' addresses) that the worker still holds."""
     started: float = 0.0
     ended: float = 0.0
     retryable: bool = False
@@ -527,7 +528,7 @@ class BorrowersChanged(Message, tag=89):
     changes: list[tuple[bytes, bytes, int]]
     """(object id, borrower's worker id, count)"""
     ack: int = 0
-    """Not 0: answer BorrowersKnown(ack)."""
+    """Not 0: answer BorrowersKnown(ack), once it is counted."""
 
 
 class BorrowersKnown(Message, tag=90):

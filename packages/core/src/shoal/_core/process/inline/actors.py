@@ -208,7 +208,8 @@ class Actors:
 
     def constructed(self, actor: Actor, repr_name: str) -> None:
         """The constructor has returned."""
-        self._carry_out(self.directory.started(actor.id, "inline", repr_name))
+        assert actor.life is not None
+        self._carry_out(self.directory.started(actor.id, actor.life.worker_id, "inline", repr_name))
 
     def construction_failed(self, actor: Actor, error: BaseException) -> None:
         """The constructor has raised."""
