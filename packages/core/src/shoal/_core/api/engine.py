@@ -101,8 +101,13 @@ class Engine(Protocol):
     def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
         """Raises the first error met, GetTimeoutError after `timeout` seconds."""
 
-    def wait(self, refs: Sequence[Any], num_returns: int, timeout: float | None, fetch_local: bool) -> list[int]:
-        """Returns the positions of those references and streams that are ready, at most num_returns, in input order."""
+    def wait(
+        self, refs: Sequence[ObjectRef[Any]], num_returns: int, timeout: float | None, fetch_local: bool
+    ) -> list[int]:
+        """Returns the positions of those references that are ready, at most num_returns, in input order."""
+
+    def wait_with_streams(self, waitables: Sequence[Any], num_returns: int, timeout: float | None) -> list[int]:
+        """The same where some are streams: they are ready when their next item is."""
 
     def free(self, refs: Sequence[ObjectRef[Any]]) -> None: ...
 

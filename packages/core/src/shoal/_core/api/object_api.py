@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 from shoal._core.api.checks import flag, integer, seconds
 from shoal._core.api.generator import ObjectRefGenerator
@@ -154,10 +154,11 @@ def wait(
         raise _no_session_for(ray_waitables[0])
     if SESSION.runs_tasks and timeout != 0:
         warn_if_blocking_loop("wait")
-    waitables: list[Any] = ray_waitables
-    if kinds != _ONLY_REFS:
+    if kinds == _ONLY_REFS:
+        positions = engine.wait(cast("list[ObjectRef[Any]]", ray_waitables), number, timeout, fetch_local)
+    else:
         waitables = [item._stream if isinstance(item, ObjectRefGenerator) else item for item in ray_waitables]
-    positions = engine.wait(waitables, number, timeout, fetch_local)
+        positions = engine.wait_with_streams(waitables, number, timeout)
     others = ray_waitables.copy()
     for position in reversed(positions):
         del others[position]

@@ -457,13 +457,12 @@ class Client:
     def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
         return self.references.get(refs, timeout)
 
-    def wait(self, refs: Sequence[Any], num_returns: int, timeout: float | None, fetch_local: bool) -> list[int]:
-        if StreamState in set(map(type, refs)):
-            return self._wait_mixed(refs, num_returns, timeout)
+    def wait(
+        self, refs: Sequence[ObjectRef[Any]], num_returns: int, timeout: float | None, fetch_local: bool
+    ) -> list[int]:
         return self.references.wait(refs, num_returns, timeout)
 
-    def _wait_mixed(self, refs: Sequence[Any], num_returns: int, timeout: float | None) -> list[int]:
-        """`wait` where some are streams: ready when their next item is."""
+    def wait_with_streams(self, refs: Sequence[Any], num_returns: int, timeout: float | None) -> list[int]:
         references = self.references
         waiter = CountWaiter(0)
 

@@ -86,13 +86,19 @@ class References:
         """An ObjectRef of this client died (see `RefHome.drop_ref`)."""
         if self.ended is not None:
             return
-        self._dropped.append(object_id)
         if self.lock.acquire(False):
             try:
+                entry = self.table.entries.get(object_id)
+                if entry is not None and entry.local > 1:
+                    entry.local -= 1
+                    return
+                self._dropped.append(object_id)
                 self.drain_dropped_locked()
             finally:
                 self.lock.release()
-        elif not self._drop_scheduled:
+            return
+        self._dropped.append(object_id)
+        if not self._drop_scheduled:
             self._drop_scheduled = True
             self._loop.call_soon(self._drain_dropped)
 
@@ -128,7 +134,11 @@ class References:
     def borrow_ref(self, object_id: bytes, owner_address: str) -> ObjectRef[Any]:
         """Makes an ObjectRef for a reference that arrived in pickled data."""
         with self.lock:
-            self.table.refer(object_id, owner_address)
+            entry = self.table.entries.get(object_id)
+            if entry is None:
+                self.table.refer(object_id, owner_address)
+            else:
+                entry.local += 1
         arrived = getattr(self._borrowed_here, "ids", None)
         if arrived is not None:
             arrived.append(object_id)

@@ -225,9 +225,14 @@ class InlineEngine:
         return self._inline.get(refs, timeout)
 
     def wait(
-        self, refs: Sequence[ObjectRef[Any] | InlineStream], num_returns: int, timeout: float | None, fetch_local: bool
+        self, refs: Sequence[ObjectRef[Any]], num_returns: int, timeout: float | None, fetch_local: bool
     ) -> list[int]:
         return self._inline.wait(refs, num_returns, timeout)
+
+    def wait_with_streams(
+        self, waitables: Sequence[ObjectRef[Any] | InlineStream], num_returns: int, timeout: float | None
+    ) -> list[int]:
+        return self._inline.wait(waitables, num_returns, timeout)
 
     def free(self, refs: Sequence[ObjectRef[Any]]) -> None:
         with self._turns:
