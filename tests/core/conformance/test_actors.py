@@ -282,3 +282,20 @@ def test_method_arguments_are_copies(log) -> None:
     assert shoal.get(log.read.remote()) == [[1]]
     shoal.get(log.read.remote())[0].append(3)
     assert shoal.get(log.read.remote()) == [[1]]
+
+
+@pytest.mark.skipif(shoal.__name__ != "shoal", reason="hangs on Ray")
+def test_waiting_in_a_call_for_a_later_one_is_an_error() -> None:
+    @shoal.remote
+    class Own:
+        def method(self):
+            return 1
+
+        def ask(self):
+            me = shoal.get_runtime_context().current_actor
+            return shoal.get(me.method.remote())
+
+    actor = Own.remote()
+    with pytest.raises(shoal.exceptions.DeadlockError):
+        shoal.get(actor.ask.remote())
+    assert shoal.get(actor.method.remote(), timeout=20) == 1

@@ -34,6 +34,7 @@ class Task:
     """One task of this owner, over all its attempts."""
 
     __slots__ = (
+        "actor_id",
         "alone",
         "attempt",
         "call",
@@ -76,6 +77,8 @@ class Task:
         self.stream: Any = None
         self.definition: Any = None
         self.submitted = 0.0
+        self.actor_id = b""
+        """Whose method it is."""
         self.fields: dict[str, Any] | None = None
 
 

@@ -341,6 +341,7 @@ class ActorCaller:
             # The actor must outlive the call, whatever becomes of the handle.
             task.uses = [*task.uses, held.handle_object_id]
         task.submitted = time.time()
+        task.actor_id = link.actor_id
         task.fields = {"actor": link, "dependencies": dependencies}
         references = self._references
         with self._lock:

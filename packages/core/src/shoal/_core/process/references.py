@@ -12,6 +12,7 @@ from typing import Any
 
 from shoal._core.logic.ownership import PENDING, Entry, Freed, Ownership
 from shoal._core.process.borrows import Borrows
+from shoal._core.process.deadlocks import own_later_call, own_result
 from shoal._core.process.node_link import NodeLink
 from shoal._core.process.object_ref import ObjectRef
 from shoal._core.process.peers import Peer, Peers
@@ -34,7 +35,6 @@ from shoal._core.system.serialization import Serialized, deserialize, serialize
 from shoal._core.system.task_errors import dump_error, load_error
 from shoal._core.system.transport import ConnectionClosed
 from shoal.exceptions import (
-    DeadlockError,
     GetTimeoutError,
     LocalDaemonDiedError,
     ObjectFreedError,
@@ -66,6 +66,8 @@ class References:
         self.borrows = Borrows(worker_id, self.table, peers, self.carry_out_locked)
         self._borrowed_here = threading.local()
         self.on_actor_unheld: Callable[[bytes], None] = _ignore
+        self.sequential_actor_id = b""
+        """The actor that this process is, where it does one call at a time."""
         self.current_task: Callable[[], bytes] = bytes
         """The id of the task that the calling thread runs."""
         self.on_freed: Callable[[], None] = _ignore_blocked
@@ -278,9 +280,19 @@ class References:
                 return waiter
             if self.ended is not None:
                 raise SessionEndedError(self.ended)
+            self._check_not_own_calls_locked(waiter, refs, entries)
         object_ids = [ref._id for ref in refs]
         self._block(waiter, entries, object_ids, timeout, lambda: self._timeout_text(refs, entries, timeout))
         return waiter
+
+    def _check_not_own_calls_locked(self, waiter: Waiter, refs: Sequence[ObjectRef[Any]], entries: list[Entry]) -> None:
+        """Raises DeadlockError where an actor that does one call at a time waits, in a call, for a later one."""
+        if not self.sequential_actor_id or not self.current_task():
+            return
+        for ref, entry in zip(refs, entries, strict=True):
+            if entry.kind == PENDING and entry.task is not None and entry.task.actor_id == self.sequential_actor_id:
+                self._stop_waiting_locked(waiter, entries)
+                raise own_later_call(entry.task.name, ref.hex())
 
     def _block(
         self,
@@ -551,7 +563,7 @@ class References:
                 if entry is None:
                     ready.append(ObjectValue(object_id, LOST))
                 elif entry.kind == PENDING and task_of(object_id) == asked_by:
-                    ready.append(ObjectValue(object_id, ERROR, dump_error(_own_result(object_id))))
+                    ready.append(ObjectValue(object_id, ERROR, dump_error(own_result(object_id))))
                 elif entry.kind == PENDING:
                     self._fetchers.setdefault(object_id, []).append((peer, object_id))
                 else:
@@ -593,13 +605,6 @@ def _ignore_blocked() -> None:
 
 def _ignore_wait(object_ids: list[bytes], seconds: float) -> None:
     return
-
-
-def _own_result(object_id: bytes) -> DeadlockError:
-    return DeadlockError(
-        f"task {object_id[:TASK_ID_SIZE].hex()} waits for its own result ({object_id.hex()}), which it cannot have before it ends; "
-        "do not pass a task the reference that it makes, or do not get it there"
-    )
 
 
 def _run_now(callback: Callable[[], None]) -> None:

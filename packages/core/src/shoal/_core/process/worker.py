@@ -106,6 +106,7 @@ class Worker:
             self._executor = ThreadedExecutor(self._runner, self._outbox, self._method, limits)
         else:
             self._executor = SequentialExecutor(self._runner, self._outbox, client.loop, self._method, None, _keep_name)
+            client.references.sequential_actor_id = spec.actor_id
             signal.signal(signal.SIGINT, self._executor.on_interrupt)
         token = current_execution.set(execution)
         _name_output(spec.class_name)

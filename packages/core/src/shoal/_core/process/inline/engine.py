@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from shoal._core.process.deadlocks import own_later_call
 from shoal._core.process.inline import rows
 from shoal._core.process.inline.actor import HeldActor
 from shoal._core.process.inline.actors import Actors
@@ -26,12 +27,13 @@ from shoal._core.process.inline.groups import Groups
 from shoal._core.process.inline.node_resources import node_resources
 from shoal._core.process.inline.runner import ActorExit, Runner
 from shoal._core.process.inline.running_call import current_call
+from shoal._core.process.inline.sequential_life import SequentialLife
 from shoal._core.process.inline.session import ENDED, InlineSession
 from shoal._core.process.inline.turns import Turns
 from shoal._core.process.key_values import KeyValues
 from shoal._core.process.metric_registry import MetricRegistry
 from shoal._core.process.object_ref import set_current_home
-from shoal._core.schema.ids import new_id, new_job_id
+from shoal._core.schema.ids import new_id, new_job_id, task_of
 from shoal._core.schema.messages import MetricRecorded
 from shoal._core.schema.session import ExecutionContext, SessionInfo
 from shoal.exceptions import (
@@ -222,6 +224,13 @@ class InlineEngine:
         return self._inline.put(value)
 
     def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
+        caller = current_call.get()
+        if caller is not None and caller.actor is not None and isinstance(caller.actor.life, SequentialLife):
+            with self._turns:
+                for ref in refs:
+                    call = self._book.open.get(task_of(self._inline.id_of(ref)))
+                    if call is not None and call.actor is caller.actor:
+                        raise own_later_call(call.name, ref.hex())
         return self._inline.get(refs, timeout)
 
     def wait(
