@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from shoal._core.logic.call_queue import CallQueue
 from shoal._core.logic.ownership import PENDING
 from shoal._core.logic.tasks import PUSHED, READY, Task
 from shoal._core.process.arguments import pack_arguments, resolve_dependencies_locked
@@ -102,7 +102,7 @@ class ActorLink:
         self.address = ""
         self.incarnation = 0
         self.peer: Peer | None = None
-        self.queue: deque[Task] = deque()
+        self.queue = CallQueue()
         """Not sent: waiting for arguments, or for the actor."""
         self.outbox: list[Task] = []
         """About to be sent in one frame."""
@@ -378,8 +378,11 @@ class ActorCaller:
                     waiting += 1
                     self._references.call_when_ready_locked(object_id, entry, lambda: self._argument_ready(link, task))
             task.waiting_for = waiting
-        link.queue.append(task)
-        self._advance_locked(link)
+        if task.waiting_for == 0 and not link.queue and link.state == "ALIVE" and link.peer is not None:
+            self._send_locked(link, [task])
+        else:
+            link.queue.append(task)
+            self._advance_locked(link)
 
     def _argument_ready(self, link: ActorLink, task: Task) -> None:
         with self._lock:
@@ -393,16 +396,9 @@ class ActorCaller:
         """Moves calls whose arguments are there to the outbox, in order where the actor keeps order."""
         if link.state != "ALIVE" or link.peer is None:
             return
-        queue = link.queue
-        if link.out_of_order and len(queue) > 1:
-            ready = [task for task in queue if task.waiting_for == 0]
-            link.queue = queue = deque(task for task in queue if task.waiting_for != 0)
-        else:
-            ready = []
-            while queue and queue[0].waiting_for == 0:
-                ready.append(queue.popleft())
-            if link.out_of_order is False and not ready:
-                return
+        self._send_locked(link, link.queue.take_ready(in_order=not link.out_of_order))
+
+    def _send_locked(self, link: ActorLink, ready: list[Task]) -> None:
         outbox = link.outbox
         for task in ready:
             assert task.fields is not None
@@ -448,7 +444,7 @@ class ActorCaller:
         if not tasks:
             return
         if link.peer is None or link.state != "ALIVE":
-            link.queue.extendleft(reversed(tasks))
+            link.queue.put_back(tasks)
             link.outbox = []
             return
         link.outbox = []
@@ -481,7 +477,7 @@ class ActorCaller:
                 if result.kind == ERROR and self._owner.shall_retry(task, result, retry_exceptions):
                     self._owner.count_retry(task)
                     task.state = READY
-                    link.queue.appendleft(task)
+                    link.queue.put_back([task])
                     self._advance_locked(link)
                     continue
                 self._owner.finish_task_locked(task, result, worker_id)
@@ -552,12 +548,10 @@ class ActorCaller:
             else:
                 self._owner.forget_results(task)
                 self._owner.fail_task_locked(task, link.end_error)
-        for task in reversed(again):
-            link.queue.appendleft(task)
+        link.queue.put_back(again)
         if dead:
-            waiting = [*link.outbox, *link.queue]
+            waiting = [*link.outbox, *link.queue.take_all()]
             link.outbox = []
-            link.queue.clear()
             for task in waiting:
                 self._owner.fail_task_locked(task, link.end_error)
 
@@ -575,7 +569,7 @@ class ActorCaller:
                     link: ActorLink = task.fields["actor"]
                     if link.in_flight.pop(task_id, None) is not None:
                         task.state = READY
-                        link.queue.appendleft(task)
+                        link.queue.put_back([task])
 
     # --- cancelling --------------------------------------------------------------------------------------------------------------------
 
@@ -588,8 +582,7 @@ class ActorCaller:
             if link.peer is not None:
                 link.peer.send(CancelTask(task.call.task_id, recursive))
             return
-        if task in link.queue:
-            link.queue.remove(task)
+        link.queue.remove(task)
         if task in link.outbox:
             link.outbox.remove(task)
         self._owner.fail_task_locked(task, dump_error(cancelled(task)))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable
 
-from shoal._core.logic.ownership import Freed, Ownership
+from shoal._core.logic.ownership import PENDING, Freed, Ownership
+from shoal._core.process.node_link import NodeLink
 from shoal._core.process.peers import Peers
-from shoal._core.schema.messages import BorrowersChanged, TaskResult
+from shoal._core.schema.ids import object_id_of
+from shoal._core.schema.messages import STORED, BorrowersChanged, FreeObjects, TaskResult
 from shoal._core.system.transport import ConnectionClosed
 
 
@@ -18,15 +20,22 @@ class Borrows:
         worker_id: this process's.
         table: its objects.
         peers: its connections.
+        node: the link to its node.
         carry_out: what to do with objects that nobody needs any more.
     """
 
     def __init__(
-        self, worker_id: bytes, table: Ownership, peers: Peers, carry_out: Callable[[list[Freed]], None]
+        self,
+        worker_id: bytes,
+        table: Ownership,
+        peers: Peers,
+        node: NodeLink,
+        carry_out: Callable[[list[Freed]], None],
     ) -> None:
         self._worker_id = worker_id
         self._table = table
         self._peers = peers
+        self._node = node
         self._carry_out = carry_out
         self._ack_ids = itertools.count(1)
         self._held_for_ack: dict[int, tuple[str, list[bytes]]] = {}
@@ -58,13 +67,21 @@ class Borrows:
             self._tell_and_hold(owner_address, ids, self._worker_id, [container_id])
 
     def declined(self, result: TaskResult) -> None:
-        """This process has no use for a result that came: the references inside it are not ours any more."""
+        """This process has no use for a result that came: the references inside it are not ours any more, and what it stored is freed
+        where no other attempt of the task did or will store it as well."""
+        useless = [object_id for object_id in _stored(result) if self._is_settled_elsewhere(object_id)]
+        if useless:
+            self._node.send(FreeObjects(useless))
         for contained in (result.contained, *(value.contained for value in result.values)):
             for object_id, owner_address in contained:
                 if self._table.owns(object_id):
                     self._carry_out(self._table.borrowed(object_id, self._worker_id, -1))
                 else:
                     self.tell(owner_address, object_id, self._worker_id, -1)
+
+    def _is_settled_elsewhere(self, object_id: bytes) -> bool:
+        entry = self._table.entries.get(object_id)
+        return entry is None or entry.kind not in (PENDING, STORED)
 
     def tell(self, owner_address: str, object_id: bytes, borrower: bytes, count: int) -> None:
         """Tells an owner that a borrower has got (count > 0) or returned references. A dead owner counts nothing."""
@@ -96,3 +113,10 @@ class Borrows:
             return self._peers.connect_to(address).send(message)
         except ConnectionClosed:
             return False
+
+
+def _stored(result: TaskResult) -> list[bytes]:
+    """Returns the objects that a result lies in the store for."""
+    if result.kind == STORED:
+        return [object_id_of(result.task_id, 0)]
+    return [value.object_id for value in result.values if value.kind == STORED]

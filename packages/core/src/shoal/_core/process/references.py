@@ -63,7 +63,7 @@ class References:
         self._drop_scheduled = False
         self._due: list[Callable[[], None]] = []
         self._fetchers: dict[bytes, list[tuple[Peer, bytes]]] = {}
-        self.borrows = Borrows(worker_id, self.table, peers, self.carry_out_locked)
+        self.borrows = Borrows(worker_id, self.table, peers, node, self.carry_out_locked)
         self._borrowed_here = threading.local()
         self.on_actor_unheld: Callable[[bytes], None] = _ignore
         self.sequential_actor_id = b""

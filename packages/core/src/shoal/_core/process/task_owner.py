@@ -410,7 +410,7 @@ class TaskOwner:
         self._carry_out_locked(pool, effects)
 
     def forget_results(self, task: Task) -> None:
-        """Its worker died: it may have stored results that it did not live to report."""
+        """A worker of it died: it may have stored results that it did not live to report."""
         self._node.send(FreeObjects(task.returns))
 
     def _forget_earlier(self, task: Task, result: TaskResult) -> None:
@@ -501,6 +501,8 @@ class TaskOwner:
         """The task will not run (again): everybody who waits for it gets this error."""
         references = self._references
         self.running.pop(task.call.task_id, None)
+        if task.retried or task.attempt:
+            self.forget_results(task)
         if task.stream is not None:
             task.stream.failed_locked(error)
         for object_id in task.returns:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from shoal._core.logic.actors import ALIVE, DEAD, RESTARTING
+from shoal._core.logic.call_queue import CallQueue
 from shoal._core.logic.ownership import PENDING
 from shoal._core.logic.tasks import PUSHED, READY, Task
 from shoal._core.schema.ids import HANDLE_INDEX, TaskIds, object_id_of
@@ -66,7 +66,7 @@ class ActorLink:
         self.state = UNKNOWN
         self.incarnation = 0
         self.peer: Peer | None = None
-        self.queue: deque[Task] = deque()
+        self.queue = CallQueue()
         self.in_flight: dict[bytes, Task] = {}
         self.end_error = b""
         self.next_address = ""
@@ -222,8 +222,7 @@ class Actors:
         if link.state != ALIVE or link.peer is None:
             return
         calls = []
-        while link.queue and link.queue[0].waiting_for == 0:
-            task = link.queue.popleft()
+        for task in link.queue.take_ready(in_order=True):
             assert task.fields is not None
             dependencies = task.fields["dependencies"]
             error = self._tasks.dependency_error(dependencies)
@@ -316,12 +315,9 @@ class Actors:
             else:
                 self._tasks.forget_results(task)
                 self._tasks.fail_task(task, link.end_error)
-        for task in reversed(again):
-            link.queue.appendleft(task)
+        link.queue.put_back(again)
         if dead:
-            waiting = list(link.queue)
-            link.queue.clear()
-            for task in waiting:
+            for task in link.queue.take_all():
                 self._tasks.fail_task(task, link.end_error)
 
     def calls_refused(self, task_ids: list[bytes]) -> None:
@@ -331,7 +327,7 @@ class Actors:
                 link: ActorLink = task.fields["actor"]
                 if link.in_flight.pop(task_id, None) is not None:
                     task.state = READY
-                    link.queue.appendleft(task)
+                    link.queue.put_back([task])
 
     def cancel(self, task: Task, recursive: bool) -> None:
         assert task.fields is not None
@@ -342,8 +338,7 @@ class Actors:
             if link.peer is not None:
                 link.peer.send(CancelTask(task.call.task_id, recursive))
             return
-        if task in link.queue:
-            link.queue.remove(task)
+        link.queue.remove(task)
         self._tasks.fail_task(task, dump(Failure(values.CANCELLED, task.call.task_id)))
         self._advance(link)
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 from shoal._core.logic.ownership import PENDING, Entry, Freed, Ownership
-from shoal._core.schema.ids import HANDLE_SUFFIX, TASK_ID_SIZE
+from shoal._core.schema.ids import HANDLE_SUFFIX, TASK_ID_SIZE, object_id_of
 from shoal._core.schema.messages import (
     ERROR,
     INLINE,
@@ -155,6 +155,12 @@ class Objects:
 
     def declined(self, result: TaskResult) -> None:
         """This process has no use for a result that came."""
+        stored = [object_id_of(result.task_id, 0)] if result.kind == STORED else []
+        stored += [value.object_id for value in result.values if value.kind == STORED]
+        for object_id in stored:
+            entry = self.table.entries.get(object_id)
+            if entry is None or entry.kind not in (PENDING, STORED):
+                self._to_node(FreeObjects([object_id]))
         for contained in (result.contained, *(value.contained for value in result.values)):
             for object_id, owner_address in contained:
                 if self.table.owns(object_id):

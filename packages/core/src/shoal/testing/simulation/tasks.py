@@ -373,6 +373,8 @@ class Tasks:
 
     def fail_task(self, task: Task, error: bytes) -> None:
         """The task will not run (again): everybody who waits for it gets this error."""
+        if task.retried or task.attempt:
+            self.forget_results(task)
         self.running.pop(task.call.task_id, None)
         for object_id in task.returns:
             self._objects.complete(object_id, ERROR, error)

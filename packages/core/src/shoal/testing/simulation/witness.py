@@ -32,6 +32,8 @@ class Witness:
         self.parents: dict[bytes, bytes] = {}
         self.dead: set[bytes] = set()
         """Processes."""
+        self.doomed: set[bytes] = set()
+        """Processes that are being killed."""
         self.blameless: set[bytes] = set()
         """Processes that ended because they were told to."""
         self.actors_killed: set[bytes] = set()
@@ -67,8 +69,8 @@ class Witness:
         self.actor_lives.setdefault(actor_id, []).append(worker_id)
 
     def call_begun(self, actor_life: bytes, task_id: bytes, sequence: int) -> None:
-        """A call begins in an actor's process: those of one caller come in order."""
-        key = (actor_life, owner_of(task_id))
+        """A call begins in an actor's process: those that one task made come in order."""
+        key = (actor_life, self.parents.get(task_id) or owner_of(task_id))
         if sequence <= self._order.get(key, 0):
             raise Violation(f"call {sequence} ({task_id.hex()}) comes after call {self._order[key]}", task_id)
         self._order[key] = sequence
@@ -94,6 +96,8 @@ class Witness:
     def referred(self, object_id: bytes, holder: bytes) -> None:
         """Somebody rebuilds a reference: whoever gave it must have kept it alive."""
         self.held(object_id, holder)
+        if holder in self.doomed:
+            return
         if owner_of(object_id) not in self.dead and not (self.knows(object_id) or self.lost_on_the_way(object_id)):
             raise Violation(f"a reference to {object_id.hex()} arrives, which its owner has freed", object_id)
 

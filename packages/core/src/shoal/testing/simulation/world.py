@@ -78,8 +78,6 @@ class World:
         self._workload = Workload(random, random.randint(steps // 2, steps * 2), self.faults, cpus)
         self.clients: dict[bytes, Client] = {}
         self._started = 0
-        self._doomed: set[bytes] = set()
-        """Workers that are being killed."""
         self.driver = Client(self._around, b"driver".ljust(16, b"0"), "driver")
         self.driver_ended = False
         self._joined(self.driver)
@@ -162,7 +160,7 @@ class World:
 
     def _kill_worker_soon(self, worker_id: bytes) -> None:
         worker = self.clients[worker_id]
-        self._doomed.add(worker_id)
+        self.witness.doomed.add(worker_id)
         self.agenda.after(self.network.delay(), lambda: self._end_worker(worker, False))
 
     def _kill_any(self) -> None:
@@ -184,7 +182,7 @@ class World:
             if client.alive:
                 entry = client.objects.table.entries.get(object_id)
                 held = entry is not None and (entry.local > 0 or entry.uses > 0)
-                doomed = client.worker_id in self._doomed
+                doomed = client.worker_id in self.witness.doomed
                 if held and not doomed and not self.witness.lost_on_the_way(object_id):
                     raise Violation(f"{object_id.hex()} is freed, yet {client.name} holds it", object_id)
 
