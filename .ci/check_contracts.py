@@ -39,6 +39,11 @@ VIOLATIONS = (
     Violation("pure-logic", "_core/logic/planted.py", "import asyncio"),
     Violation("pure-logic", "_core/logic/planted.py", "from time import monotonic"),
     Violation("pure-logic", "_core/logic/planted.py", "def decide() -> None:\n    import random"),
+    Violation("libraries-use-public-names", "data/planted.py", "import shoal._core.api.engine"),
+    Violation("libraries-use-public-names", "data/planted.py", "from shoal._common import test_utils"),
+    Violation("core-knows-no-library", "_core/api/planted.py", "def late() -> None:\n    import shoal.data"),
+    Violation("data-rooms", "data/_internal/blocks/planted.py", "import shoal.data._internal.execution"),
+    Violation("data-rooms", "data/_internal/planted/__init__.py", ""),
     Violation("programs-apart", "_core/process/head.py", "import shoal._core.process.worker"),
     Violation("programs-apart", "_core/process/worker.py", "import shoal._core.process.node"),
 )

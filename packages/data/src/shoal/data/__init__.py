@@ -1,0 +1,89 @@
+"""Lazy, streaming datasets of Arrow blocks on tasks and actors. What is here is imported when it is first used."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shoal.data._internal.api.arguments import ActorPoolStrategy as ActorPoolStrategy
+    from shoal.data._internal.api.arguments import TaskPoolStrategy as TaskPoolStrategy
+    from shoal.data._internal.version import __version__ as __version__
+    from shoal.data.context import DataContext as DataContext
+    from shoal.data.context import ExecutionOptions as ExecutionOptions
+    from shoal.data.context import ExecutionResources as ExecutionResources
+    from shoal.data.context import ShuffleStrategy as ShuffleStrategy
+    from shoal.data.dataset import Dataset as Dataset
+    from shoal.data.dataset import MaterializedDataset as MaterializedDataset
+    from shoal.data.datasource.datasink import Datasink as Datasink
+    from shoal.data.datasource.save_mode import SaveMode as SaveMode
+    from shoal.data.from_memory import from_arrow as from_arrow
+    from shoal.data.from_memory import from_arrow_refs as from_arrow_refs
+    from shoal.data.from_memory import from_blocks as from_blocks
+    from shoal.data.from_memory import from_items as from_items
+    from shoal.data.from_memory import from_numpy as from_numpy
+    from shoal.data.from_memory import from_numpy_refs as from_numpy_refs
+    from shoal.data.from_memory import from_pandas as from_pandas
+    from shoal.data.from_memory import from_pandas_refs as from_pandas_refs
+    from shoal.data.grouped_data import GroupedData as GroupedData
+    from shoal.data.iterator import DataIterator as DataIterator
+    from shoal.data.read_api import range as range
+    from shoal.data.read_api import range_tensor as range_tensor
+    from shoal.data.read_api import read_binary_files as read_binary_files
+    from shoal.data.read_api import read_csv as read_csv
+    from shoal.data.read_api import read_images as read_images
+    from shoal.data.read_api import read_json as read_json
+    from shoal.data.read_api import read_numpy as read_numpy
+    from shoal.data.read_api import read_parquet as read_parquet
+    from shoal.data.read_api import read_text as read_text
+    from shoal.data.read_api import read_tfrecords as read_tfrecords
+    from shoal.data.read_api import read_webdataset as read_webdataset
+    from shoal.data.schema import Schema as Schema
+
+_HOMES: dict[str, str] = {
+    "ActorPoolStrategy": "_internal.api.arguments",
+    "DataContext": "context",
+    "DataIterator": "iterator",
+    "Dataset": "dataset",
+    "ExecutionOptions": "context",
+    "ExecutionResources": "context",
+    "GroupedData": "grouped_data",
+    "MaterializedDataset": "dataset",
+    "Schema": "schema",
+    "ShuffleStrategy": "context",
+    "TaskPoolStrategy": "_internal.api.arguments",
+    "__version__": "_internal.version",
+    "read_binary_files": "read_api",
+    "read_csv": "read_api",
+    "read_images": "read_api",
+    "read_json": "read_api",
+    "read_numpy": "read_api",
+    "read_parquet": "read_api",
+    "read_text": "read_api",
+    "read_tfrecords": "read_api",
+    "read_webdataset": "read_api",
+    "Datasink": "datasource.datasink",
+    "SaveMode": "datasource.save_mode",
+    "range": "read_api",
+    "range_tensor": "read_api",
+    "from_arrow": "from_memory",
+    "from_arrow_refs": "from_memory",
+    "from_blocks": "from_memory",
+    "from_items": "from_memory",
+    "from_numpy": "from_memory",
+    "from_numpy_refs": "from_memory",
+    "from_pandas": "from_memory",
+    "from_pandas_refs": "from_memory",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    home = _HOMES.get(name)
+    if home is not None:
+        value = getattr(import_module(f"shoal.data.{home}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'shoal.data' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

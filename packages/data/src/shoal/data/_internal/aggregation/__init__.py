@@ -1,0 +1,1 @@
+"""Aggregations: states of blocks, joined, and made results. No IO, no tasks."""

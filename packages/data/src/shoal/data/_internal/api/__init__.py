@@ -1,0 +1,1 @@
+"""What the user types: arguments checked once, made into operators; what is consumed, handed to the executor."""

@@ -1,0 +1,1 @@
+"""What needs all blocks: shuffle, sort, group, join, repartition; its map and merge halves."""

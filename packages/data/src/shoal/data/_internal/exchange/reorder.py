@@ -1,0 +1,158 @@
+"""Exchanges that move rows and change none: shuffle, sort, repartition."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shoal.data._internal.blocks.combine import slice_rows
+from shoal.data._internal.exchange.exchange import Exchange, joined
+from shoal.data._internal.exchange.randomness import numbers_at
+from shoal.data._internal.kernels import (
+    merge_sorted,
+    partition_by_hash,
+    partition_by_range,
+    sample_boundaries,
+    sort,
+)
+from shoal.data._internal.plan.operators import RandomShuffle, Repartition, RepartitionKeys, Sort
+from shoal.data._internal.plan.schemas import check_columns
+
+_SHUFFLE_STREAM = 1
+_PLACE = "__shoal_place__"
+_SAMPLES_OF_A_BLOCK = 1000
+
+
+class ShuffleExchange(Exchange):
+    """Each row gets a random place by the seed and its position; rows are put in the order of their places."""
+
+    name = "RandomShuffle"
+    needs_rows_before = True
+
+    def __init__(self, operator: RandomShuffle) -> None:
+        self._seed = operator.seed
+        self.partitions = operator.blocks
+
+    def split(self, table: pa.Table, first_row: int, partitions: int) -> list[pa.Table]:
+        places = numbers_at(self._seed, _SHUFFLE_STREAM, first_row, table.num_rows)
+        table = table.append_column(_PLACE, pa.array(places))
+        if partitions == 1:
+            return [table]
+        # The upper bits choose the partition, so that partitions follow one another in the order of places.
+        owners = ((places >> np.uint64(32)) * np.uint64(partitions)) >> np.uint64(32)
+        order = np.argsort(owners, kind="stable")
+        ends = np.searchsorted(owners[order], np.arange(partitions + 1, dtype=np.uint64))
+        table = table.take(pa.array(order))
+        return [slice_rows(table, ends[part], ends[part + 1] - ends[part]) for part in range(partitions)]
+
+    def merge(self, parts: Iterable[pa.Table], partition: int) -> Iterator[pa.Table]:
+        table = joined(parts)
+        if table is None:
+            return
+        position = table.schema.get_field_index(_PLACE)
+        if position < 0:
+            yield table
+            return
+        order = np.argsort(table.column(position).to_numpy(), kind="stable")
+        yield table.remove_column(position).take(pa.array(order))
+
+
+class SortExchange(Exchange):
+    """Rows in the order of keys: partitions are ranges of the keys, cut where samples say that they are of like size."""
+
+    needs_samples = True
+    name = "Sort"
+
+    def __init__(self, operator: Sort) -> None:
+        self._keys = list(operator.keys)
+        self._descending = list(operator.descending)
+        self._boundaries: list[tuple[Any, ...]] = []
+        self._given = operator.boundaries
+        if operator.boundaries is not None:
+            self.partitions = len(operator.boundaries) + 1
+
+    def before(self, table: pa.Table) -> pa.Table:
+        if table.num_columns == 0:
+            return table
+        check_columns(self._keys, table.column_names, "sort")
+        return sort(table, self._keys, self._descending)
+
+    def sample(self, table: pa.Table) -> pa.Table | None:
+        if table.num_rows == 0:
+            return None
+        keys = table.select(self._keys)
+        step = max(1, keys.num_rows // _SAMPLES_OF_A_BLOCK)
+        return keys.take(pa.array(np.arange(0, keys.num_rows, step)))
+
+    def prepared(self, samples: list[pa.Table], total_rows: int, partitions: int) -> Exchange:
+        ready = SortExchange(Sort(None, tuple(self._keys), tuple(self._descending)))  # type: ignore[arg-type]
+        if self._given is not None:
+            ready._boundaries = [value if isinstance(value, tuple) else (value,) for value in self._given]
+        elif partitions > 1 and samples:
+            ready._boundaries = sample_boundaries(samples, self._keys, self._descending, partitions)
+        return ready
+
+    def split(self, table: pa.Table, first_row: int, partitions: int) -> list[pa.Table]:
+        if not self._boundaries or table.num_rows == 0:
+            return [table, *([slice_rows(table, 0, 0)] * (partitions - 1))]
+        parts = partition_by_range(table, self._keys, self._descending, self._boundaries)
+        return parts + [slice_rows(table, 0, 0)] * (partitions - len(parts))
+
+    def merge(self, parts: Iterable[pa.Table], partition: int) -> Iterator[pa.Table]:
+        tables = [table for table in parts if table.num_rows > 0]
+        if tables:
+            yield merge_sorted(tables, self._keys, self._descending)
+
+
+class RepartitionExchange(Exchange):
+    """The same rows, in order, in so many blocks of like size."""
+
+    needs_rows_before = True
+    needs_total = True
+    name = "Repartition"
+
+    def __init__(self, operator: Repartition) -> None:
+        self.partitions = operator.blocks
+        self._total = 0
+
+    def prepared(self, samples: list[pa.Table], total_rows: int, partitions: int) -> Exchange:
+        ready = RepartitionExchange(Repartition(None, partitions))  # type: ignore[arg-type]
+        ready._total = total_rows
+        return ready
+
+    def split(self, table: pa.Table, first_row: int, partitions: int) -> list[pa.Table]:
+        cuts = [
+            min(max(self._total * part // partitions - first_row, 0), table.num_rows) for part in range(partitions + 1)
+        ]
+        return [slice_rows(table, start, end - start) for start, end in itertools.pairwise(cuts)]
+
+    def merge(self, parts: Iterable[pa.Table], partition: int) -> Iterator[pa.Table]:
+        table = joined(parts)
+        if table is not None:
+            yield table
+
+
+class HashExchange(Exchange):
+    """Rows of equal keys in the same block."""
+
+    name = "Repartition"
+
+    def __init__(self, operator: RepartitionKeys) -> None:
+        self._keys = list(operator.keys)
+        self._sort = operator.sort
+        self.partitions = operator.blocks
+
+    def split(self, table: pa.Table, first_row: int, partitions: int) -> list[pa.Table]:
+        if table.num_columns == 0:
+            return [table] * partitions
+        check_columns(self._keys, table.column_names, "repartition")
+        return partition_by_hash(table, self._keys, partitions)
+
+    def merge(self, parts: Iterable[pa.Table], partition: int) -> Iterator[pa.Table]:
+        table = joined(parts)
+        if table is not None:
+            yield sort(table, self._keys, [False] * len(self._keys)) if self._sort else table

@@ -1,0 +1,230 @@
+"""Stages of exchanges: each block is prepared as it comes; when all are counted, they are split, and partitions merged."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import pyarrow as pa
+
+import shoal
+from shoal.data._internal.exchange.exchange import Exchange
+from shoal.data._internal.exchange.grouping import JoinExchange
+from shoal.data._internal.execution import remote_work
+from shoal.data._internal.execution.bundle import Bundle
+from shoal.data._internal.execution.remote_calls import Calls
+from shoal.data._internal.execution.stage import OrderedOutput, Stage, Work
+
+PREPARE, SPLIT, MERGE = "prepare", "split", "merge"
+
+
+class _Barrier(Stage):
+    """A stage in phases: take and prepare all blocks, split them, merge partitions. What it holds may go to disk."""
+
+    def __init__(self, name: str, sides: int, calls: Calls, partition_bytes: int) -> None:
+        super().__init__(name, sides)
+        self._calls = calls
+        self._partition_bytes = max(1, partition_bytes)
+        self._incoming: deque[tuple[int, int, Bundle]] = deque()
+        """Blocks to prepare: side, number, block."""
+        self._prepared: dict[tuple[int, int], Bundle] = {}
+        self._counts = [0] * sides
+        self._partitions = 0
+        """0 until all blocks are counted."""
+        self._to_split: deque[tuple[int, int, int]] = deque()
+        """Side, number, first row."""
+        self._parts: dict[tuple[int, int], list[Any]] = {}
+        self._to_merge: deque[int] = deque()
+        self._merging = False
+        self._output = OrderedOutput()
+        self._jobs: dict[int, Any] = {}
+        self._last_job = 0
+
+    def take(self, bundle: Bundle, side: int) -> None:
+        number = self._counts[side]
+        self._counts[side] += 1
+        if self._needs_preparing(side):
+            self._incoming.append((side, number, bundle))
+        else:
+            self._prepared[side, number] = bundle
+        self.advance()
+
+    def _needs_preparing(self, side: int) -> bool:
+        return True
+
+    @property
+    def held_bytes(self) -> int:
+        return self._output.held_bytes
+
+    def waiting(self) -> int:
+        return len(self._incoming) + len(self._to_split) + len(self._to_merge)
+
+    def advance(self) -> None:
+        if not self.inputs_ended or self._incoming or self.running:
+            return
+        if self._partitions == 0 and self._prepared:
+            self._all_prepared()
+        if self._to_split or self._to_merge:
+            return
+        if self._parts and not self._merging:
+            self._merging = True
+            self._to_merge.extend(range(self._partitions))
+        else:
+            self.end()
+
+    def _all_prepared(self) -> None:
+        """All blocks are counted: how many partitions shall there be?"""
+        total = sum(bundle.size for bundle in self._prepared.values())
+        asked = self._asked_partitions()
+        self._partitions = asked if asked is not None else max(1, -(-total // self._partition_bytes))
+        self._plan_split()
+
+    def _asked_partitions(self) -> int | None:
+        raise NotImplementedError
+
+    def _plan_split(self) -> None:
+        raise NotImplementedError
+
+    def _job(self, job: Any) -> int:
+        self._last_job += 1
+        self._jobs[self._last_job] = job
+        return self._last_job
+
+    def made(self, work: Work, bundle: Bundle) -> None:
+        if work.purpose == PREPARE:
+            side, number, _ = self._jobs[work.sequence]
+            self._prepared[side, number] = bundle
+            return
+        for ready in self._output.made(self._jobs[work.sequence], bundle):
+            self.emit(ready)
+
+    def work_ended(self, work: Work, result: list[Any]) -> None:
+        job = self._jobs.pop(work.sequence)
+        if work.purpose == SPLIT:
+            self._parts[job] = result
+        elif work.purpose == MERGE:
+            for ready in self._output.ended(job):
+                self.emit(ready)
+        self.advance()
+
+
+class ExchangeStage(_Barrier):
+    """An exchange with one input."""
+
+    def __init__(self, exchange: Exchange, calls: Calls, partition_bytes: int) -> None:
+        super().__init__(exchange.name, 1, calls, partition_bytes)
+        self._exchange = exchange
+        self._ready: Exchange = exchange
+        self._samples: dict[int, Any] = {}
+
+    def _needs_preparing(self, side: int) -> bool:
+        kind = type(self._exchange)
+        return kind.before is not Exchange.before or kind.sample is not Exchange.sample
+
+    def _asked_partitions(self) -> int | None:
+        return self._exchange.partitions
+
+    def _plan_split(self) -> None:
+        order = sorted(self._prepared)
+        samples = [sample for sample in (self._samples.get(number) for _, number in order) if sample is not None]
+        tables: list[pa.Table] = [table for table in shoal.get(samples) if table is not None]
+        total = sum(bundle.rows for bundle in self._prepared.values())
+        self._ready = self._exchange.prepared(tables, total, self._partitions)
+        if self._partitions == 1 and not self._exchange.needs_rows_before:
+            for key in order:
+                self._parts[key] = [self._prepared.pop(key).block]
+            return
+        first = 0
+        for side, number in order:
+            self._to_split.append((side, number, first))
+            first += self._prepared[side, number].rows
+
+    def start(self) -> Work:
+        calls, exchange = self._calls, self._ready
+        if self._incoming:
+            job = self._incoming.popleft()
+            block = job[2].block
+            return Work(
+                lambda: calls.stream(remote_work.prepare, None, exchange, block), self._job(job), purpose=PREPARE
+            )
+        if self._to_split:
+            side, number, first = self._to_split.popleft()
+            block, count = self._prepared[side, number].block, self._partitions
+            if count == 1:
+                return Work(
+                    lambda: [calls.one(remote_work.split_whole, exchange, first, block)],
+                    self._job((side, number)),
+                    purpose=SPLIT,
+                )
+            return Work(
+                lambda: calls.parts(remote_work.split, count, exchange, first, count, block),
+                self._job((side, number)),
+                purpose=SPLIT,
+            )
+        partition = self._to_merge.popleft()
+        parts = [self._parts[key][partition] for key in sorted(self._parts)]
+        return Work(
+            lambda: calls.stream(remote_work.merge, None, exchange, partition, calls.most_bytes, *parts),
+            self._job(partition),
+            purpose=MERGE,
+        )
+
+    def sampled(self, work: Work, sample: Any) -> None:
+        """The sample of a block that was prepared: a reference."""
+        _, number, _ = self._jobs[work.sequence]
+        self._samples[number] = sample
+
+    def work_ended(self, work: Work, result: list[Any]) -> None:
+        if work.purpose == SPLIT:
+            self._prepared.pop(self._jobs[work.sequence], None)
+        elif work.purpose == MERGE:
+            partition = self._jobs[work.sequence]
+            for parts in self._parts.values():
+                parts[partition] = None
+        super().work_ended(work, result)
+
+
+class JoinStage(_Barrier):
+    """A join: both inputs are split by their keys."""
+
+    def __init__(self, exchange: JoinExchange, calls: Calls, partition_bytes: int) -> None:
+        super().__init__(exchange.name, 2, calls, partition_bytes)
+        self._exchange = exchange
+
+    def _needs_preparing(self, side: int) -> bool:
+        return False
+
+    def _asked_partitions(self) -> int | None:
+        return self._exchange.partitions
+
+    def _plan_split(self) -> None:
+        if self._partitions == 1:
+            for key in sorted(self._prepared):
+                self._parts[key] = [self._prepared.pop(key).block]
+            return
+        self._to_split.extend((side, number, 0) for side, number in sorted(self._prepared))
+
+    def start(self) -> Work:
+        calls, exchange, count = self._calls, self._exchange, self._partitions
+        if self._to_split:
+            side, number, _ = self._to_split.popleft()
+            block = self._prepared[side, number].block
+            return Work(
+                lambda: calls.parts(remote_work.split_side, count, exchange, side, count, block),
+                self._job((side, number)),
+                purpose=SPLIT,
+            )
+        partition = self._to_merge.popleft()
+        keys = sorted(self._parts)
+        parts = [self._parts[key][partition] for key in keys]
+        left = sum(side == 0 for side, _ in keys)
+        return Work(
+            lambda: calls.stream(remote_work.merge_sides, None, exchange, left, calls.most_bytes, *parts),
+            self._job(partition),
+            purpose=MERGE,
+        )
+
+    def work_ended(self, work: Work, result: list[Any]) -> None:
+        if work.purpose == SPLIT:
+            self._prepared.pop(self._jobs[work.sequence], None)
+        super().work_ended(work, result)

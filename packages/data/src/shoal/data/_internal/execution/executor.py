@@ -1,0 +1,329 @@
+"""Carries a plan out on tasks and actors: one thread with an event loop, which starts what the policy says, and follows what runs.
+
+Every change (a block was made, a task ended, the consumer took a block) wakes the loop once; nothing is looked at by the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import shoal
+from shoal.data._internal.execution.bundle import BlockInfo, Bundle
+from shoal.data._internal.execution.driver_stages import LimitStage
+from shoal.data._internal.execution.exchange_stages import PREPARE, SPLIT, ExchangeStage
+from shoal.data._internal.execution.physical import Node
+from shoal.data._internal.execution.policy import next_to_start
+from shoal.data._internal.execution.pool_stage import PoolStage
+from shoal.data._internal.execution.remote_calls import Calls
+from shoal.data._internal.execution.stage import Stage, Work
+from shoal.data._internal.execution.stage_stats import StageStats
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an execution may use.
+
+    Args:
+        cpus: processors.
+        memory: bytes for blocks on their way.
+        most_bytes: of a block.
+        least_bytes: blocks below are worked on together.
+        most_errors: blocks that may fail and are left out; -1 for any number.
+    """
+
+    cpus: float
+    memory: float
+    most_bytes: int | None
+    least_bytes: int
+    most_errors: int = 0
+
+
+class Outbox:
+    """Blocks that wait for the consumer, and how it all ended. Used by two threads."""
+
+    def __init__(self) -> None:
+        self._blocks: deque[Bundle] = deque()
+        self._condition = threading.Condition()
+        self._ended = False
+        self._error: BaseException | None = None
+        self.bytes = 0
+
+    def put(self, bundle: Bundle) -> None:
+        with self._condition:
+            self._blocks.append(bundle)
+            self.bytes += bundle.size
+            self._condition.notify_all()
+
+    def end(self, error: BaseException | None) -> None:
+        """No more blocks will come."""
+        with self._condition:
+            if not self._ended:
+                self._ended = True
+                self._error = error
+                self._condition.notify_all()
+
+    def take(self) -> Bundle | None:
+        """Waits for the next block; None at the end. Raises what the execution raised, once the blocks before are taken."""
+        with self._condition:
+            while not self._blocks and not self._ended:
+                self._condition.wait()
+            if self._blocks:
+                bundle = self._blocks.popleft()
+                self.bytes -= bundle.size
+                return bundle
+            if self._error is not None:
+                raise self._error
+            return None
+
+
+class Execution:
+    """One run of a plan. Iterate over it for the blocks, in order; `close` ends it early.
+
+    Args:
+        plan: the last stage to be.
+        limits: what it may use.
+    """
+
+    def __init__(self, plan: Node, limits: Limits) -> None:
+        self._limits = limits
+        self._stages: list[Stage] = []
+        self._next: dict[Stage, Stage] = {}
+        self._outbox = Outbox()
+        self._plan = plan
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed: asyncio.Event | None = None
+        self._closing = False
+        self._following: set[asyncio.Task[None]] = set()
+        self._generators: set[Any] = set()
+        self._failed_blocks = 0
+        self._thread = threading.Thread(target=self._run, name="shoal-data-executor", daemon=True)
+        self.wall_seconds = 0.0
+
+    # --- the consumer's side ----------------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Bundle]:
+        self._thread.start()
+        try:
+            while True:
+                bundle = self._outbox.take()
+                if bundle is None:
+                    return
+                self._wake()
+                yield bundle
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Ends what still runs, and waits for that."""
+        self._closing = True
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def stats(self) -> list[StageStats]:
+        """Returns what each stage did, from the sources on."""
+        return [stage.stats for stage in self._stages]
+
+    def _wake(self) -> None:
+        loop, changed = self._loop, self._changed
+        if loop is not None and changed is not None:
+            try:
+                loop.call_soon_threadsafe(changed.set)
+            except RuntimeError:
+                return  # the loop has ended
+
+    # --- the executor's thread ----------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        started = time.perf_counter()
+        try:
+            asyncio.run(self._main())
+        except BaseException as failure:
+            error = failure
+        self.wall_seconds = time.perf_counter() - started
+        self._outbox.end(error)
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+        self._failure: BaseException | None = None
+        calls = Calls(self._limits.most_bytes, self._limits.least_bytes, self._plain_cpus())
+        last = self._build(self._plan, calls)
+        last.connect(self._outbox.put, self._nothing_more)
+        try:
+            for stage in self._stages:
+                await stage.open()
+            for stage in self._stages:
+                stage.advance()
+            while not last.ended and not self._closing:
+                self._start_what_may()
+                if self._failure is not None:
+                    raise self._failure
+                if last.ended:
+                    break
+                await self._changed.wait()
+                self._changed.clear()
+                if self._failure is not None:
+                    raise self._failure
+        finally:
+            await self._stop_everything()
+
+    def _plain_cpus(self) -> float:
+        """Processors that ordinary tasks reserve: nothing, where the pools of actors would leave them none."""
+        held = _pool_cpus(self._plan)
+        return min(1.0, self._limits.cpus) if held + 1 <= self._limits.cpus else 0.0
+
+    def _build(self, node: Node, calls: Calls) -> Stage:
+        inputs = [self._build(child, calls) for child in node.inputs]
+        stage = node.make(calls)
+        for side, below in enumerate(inputs):
+            self._next[below] = stage
+            below.connect(_taker(stage, side), _ender(stage, side))
+        if isinstance(stage, LimitStage):
+            stage.stop_inputs = lambda: self._stop_below(inputs)
+        self._stages.append(stage)
+        return stage
+
+    def _nothing_more(self) -> None:
+        assert self._changed is not None
+        self._changed.set()
+
+    def _stop_below(self, stages: list[Stage]) -> None:
+        """A limit has all it needs: what only feeds it starts nothing any more."""
+        for stage in stages:
+            stage.stopped = True
+            self._stop_below([below for below, above in self._next.items() if above is stage])
+
+    def _start_what_may(self) -> None:
+        while True:
+            self._grow_pools()
+            views = [stage.view(self._bytes_after(stage)) for stage in self._stages]
+            busy = sum(stage.running * stage.cpus for stage in self._stages if stage.free_slots() is None)
+            held = sum(stage.pool_cpus for stage in self._stages if isinstance(stage, PoolStage))
+            free = max(1.0, self._limits.cpus - held) - busy
+            position = next_to_start(views, free, self._limits.memory)
+            if position is None:
+                return
+            self._start(self._stages[position])
+
+    def _grow_pools(self) -> None:
+        busy = sum(stage.running * stage.cpus for stage in self._stages if stage.free_slots() is None)
+        for stage in self._stages:
+            if isinstance(stage, PoolStage):
+                held = sum(pool.pool_cpus for pool in self._stages if isinstance(pool, PoolStage))
+                stage.grow(self._limits.cpus - held - busy)
+
+    def _bytes_after(self, stage: Stage) -> int:
+        above = self._next.get(stage)
+        return above.queued_bytes if above is not None else self._outbox.bytes
+
+    def _start(self, stage: Stage) -> None:
+        work = stage.start()
+        stage.running += 1
+        stage.stats.tasks += 1
+        if not stage.stats.first_start:
+            stage.stats.first_start = time.perf_counter()
+        task = asyncio.get_running_loop().create_task(self._follow(stage, work))
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+
+    async def _follow(self, stage: Stage, work: Work) -> None:
+        assert self._changed is not None
+        started = time.perf_counter()
+        try:
+            result = work.submit()
+            if work.purpose == SPLIT:
+                await asyncio.gather(*(_ready(ref) for ref in result[:1]))
+            else:
+                self._generators.add(result)
+                await self._follow_blocks(stage, work, result)
+                self._generators.discard(result)
+                result = []
+            self._work_ended(stage, work, result, time.perf_counter() - started)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self._failed(stage, work, error)
+        self._changed.set()
+
+    async def _follow_blocks(self, stage: Stage, work: Work, generator: Any) -> None:
+        assert self._changed is not None
+        while True:
+            block = await anext(generator, None)
+            if block is None:
+                return
+            info_ref = await anext(generator, None)
+            if info_ref is None:
+                await block  # the task failed: what comes instead of a block raises
+                return
+            info: BlockInfo = await info_ref
+            stage.stats.busy_seconds += info.seconds
+            bundle = Bundle(block, info.rows, info.size, info.schema)
+            if work.purpose == PREPARE:
+                sample = await anext(generator, None)
+                assert isinstance(stage, ExchangeStage)
+                if sample is not None:
+                    stage.sampled(work, sample)
+            stage.made(work, bundle)
+            self._changed.set()
+
+    def _work_ended(self, stage: Stage, work: Work, result: list[Any], seconds: float) -> None:
+        stage.running -= 1
+        stage.count_task()
+        stage.stats.longest_task = max(stage.stats.longest_task, seconds)
+        stage.stats.wall_seconds = time.perf_counter() - stage.stats.first_start
+        stage.work_ended(work, result)
+
+    def _failed(self, stage: Stage, work: Work, error: BaseException) -> None:
+        tolerated = self._limits.most_errors == -1 or self._failed_blocks < self._limits.most_errors
+        if tolerated and isinstance(error, shoal.exceptions.TaskError) and work.purpose == "blocks":
+            self._failed_blocks += 1
+            stage.stats.failed_blocks += 1
+            self._work_ended(stage, work, [], 0.0)
+            return
+        if self._failure is None:
+            self._failure = error
+
+    async def _stop_everything(self) -> None:
+        for task in list(self._following):
+            task.cancel()
+        if self._following:
+            await asyncio.gather(*self._following, return_exceptions=True)
+        for generator in self._generators:
+            shoal.cancel(generator)
+        self._generators.clear()
+        for stage in self._stages:
+            await stage.close()
+
+
+async def _ready(ref: Any) -> None:
+    """Waits until a value exists, without fetching a large one into this process more than the engine must."""
+    await ref
+
+
+def _pool_cpus(node: Node) -> float:
+    own = 0.0
+    if node.compute.actors:
+        own = node.compute.min_size * float(dict(node.compute.options).get("num_cpus", 1) or 0)
+    return own + sum(_pool_cpus(child) for child in node.inputs)
+
+
+def _taker(stage: Stage, side: int) -> Any:
+    def take(bundle: Bundle) -> None:
+        stage.take(bundle, side)
+
+    return take
+
+
+def _ender(stage: Stage, side: int) -> Any:
+    def end() -> None:
+        stage.side_ended(side)
+
+    return end

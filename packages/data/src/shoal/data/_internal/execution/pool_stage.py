@@ -1,0 +1,110 @@
+"""A stage that runs on a pool of actors: each keeps the user's object, and works on blocks that are sent ahead to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+import shoal
+from shoal.data._internal.execution import remote_work
+from shoal.data._internal.execution.remote_calls import Calls
+from shoal.data._internal.execution.stage import Work
+from shoal.data._internal.execution.task_stages import TransformStage
+from shoal.data._internal.execution.transforms import Step
+from shoal.data._internal.plan.compute import Compute
+
+SENT_AHEAD = 2
+"""Calls for each that an actor works on at a time: so that it never waits for the next block."""
+
+
+class BlockWorker:
+    """The actor: makes the user's objects once, then does the steps over blocks."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = steps
+        for step in steps:
+            step.open()
+
+    def run(self, most: int | None, number: int, *tables: pa.Table) -> Iterator[Any]:
+        """Yields blocks and infos."""
+        yield from remote_work.transform(self._steps, most, number, *tables)
+
+    def ready(self) -> None:
+        """Returns when the constructor has."""
+
+
+class _Slot:
+    """One actor of the pool."""
+
+    def __init__(self, actor: Any) -> None:
+        self.actor = actor
+        self.in_flight = 0
+
+
+class PoolStage(TransformStage):
+    """Steps over blocks, on actors."""
+
+    def __init__(
+        self, name: str, steps: Sequence[Step], compute: Compute, calls: Calls, rows_together: int | None
+    ) -> None:
+        super().__init__(name, steps, compute, calls, rows_together)
+        options = dict(compute.options)
+        options.setdefault("num_cpus", calls.plain_cpus)
+        self._actor_class = shoal.remote(
+            max_restarts=-1, max_task_retries=-1, max_concurrency=compute.concurrent_calls, **options
+        )(BlockWorker)
+        self._per_actor = compute.tasks_in_flight or SENT_AHEAD * compute.concurrent_calls
+        self._slots: list[_Slot] = []
+
+    @property
+    def pool_cpus(self) -> float:
+        """Processors that its actors keep busy."""
+        return len(self._slots) * self.cpus
+
+    @property
+    def size(self) -> int:
+        return len(self._slots)
+
+    async def open(self) -> None:
+        for _ in range(self._compute.min_size):
+            self._slots.append(_Slot(self._actor_class.remote(self._steps)))
+
+    async def close(self) -> None:
+        for slot in self._slots:
+            shoal.kill(slot.actor)
+        self._slots.clear()
+
+    @property
+    def most_running(self) -> int | None:
+        return None
+
+    def free_slots(self) -> int | None:
+        return sum(self._per_actor - slot.in_flight for slot in self._slots)
+
+    def grow(self, free_cpus: float) -> bool:
+        """Starts one more actor where there is work for it. Returns whether it did."""
+        most = self._compute.max_size
+        has_room = (most is None or len(self._slots) < most) and self.cpus <= free_cpus
+        if has_room and self.waiting() > 0 and not self.free_slots() and not self.stopped:
+            self._slots.append(_Slot(self._actor_class.remote(self._steps)))
+            return True
+        return False
+
+    def start(self) -> Work:
+        bundles, number = self._next_bundles()
+        slot = min(self._slots, key=lambda slot: slot.in_flight)
+        slot.in_flight += 1
+        blocks = [bundle.block for bundle in bundles]
+        most = self._calls.most_bytes
+        return Work(
+            lambda: slot.actor.run.options(num_returns="streaming").remote(most, number, *blocks),
+            self._next_sequence(),
+            actor=slot,
+            inputs=tuple(bundles),
+        )
+
+    def work_ended(self, work: Work, result: list[Any]) -> None:
+        work.actor.in_flight -= 1
+        super().work_ended(work, result)

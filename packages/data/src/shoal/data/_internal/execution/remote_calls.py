@@ -1,0 +1,62 @@
+"""Submits the executor's tasks: which options they get, and the settings that all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import shoal
+from shoal.data._internal.plan.compute import Compute
+
+
+class Calls:
+    """Tasks of one execution.
+
+    Args:
+        most_bytes: a block takes no more, if a row does not.
+        least_bytes: blocks below are worked on together.
+        plain_cpus: processors that a task reserves for which the user asked nothing: 1, or 0 where actors hold all there are.
+    """
+
+    def __init__(self, most_bytes: int | None, least_bytes: int, plain_cpus: float) -> None:
+        self.most_bytes = most_bytes
+        self.least_bytes = max(1, least_bytes)
+        self.plain_cpus = plain_cpus
+        self._remote: dict[tuple[Callable[..., Any], int | None, Any], Any] = {}
+
+    def cpus(self, compute: Compute | None) -> float:
+        """Processors that a task keeps busy, whether or not it reserves them."""
+        asked = dict(compute.options).get("num_cpus") if compute is not None else None
+        return 1.0 if asked is None else float(asked)
+
+    def stream(self, function: Callable[..., Any], compute: Compute | None, *arguments: Any) -> Any:
+        """Starts a task that yields blocks and infos; returns its generator of references."""
+        return self._of(function, compute, None).remote(*arguments)
+
+    def one(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Starts a task that returns one value; returns its reference."""
+        return self._of(function, None, 1).remote(*arguments)
+
+    def parts(self, function: Callable[..., Any], count: int, *arguments: Any) -> list[Any]:
+        """Starts a task that returns `count` values (>= 2); returns their references."""
+        return list(self._of(function, None, count).remote(*arguments))
+
+    def _of(self, function: Callable[..., Any], compute: Compute | None, count: int | None) -> Any:
+        key = (function, count, compute.options if compute is not None else None)
+        remote = self._remote.get(key) if _hashable(key) else None
+        if remote is None:
+            options = dict(compute.options) if compute is not None else {}
+            options.setdefault("num_cpus", self.plain_cpus)
+            options["num_returns"] = "streaming" if count is None else count
+            remote = shoal.remote(**options)(function)
+            if _hashable(key):
+                self._remote[key] = remote
+        return remote
+
+
+def _hashable(key: Any) -> bool:
+    try:
+        hash(key)
+    except TypeError:
+        return False
+    return True

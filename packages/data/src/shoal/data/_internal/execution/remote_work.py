@@ -1,0 +1,143 @@
+"""What runs in tasks and actors: reading, steps over blocks, the halves of exchanges, writing. Knows nothing of the executor.
+
+Tasks that make blocks are generators of pairs: a table, then its BlockInfo. So blocks travel on while the task still works.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from shoal.data._internal.blocks.combine import compact, concat, size_bytes, slice_rows, split_bytes
+from shoal.data._internal.exchange.exchange import Exchange
+from shoal.data._internal.exchange.grouping import JoinExchange
+from shoal.data._internal.execution.bundle import BlockInfo
+from shoal.data._internal.execution.positional import sample_of, side_by_side
+from shoal.data._internal.execution.transforms import Step, annotate, run_steps
+from shoal.data._internal.sources.source import ReadTask
+
+Slice = tuple[int, int, int]
+"""Which of the tables, first row, number of rows."""
+
+
+def read(task: ReadTask, steps: Sequence[Step], most: int | None) -> Iterator[Any]:
+    """Reads, and does the steps that follow."""
+    try:
+        yield from _packed(run_steps(steps, task()), most)
+    except BaseException as error:
+        if task.metadata.input_files:
+            annotate(error, f"while reading {', '.join(task.metadata.input_files[:3])}")
+        raise
+
+
+def transform(steps: Sequence[Step], most: int | None, number: int, *tables: pa.Table) -> Iterator[Any]:
+    """Does steps over blocks; `number` is the first one's in its dataset."""
+    try:
+        yield from _packed(run_steps(steps, tables), most)
+    except BaseException as error:
+        annotate(error, f"in block {number} of the dataset")
+        raise
+
+
+def sample(fraction: float, seed: int, first_row: int, table: pa.Table) -> Iterator[Any]:
+    """Returns a random sample of one block."""
+    yield from _packed([sample_of(table, fraction, seed, first_row)], None)
+
+
+def gather(slices: Sequence[Slice], *tables: pa.Table) -> Iterator[Any]:
+    """Makes one block of slices of others."""
+    parts = [slice_rows(tables[which], start, rows) for which, start, rows in slices]
+    yield from _packed([concat(parts) if len(parts) > 1 else parts[0]], None)
+
+
+def beside(groups: Sequence[Sequence[Slice]], *tables: pa.Table) -> Iterator[Any]:
+    """Makes one block of columns side by side; each group is the rows of one dataset."""
+    columns = []
+    for slices in groups:
+        parts = [slice_rows(tables[which], start, rows) for which, start, rows in slices]
+        columns.append(concat(parts) if len(parts) > 1 else parts[0])
+    yield from _packed([side_by_side(columns)], None)
+
+
+def prepare(exchange: Exchange, table: pa.Table) -> Iterator[Any]:
+    """The part of an exchange that one block can do by itself; after block and info comes the sample."""
+    started = time.perf_counter()
+    table = exchange.before(table)
+    yield table
+    yield _info(table, started)
+    yield exchange.sample(table)
+
+
+def split(exchange: Exchange, first_row: int, partitions: int, table: pa.Table) -> tuple[pa.Table, ...]:
+    """Returns the parts of one block."""
+    return tuple(compact(part) for part in exchange.split(table, first_row, partitions))
+
+
+def split_whole(exchange: Exchange, first_row: int, table: pa.Table) -> pa.Table:
+    """Returns the only part of one block."""
+    [part] = exchange.split(table, first_row, 1)
+    return part
+
+
+def split_side(exchange: JoinExchange, side: int, partitions: int, table: pa.Table) -> tuple[pa.Table, ...]:
+    """Returns the parts of one block of a join's left (0) or right (1) input."""
+    return tuple(compact(part) for part in exchange.split_side(table, side, partitions))
+
+
+def merge(exchange: Exchange, partition: int, most: int | None, *parts: pa.Table) -> Iterator[Any]:
+    """Makes the blocks of one partition."""
+    yield from _packed(exchange.merge(parts, partition), most)
+
+
+def merge_sides(exchange: JoinExchange, left: int, most: int | None, *parts: pa.Table) -> Iterator[Any]:
+    """Makes the blocks of one partition of a join; the first `left` parts are the left input's."""
+    yield from _packed(exchange.merge_sides(parts[:left], parts[left:]), most)
+
+
+def write(sink: Any, write_id: str, index: int, *tables: pa.Table) -> Iterator[Any]:
+    """Hands blocks to a sink."""
+    from shoal.data._internal.execution.writing import written
+
+    yield from _packed(written(sink, write_id, index, tables), None)
+
+
+def _packed(tables: Iterable[pa.Table], most: int | None) -> Iterator[Any]:
+    """Yields blocks and infos: small tables joined, large ones cut, none larger than `most` bytes (where one row is not)."""
+    started = time.perf_counter()
+    waiting: list[pa.Table] = []
+    size = 0
+    empty: pa.Table | None = None
+    made = False
+    for table in tables:
+        if table.num_rows == 0:
+            empty = table if empty is None or table.num_columns else empty
+            continue
+        table_size = size_bytes(table)
+        if waiting and most is not None and size + table_size > most:
+            yield from _sent(waiting, most, started)
+            started = time.perf_counter()
+            made = True
+            waiting, size = [], 0
+        waiting.append(table)
+        size += table_size
+    if waiting:
+        yield from _sent(waiting, most, started)
+    elif not made and empty is not None:
+        yield from _sent([empty], None, started)
+
+
+def _sent(tables: list[pa.Table], most: int | None, started: float) -> Iterator[Any]:
+    table = tables[0] if len(tables) == 1 else concat(tables)
+    pieces = split_bytes(table, most) if most is not None and size_bytes(table) > most else [table]
+    for piece in pieces:
+        block = compact(piece)
+        yield block
+        yield _info(block, started)
+        started = time.perf_counter()
+
+
+def _info(table: pa.Table, started: float) -> BlockInfo:
+    return BlockInfo(table.num_rows, size_bytes(table), table.schema, time.perf_counter() - started)

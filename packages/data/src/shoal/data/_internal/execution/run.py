@@ -1,0 +1,134 @@
+"""Runs a plan: here, where it is small and asks for nothing, else on tasks and actors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import shoal
+from shoal.data._internal.blocks.combine import size_bytes
+from shoal.data._internal.execution.bundle import Bundle
+from shoal.data._internal.execution.executor import Execution, Limits
+from shoal.data._internal.execution.local_runner import run_here
+from shoal.data._internal.execution.physical import Node, physical_plan
+from shoal.data._internal.execution.stage_stats import StageStats
+from shoal.data._internal.plan.compute import Compute
+from shoal.data._internal.plan.operators import Blocks, Operator, Read
+from shoal.data._internal.plan.optimizer import optimized
+from shoal.data._internal.plan.schemas import known_size
+from shoal.data.context import MIB, DataContext
+from shoal.data.exceptions import InvalidArgumentError
+
+_MEMORY_SHARE = 0.5
+"""Of the object store, for blocks on their way."""
+_PARTITION_SHARE = 0.125
+"""Of that memory, for one partition of an exchange at most: several are merged at a time."""
+_TASKS_A_CPU = 4
+"""Read tasks for each processor, so that an uneven one does not keep the others waiting."""
+
+
+class Run:
+    """One execution of a plan. Iterate for its blocks in order; afterwards `stats` tells what was done.
+
+    Args:
+        plan: as the user wrote it.
+        context: settings.
+    """
+
+    def __init__(self, plan: Operator, context: DataContext) -> None:
+        self._plan = optimized(plan)
+        self._context = context.checked()
+        self._execution: Execution | None = None
+        self._local = StageStats("in the driver")
+        self.wall_seconds = 0.0
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it needs no task."""
+        return runs_here(self._plan, self._context)
+
+    def __iter__(self) -> Iterator[Bundle]:
+        started = time.perf_counter()
+        try:
+            if self.is_local:
+                yield from self._run_here()
+            else:
+                if not shoal.is_initialized():
+                    shoal.init()
+                self._execution = Execution(self.physical(), self._limits())
+                yield from self._execution
+        finally:
+            self.wall_seconds = time.perf_counter() - started
+
+    def _run_here(self) -> Iterator[Bundle]:
+        local = self._local
+        for table in run_here(self._plan):
+            size = size_bytes(table)
+            local.blocks += 1
+            local.rows += table.num_rows
+            local.bytes += size
+            yield Bundle(table, table.num_rows, size, table.schema)
+
+    def physical(self) -> Node:
+        """Returns the stages that are to be."""
+        limits = self._limits()
+        _check_feasible(self._plan, limits)
+        wanted = max(1, int(limits.cpus * _TASKS_A_CPU))
+        size = known_size(self._plan)
+        if size is not None and self._context.target_max_block_size:
+            wanted = max(wanted, -(-size // self._context.target_max_block_size))
+        most = self._context.target_max_block_size or int(limits.memory)
+        partition = max(MIB, min(most, int(limits.memory * _PARTITION_SHARE)))
+        return physical_plan(self._plan, wanted, partition)
+
+    def _limits(self) -> Limits:
+        options = self._context.execution_options
+        there = shoal.cluster_resources()
+        cpus = there.get("CPU", 1.0) - (options.exclude_resources.cpu or 0.0)
+        if options.resource_limits.cpu is not None:
+            cpus = min(cpus, options.resource_limits.cpu)
+        memory = there.get("object_store_memory", 1024.0 * MIB) * _MEMORY_SHARE
+        if options.resource_limits.object_store_memory is not None:
+            memory = min(memory, options.resource_limits.object_store_memory)
+        context = self._context
+        return Limits(
+            cpus, memory, context.target_max_block_size, context.target_min_block_size, context.max_errored_blocks
+        )
+
+    def stats(self) -> list[StageStats]:
+        """Returns what each stage did."""
+        return self._execution.stats() if self._execution is not None else [self._local]
+
+
+def runs_here(plan: Operator, context: DataContext) -> bool:
+    """Whether the plan is small, holds no references, and asks for no resources, tasks or actors."""
+    size = known_size(plan)
+    return size is not None and size <= context.small_data_size and _asks_for_nothing(plan)
+
+
+def _asks_for_nothing(plan: Operator) -> bool:
+    compute = getattr(plan, "compute", None)
+    if isinstance(compute, Compute) and not compute.is_plain:
+        return False
+    if isinstance(plan, Read) and (plan.blocks_wanted or 1) > 1:
+        return False
+    if isinstance(plan, Blocks) and len(plan.blocks) > 1 and any(isinstance(b, shoal.ObjectRef) for b in plan.blocks):
+        return False
+    return all(_asks_for_nothing(child) for child in plan.inputs)
+
+
+def _check_feasible(plan: Operator, limits: Limits) -> None:
+    """Raises InvalidArgumentError for a stage that asks for more than there is: it would wait for ever."""
+    compute = getattr(plan, "compute", None)
+    if isinstance(compute, Compute):
+        there = shoal.cluster_resources()
+        asked = dict(compute.options)
+        for option, resource in (("num_cpus", "CPU"), ("num_gpus", "GPU")):
+            amount = asked.get(option)
+            if amount is not None and amount > there.get(resource, 0.0):
+                raise InvalidArgumentError(
+                    f"{plan.name} asks for {option}={amount}, and there are {there.get(resource, 0.0):g}: "
+                    f"ask for less, or start the session with more"
+                )
+    for child in plan.inputs:
+        _check_feasible(child, limits)

@@ -1,0 +1,15 @@
+"""Relational work inside one block: sort, group, join, partition. One seam, one file a library. No IO, no tasks."""
+
+from shoal.data._internal.kernels.joining import join
+from shoal.data._internal.kernels.ordering import group_slices, merge_sorted, sample_boundaries, sort
+from shoal.data._internal.kernels.partitioning import partition_by_hash, partition_by_range
+
+__all__ = [
+    "group_slices",
+    "join",
+    "merge_sorted",
+    "partition_by_hash",
+    "partition_by_range",
+    "sample_boundaries",
+    "sort",
+]

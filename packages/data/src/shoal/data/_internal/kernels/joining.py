@@ -1,0 +1,103 @@
+"""Joins of two tables. Polars finds which rows belong together; rows are taken by Arrow, so that columns of any type go along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+_POLARS = {
+    "inner": "inner",
+    "left_outer": "left",
+    "right_outer": "left",
+    "full_outer": "full",
+    "left_semi": "semi",
+    "right_semi": "semi",
+    "left_anti": "anti",
+    "right_anti": "anti",
+}
+_LEFT_ROW, _RIGHT_ROW = "__shoal_left__", "__shoal_right__"
+
+
+def join(
+    left: pa.Table,
+    right: pa.Table,
+    how: str,
+    left_on: Sequence[str],
+    right_on: Sequence[str],
+    left_suffix: str,
+    right_suffix: str,
+) -> pa.Table:
+    """Returns rows side by side where keys are equal; null keys are equal to nothing.
+
+    Inner, left and full joins come in the order of the left rows, right joins in that of the right. A key of the same name on both sides
+    is one column; other names that come twice need a suffix.
+
+    Raises:
+        ValueError: both sides have a column of a name, and no suffix tells them apart.
+    """
+    if how in ("right_semi", "right_anti"):
+        return join(right, left, how.replace("right", "left"), right_on, left_on, right_suffix, left_suffix)
+    rows = _matching_rows(left, right, how, left_on, right_on)
+    if how in ("left_semi", "left_anti"):
+        return left.take(rows.column(_LEFT_ROW))
+    return _assembled(left, right, rows, left_on, right_on, (left_suffix, right_suffix))
+
+
+def _matching_rows(
+    left: pa.Table, right: pa.Table, how: str, left_on: Sequence[str], right_on: Sequence[str]
+) -> pa.Table:
+    import polars as pl
+
+    names = [f"k{number}" for number in range(len(left_on))]
+
+    def keys_of(table: pa.Table, on: Sequence[str], other: pa.Table, other_on: Sequence[str], row: str) -> Any:
+        columns = {}
+        for name, key, other_key in zip(names, on, other_on, strict=True):
+            column, partner = table.column(key), other.schema.field(other_key).type
+            columns[name] = column.cast(partner) if pa.types.is_null(column.type) else column
+        frame = pl.from_arrow(pa.table(columns))
+        assert isinstance(frame, pl.DataFrame)
+        return frame.with_row_index(row)
+
+    lefts = keys_of(left, left_on, right, right_on, _LEFT_ROW)
+    rights = keys_of(right, right_on, left, left_on, _RIGHT_ROW)
+    if how == "right_outer":
+        lefts, rights = rights, lefts
+    kind: Any = _POLARS[how]
+    found = lefts.join(rights, on=names, how=kind, nulls_equal=False, maintain_order="left_right")
+    return found.select([name for name in (_LEFT_ROW, _RIGHT_ROW) if name in found.columns]).to_arrow()
+
+
+def _assembled(
+    left: pa.Table,
+    right: pa.Table,
+    rows: pa.Table,
+    left_on: Sequence[str],
+    right_on: Sequence[str],
+    suffixes: tuple[str, str],
+) -> pa.Table:
+    shared = {a for a, b in zip(left_on, right_on, strict=True) if a == b}
+    twice = (set(left.column_names) & set(right.column_names)) - shared
+    if twice and suffixes[0] == suffixes[1]:
+        raise ValueError(
+            f"join: both sides have a column {min(twice)!r}; give left_suffix or right_suffix to tell them apart, or rename one"
+        )
+    left_rows, right_rows = rows.column(_LEFT_ROW).combine_chunks(), rows.column(_RIGHT_ROW).combine_chunks()
+    names: list[str] = []
+    columns: list[Any] = []
+    for name in left.column_names:
+        column = left.column(name).take(left_rows)
+        if name in shared and (left_rows.null_count or right_rows.null_count):
+            import pyarrow.compute as pc
+
+            other = right.column(name).take(right_rows)
+            column = pc.coalesce(column, other.cast(column.type) if other.type != column.type else other)
+        names.append(name + suffixes[0] if name in twice else name)
+        columns.append(column)
+    for name in right.column_names:
+        if name not in shared:
+            names.append(name + suffixes[1] if name in twice else name)
+            columns.append(right.column(name).take(right_rows))
+    return pa.table(columns, names=names)

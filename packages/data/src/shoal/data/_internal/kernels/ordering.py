@@ -1,0 +1,67 @@
+"""Order within one table. Polars computes the order of the keys (it sorts several times faster than Arrow);
+rows are taken by Arrow, so that columns of any type go along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shoal.data._internal.blocks.combine import concat
+
+
+def sort_order(table: pa.Table, keys: Sequence[str], descending: Sequence[bool]) -> pa.Array:
+    """Returns the positions of rows in the order of keys: stable, nulls last, NaN after all numbers."""
+    import polars as pl
+
+    frame = pl.from_arrow(table.select(list(keys)).combine_chunks(), rechunk=False)
+    assert isinstance(frame, pl.DataFrame)
+    by: list[Any] = []
+    directions: list[bool] = []
+    for key, down in zip(keys, descending, strict=True):
+        column = pl.col(key)
+        if frame.schema[key].is_float():
+            # NaN comes after all numbers in both directions.
+            by.append(column.is_nan())
+            directions.append(False)
+        by.append(column)
+        directions.append(down)
+    order = frame.select(
+        pl.int_range(pl.len(), dtype=pl.UInt64).sort_by(by, descending=directions, nulls_last=True, maintain_order=True)
+    )
+    return order.to_series().to_arrow()
+
+
+def sort(table: pa.Table, keys: Sequence[str], descending: Sequence[bool]) -> pa.Table:
+    """Returns the rows in the order of keys: stable, nulls last, NaN after all numbers."""
+    return table if table.num_rows < 2 else table.take(sort_order(table, keys, descending))
+
+
+def merge_sorted(tables: Sequence[pa.Table], keys: Sequence[str], descending: Sequence[bool]) -> pa.Table:
+    """Returns the rows of sorted tables in order; rows of equal keys in the order of the tables."""
+    return tables[0] if len(tables) == 1 else sort(concat(tables), keys, descending)
+
+
+def sample_boundaries(
+    samples: Sequence[pa.Table], keys: Sequence[str], descending: Sequence[bool], partitions: int
+) -> list[tuple[Any, ...]]:
+    """Returns keys where sorted data is cut, so that partitions are of like size by the samples."""
+    ordered = sort(concat(list(samples)), keys, descending).select(list(keys))
+    cuts = [ordered.num_rows * part // partitions for part in range(1, partitions)]
+    chosen = ordered.take(pa.array(cuts)).to_pylist()
+    return list(dict.fromkeys(tuple(row[key] for key in keys) for row in chosen))
+
+
+def group_slices(table: pa.Table, keys: Sequence[str]) -> tuple[pa.Table, list[tuple[int, int]]]:
+    """Returns the rows in the order of keys, and where each group begins and how long it is."""
+    ordered = sort(table, keys, [False] * len(keys))
+    changes = np.zeros(ordered.num_rows, dtype=bool)
+    changes[:1] = True
+    for key in keys:
+        codes = np.asarray(ordered.column(key).combine_chunks().dictionary_encode("encode").indices)
+        changes[1:] |= codes[1:] != codes[:-1]
+    starts = np.flatnonzero(changes)
+    ends = np.append(starts[1:], ordered.num_rows)
+    return ordered, [(int(start), int(end - start)) for start, end in zip(starts, ends, strict=True)]

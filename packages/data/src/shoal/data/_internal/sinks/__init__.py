@@ -1,0 +1,1 @@
+"""Where blocks go: one file a format."""
