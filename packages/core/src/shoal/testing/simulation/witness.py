@@ -70,7 +70,7 @@ class Witness:
 
     def call_begun(self, actor_life: bytes, task_id: bytes, sequence: int) -> None:
         """A call begins in an actor's process: those that one task made come in order."""
-        key = (actor_life, self.parents.get(task_id) or owner_of(task_id))
+        key = (actor_life, owner_of(task_id) + self.parents.get(task_id, b""))
         if sequence <= self._order.get(key, 0):
             raise Violation(f"call {sequence} ({task_id.hex()}) comes after call {self._order[key]}", task_id)
         self._order[key] = sequence
