@@ -185,6 +185,9 @@ class FakeEngine:
 
         return [position for position, ref in enumerate(refs) if is_ready(ref)][:num_returns]
 
+    def wait_with_streams(self, waitables: Sequence[Any], num_returns: int, timeout: float | None) -> list[int]:
+        return self.wait(waitables, num_returns, timeout, True)
+
     # The cluster.
     def total_resources(self) -> dict[str, float]:
         return {"CPU": 2.0}

@@ -104,3 +104,5 @@ else:
 __version__ = VERSION
 __commit__ = COMMIT
 __path__ = extended_path(list(__path__), __name__, sys.path)
+# Last, so that modules which another distribution brings come before those that only say what to use instead.
+__path__.append(__path__[0] + "/_absent")

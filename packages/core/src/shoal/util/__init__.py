@@ -1,7 +1,6 @@
 """Things made of tasks, actors and objects, and adapters for other libraries. What is here is imported when it is first used."""
 
-from __future__ import annotations
-
+# Without `from __future__ import annotations`: that name belongs to a module of this package.
 import sys
 
 from shoal._core.package_path import extended_path
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 else:
     from shoal._core.api.util_names import load, public_names
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> "Any":
         value = globals()[name] = load(name)
         return value
 
@@ -32,6 +31,8 @@ else:
 
 
 __path__ = extended_path(list(__path__), __name__.replace(".", "/"), sys.path)
+# Last, so that modules which another distribution brings come before those that only say what to use instead.
+__path__.append(__path__[0] + "/_absent")
 
 # The function has the name of its module: imported later, the module would take its place.
 from shoal.util.placement_group import (  # noqa: E402

@@ -63,16 +63,13 @@ SUBMODULES = (
     "_common",
     "_private",
     "actor",
-    "autoscaler",
     "cloudpickle",
-    "cluster_utils",
     "cross_language",
     "dag",
     "engines",
     "exceptions",
     "experimental",
     "job_config",
-    "job_submission",
     "remote_function",
     "runtime_context",
     "runtime_env",
@@ -81,6 +78,9 @@ SUBMODULES = (
     "util",
 )
 """Modules that come with the core."""
+
+ABSENT = ("autoscaler", "cluster_utils", "job_submission")
+"""Modules of Ray's that say, when they are imported, what to use instead."""
 
 LIBRARIES = {
     "air": "shoal-train",
@@ -99,6 +99,7 @@ def load(name: str) -> Any:
     Raises:
         AttributeError: there is no such name.
         ModuleNotFoundError: it is a library that is not installed.
+        UnsupportedModuleError: (an ImportError) it is a module of Ray's that shoal does not have.
     """
     home = NAMES.get(name)
     if home is not None:
@@ -107,7 +108,7 @@ def load(name: str) -> Any:
         return sorted(NAMES)
     if name in LIBRARIES:
         return _library(name)
-    if name in SUBMODULES and _exists(f"shoal.{name}"):
+    if name in ABSENT or (name in SUBMODULES and _exists(f"shoal.{name}")):
         return import_module(f"shoal.{name}")
     hint = ""
     if not name.startswith("_"):

@@ -23,20 +23,13 @@ NAMES: dict[str, str] = {
     "register_serializer": "shoal._core.system.serialization",
 }
 
-ADAPTERS = {
-    "dask": "shoal-integrations[dask]",
-    "joblib": "shoal-integrations[joblib]",
-    "spark": "shoal-integrations[spark]",
-}
-"""Modules of other distributions, and what to install for them."""
-
 
 def load(name: str) -> Any:
     """Returns what a public name stands for: a function, a class, or a module.
 
     Raises:
         AttributeError: there is no such name.
-        ModuleNotFoundError: it belongs to an adapter that is not installed.
+        UnsupportedModuleError: (an ImportError) it is a module of Ray's that shoal does not have.
     """
     home = NAMES.get(name)
     if home is not None:
@@ -47,8 +40,6 @@ def load(name: str) -> Any:
 
         if find_spec(module) is not None:
             return import_module(module)
-        if name in ADAPTERS:
-            raise ModuleNotFoundError(f"{module} is not installed: pip install '{ADAPTERS[name]}'", name=module)
     raise AttributeError(f"module 'shoal.util' has no attribute {name!r}")
 
 
