@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from shoal import _private as _private
     from shoal import actor as actor
     from shoal import air as air  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]
-    from shoal import autoscaler as autoscaler  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]
     from shoal import cloudpickle as cloudpickle
-    from shoal import cluster_utils as cluster_utils  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]
     from shoal import cross_language as cross_language
     from shoal import dag as dag
     from shoal import data as data  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     from shoal import exceptions as exceptions
     from shoal import experimental as experimental
     from shoal import job_config as job_config
-    from shoal import job_submission as job_submission  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]
     from shoal import remote_function as remote_function
     from shoal import rllib as rllib  # type: ignore[attr-defined,unused-ignore]  # pyright: ignore[reportAttributeAccessIssue]
     from shoal import runtime_context as runtime_context
