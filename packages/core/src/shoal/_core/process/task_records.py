@@ -10,6 +10,7 @@ from typing import Any
 from shoal._core.logic.tasks import PUSHED, Task
 from shoal._core.schema.ids import owner_of
 from shoal._core.schema.messages import ERROR, TaskResult
+from shoal._core.schema.resources import ResourceSet
 
 KEPT_RECORDS = 10_000
 
@@ -29,18 +30,14 @@ class TaskRecords:
 
     def finished(self, task: Task, result: TaskResult, worker_id: bytes) -> None:
         state = "FAILED" if result.kind == ERROR else "FINISHED"
-        self._ended.append(
-            (task.call.task_id, task, state, result.started, result.ended, worker_id, result.error_type, b"")
-        )
+        self._ended.append(_record(task, state, result.started, result.ended, worker_id, result.error_type, b""))
 
     def failed(self, task: Task, error: bytes) -> None:
-        self._ended.append((task.call.task_id, task, "FAILED", 0.0, time.time(), b"", "", error))
+        self._ended.append(_record(task, "FAILED", 0.0, time.time(), b"", "", error))
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a task, in the keys of `shoal.util.state.TaskState`."""
-        rows = []
-        for _, task, state, started, ended, worker_id, error_type, error in list(self._ended):
-            rows.append(self._row(task, state, started, ended, worker_id, error_type, error))
+        rows = [self._row(*record) for record in list(self._ended)]
         for task in self.running():
             state = "PENDING_NODE_ASSIGNMENT"
             if task.waiting_for:
@@ -48,7 +45,7 @@ class TaskRecords:
             elif task.state == PUSHED:
                 state = "RUNNING" if self._is_first(task) else "SUBMITTED_TO_WORKER"
             worker_id = task.lease.worker_id if task.lease is not None else b""
-            rows.append(self._row(task, state, 0.0, 0.0, worker_id, "", b""))
+            rows.append(self._row(*_record(task, state, 0.0, 0.0, worker_id, "", b"")))
         return rows
 
     def _is_first(self, task: Task) -> bool:
@@ -57,34 +54,71 @@ class TaskRecords:
         return bool(next(iter(task.lease.in_flight), b"") == task.call.task_id)
 
     def _row(
-        self, task: Task, state: str, started: float, ended: float, worker_id: bytes, error_type: str, error: bytes
+        self,
+        task_id: bytes,
+        attempt: int,
+        name: str,
+        actor_id: bytes,
+        function: str,
+        parent_task_id: bytes,
+        resources: ResourceSet | None,
+        submitted: float,
+        state: str,
+        started: float,
+        ended: float,
+        worker_id: bytes,
+        error_type: str,
+        error: bytes,
     ) -> dict[str, Any]:
-        call = task.call
         message = None
         if error:
             from shoal._core.system.task_errors import load_error
 
             cause = load_error(error)
             error_type, message = type(cause).__name__, str(cause)
-        is_actor_call = task.fields is not None
         return {
-            "task_id": call.task_id.hex(),
-            "attempt_number": task.attempt,
-            "name": task.name,
+            "task_id": task_id.hex(),
+            "attempt_number": attempt,
+            "name": name,
             "state": state,
             "job_id": self._job_id.hex(),
-            "actor_id": task.fields["actor"].actor_id.hex() if task.fields is not None else None,
-            "type": "ACTOR_TASK" if is_actor_call else "NORMAL_TASK",
-            "func_or_class_name": task.name if is_actor_call else task.template.definition.name,
-            "parent_task_id": call.parent_task_id.hex() or None,
+            "actor_id": actor_id.hex() or None,
+            "type": "ACTOR_TASK" if actor_id else "NORMAL_TASK",
+            "func_or_class_name": function,
+            "parent_task_id": parent_task_id.hex() or None,
             "node_id": self._node_id.hex(),
             "worker_id": worker_id.hex() or None,
             "worker_pid": self._pids.get(worker_id),
             "error_type": error_type or None,
             "error_message": message,
-            "required_resources": {} if is_actor_call else task.template.options.resources.to_floats(),
-            "owner_id": owner_of(call.task_id).hex(),
-            "creation_time_ms": int(task.submitted * 1000),
+            "required_resources": {} if resources is None else resources.to_floats(),
+            "owner_id": owner_of(task_id).hex(),
+            "creation_time_ms": int(submitted * 1000),
             "start_time_ms": int(started * 1000) or None,
             "end_time_ms": int(ended * 1000) or None,
         }
+
+
+def _record(
+    task: Task, state: str, started: float, ended: float, worker_id: bytes, error_type: str, error: bytes
+) -> tuple[Any, ...]:
+    """Plain values alone: Python's garbage collector stops looking at such tuples, and ten thousand tasks would keep it busy."""
+    call = task.call
+    actor_id = task.actor_id
+    template = task.template
+    return (
+        call.task_id,
+        task.attempt,
+        task.name,
+        actor_id,
+        task.name if actor_id else template.definition.name,
+        call.parent_task_id,
+        None if actor_id else template.options.resources,
+        task.submitted,
+        state,
+        started,
+        ended,
+        worker_id,
+        error_type,
+        error,
+    )
