@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any, TypeVar, cast, overload
 
 from shoal._core.api.checks import flag, integer, seconds
@@ -16,8 +15,8 @@ from shoal.exceptions import InvalidOptionError, InvalidOptionTypeError, Session
 T = TypeVar("T")
 W = TypeVar("W", bound="ObjectRef[Any] | ObjectRefGenerator[Any]")
 
-_ONLY_REFS: set[type] = {ObjectRef}
-_id_of = attrgetter("_id")
+_id_of: Any = vars(ObjectRef)["_id"].__get__
+"""The slot's own getter: it raises TypeError for everything that is no ObjectRef, so that one pass finds ids and checks types."""
 
 
 @overload
@@ -135,8 +134,13 @@ def wait(
         raise InvalidOptionTypeError("ray_waitables", ray_waitables, "give a list of references")
     if timeout is not None:
         timeout = seconds("timeout", timeout)
-    kinds = set(map(type, ray_waitables))
-    if kinds != _ONLY_REFS:
+    different: set[Any] | None
+    try:
+        different = set(map(_id_of, ray_waitables))
+    except TypeError:
+        different = None
+    only_refs = different is not None
+    if different is None:
         for index, item in enumerate[object](ray_waitables):
             if not isinstance(item, (ObjectRef, ObjectRefGenerator)):
                 fix = "give what .remote() or shoal.put() returned"
@@ -146,7 +150,8 @@ def wait(
     number = integer("num_returns", num_returns, low=1)
     if number > len(ray_waitables):
         raise InvalidOptionError("num_returns", num_returns, f"the list has {len(ray_waitables)} items")
-    different = set(map(_id_of, ray_waitables)) if kinds == _ONLY_REFS else set(ray_waitables)
+    if different is None:
+        different = set(ray_waitables)
     if len(different) != len(ray_waitables):
         raise InvalidOptionError("ray_waitables", ray_waitables, "something is in the list twice")
     engine = SESSION.engine
@@ -154,7 +159,7 @@ def wait(
         raise _no_session_for(ray_waitables[0])
     if SESSION.runs_tasks and timeout != 0:
         warn_if_blocking_loop("wait")
-    if kinds == _ONLY_REFS:
+    if only_refs:
         positions = engine.wait(cast("list[ObjectRef[Any]]", ray_waitables), number, timeout, fetch_local)
     else:
         waitables = [item._stream if isinstance(item, ObjectRefGenerator) else item for item in ray_waitables]
