@@ -353,3 +353,39 @@ def _array(size):
     import numpy
 
     return numpy.zeros(size, dtype=numpy.uint8)
+
+
+@pytest.mark.session(resources={"slot": 1})
+def test_a_wait_in_a_task_is_explained_on_the_driver(capfd, eventually) -> None:
+    """The driver itself waits for nothing: it is told what its task waits for, and who holds that."""
+
+    @shoal.remote(num_cpus=0, resources={"slot": 1})
+    class Holder:
+        def ready(self):
+            pass
+
+    @shoal.remote(num_cpus=0, resources={"slot": 1})
+    def needs_a_slot():
+        pass
+
+    @shoal.remote(num_cpus=0)
+    def outer():
+        engines.current().references.patience = 0.2
+        shoal.get(needs_a_slot.remote())
+        return "done"
+
+    holder = Holder.remote()
+    shoal.get(holder.ready.remote(), timeout=20)
+    ref = outer.remote()
+    said = ""
+
+    def is_said() -> bool:
+        nonlocal said
+        said += capfd.readouterr().err
+        return "needs_a_slot" in said
+
+    eventually(is_said, "the wait is explained")
+    assert "outer (pid=" in said
+    assert "Holder" in said
+    shoal.kill(holder)
+    assert shoal.get(ref, timeout=20) == "done"

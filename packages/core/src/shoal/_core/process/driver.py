@@ -10,14 +10,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from shoal._core.process.client import Client
-from shoal._core.process.wait_explanation import explain_wait
+from shoal._core.process.wait_explanation import FIRST_WORD_SECONDS, explain_wait
 from shoal._core.system.output_printer import OutputPrinter, repeats_are_counted
 
 if TYPE_CHECKING:
     from shoal._core.logic.output_repeats import OutputRepeats
 
-FIRST_WORD_SECONDS = 10.0
-"""A wait that takes longer is explained on standard error; again when it has taken ten times as long."""
 DAEMON_END_SECONDS = 5.0
 LAST_OUTPUT_SECONDS = 2.0
 

@@ -271,6 +271,8 @@ class Node:
             # An idle one may be lent any moment; it is asked again in its time.
             if self.leases.is_retired(client):
                 self._send(peer, messages.AskToLeave())
+        elif kind is messages.Notice:
+            self.tell_drivers(message.text)
         elif kind is messages.WhyDied:
             self._why_died(client, message.worker_id)
         elif kind is messages.Query and self._state.answers(message.what):

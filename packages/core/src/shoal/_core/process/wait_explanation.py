@@ -12,6 +12,8 @@ from shoal.exceptions import ShoalError
 if TYPE_CHECKING:
     from shoal._core.process.client import Client
 
+FIRST_WORD_SECONDS = 10.0
+"""A wait of so long is explained."""
 _MOST_NAMED = 3
 
 

@@ -20,6 +20,7 @@ from shoal._core.process.execution import Execution, Runner, WorkerExit, current
 from shoal._core.process.peers import Peer
 from shoal._core.process.result_outbox import ResultOutbox
 from shoal._core.process.sequential_executor import SequentialExecutor, exit_of
+from shoal._core.process.wait_explanation import FIRST_WORD_SECONDS, explain_wait
 from shoal._core.schema.messages import (
     ActorExiting,
     ActorSpec,
@@ -28,6 +29,7 @@ from shoal._core.schema.messages import (
     CancelTask,
     DrainActor,
     GaveBack,
+    Notice,
     NotNeeded,
     PushActorCalls,
     PushTasks,
@@ -73,6 +75,13 @@ class Worker:
         client.on_node_message = self._node_message
         client.on_flush = self._outbox.flush
         client.on_before_block = self._before_block
+        client.references.on_long_wait = self._explain_wait
+        client.references.patience = FIRST_WORD_SECONDS
+
+    def _explain_wait(self, object_ids: list[bytes], seconds: float) -> None:
+        """A task or an actor waits for long: drivers are told for what."""
+        name = self.client.context().task_name or "a worker"
+        self.client.node.send(Notice(f"{name} (pid={os.getpid()}) is {explain_wait(self.client, object_ids, seconds)}"))
 
     # --- the main thread ---------------------------------------------------------------------------------------------------
 

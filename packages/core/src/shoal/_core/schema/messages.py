@@ -170,7 +170,7 @@ class NotNeeded(Message, tag=25):
 
 
 class Notice(Message, tag=22):
-    """daemon -> driver: a line that the user should see now (warnings about waiting, memory, environments)."""
+    """daemon -> driver, and worker -> daemon for all drivers: what the user should see now (waits, memory, environments)."""
 
     text: str
 
