@@ -290,7 +290,12 @@ def test_ctrl_c_that_the_program_handles(program) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_driver_ended_by_signal(program, number) -> None:
-    driver = program(WORK + STAY)
+    # Whoever runs the tests may have them ignore it (nohup), and their children with them.
+    usual = f"""
+    import signal
+    signal.signal({int(number)}, signal.SIG_DFL)
+"""
+    driver = program(usual + WORK + STAY)
     session = driver.session()
     driver.until("ready")
     session.pids()

@@ -13,8 +13,8 @@ from shoal.data._internal.api.arguments import positive
 from shoal.data._internal.blocks.build import array_of, table_of_batch, table_of_rows
 from shoal.data._internal.blocks.combine import size_bytes, slice_rows
 from shoal.data._internal.execution.physical import blocks_of
-from shoal.data._internal.plan.operators import Blocks, Operator, Repartition
-from shoal.data.dataset import Dataset, MaterializedDataset
+from shoal.data._internal.plan.operators import Blocks
+from shoal.data.dataset import MaterializedDataset
 from shoal.data.exceptions import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -165,8 +165,3 @@ def _divided(tables: list[pa.Table], blocks: int | None) -> list[pa.Table]:
     whole = concat(tables) if len(tables) > 1 else tables[0]
     cuts = [whole.num_rows * part // blocks for part in range(blocks + 1)]
     return [slice_rows(whole, start, end - start) for start, end in itertools.pairwise(cuts)]
-
-
-def repartitioned(plan: Operator, blocks: int | None) -> Dataset:
-    """Returns a dataset of a plan, in so many blocks where that is asked."""
-    return Dataset(Repartition(plan, positive("override_num_blocks", blocks)) if blocks is not None else plan)

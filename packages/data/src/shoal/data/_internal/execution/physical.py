@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -45,8 +45,6 @@ class Node:
     inputs: list[Node]
     make: Callable[[Calls], Stage]
     compute: Compute = PLAIN
-    operator: Operator | None = None
-    steps: list[Step] = field(default_factory=list)
 
 
 def physical_plan(plan: Operator, parallelism: int, partition_bytes: int) -> Node:
@@ -60,7 +58,7 @@ def physical_plan(plan: Operator, parallelism: int, partition_bytes: int) -> Nod
     if is_row_wise(plan):
         return _row_wise(plan, parallelism, partition_bytes)
     inputs = [physical_plan(child, parallelism, partition_bytes) for child in plan.inputs]
-    return Node(plan.name, inputs, _maker(plan, parallelism, partition_bytes), operator=plan)
+    return Node(plan.name, inputs, _maker(plan, parallelism, partition_bytes))
 
 
 def _row_wise(plan: Operator, parallelism: int, partition_bytes: int) -> Node:
@@ -80,7 +78,7 @@ def _row_wise(plan: Operator, parallelism: int, partition_bytes: int) -> Node:
         return _reading(current, steps, f"{current.name}->{name}", compute, parallelism)
     below = physical_plan(current, parallelism, partition_bytes)
     kind = PoolStage if compute.actors else TransformStage
-    return Node(name, [below], lambda calls: kind(name, steps, compute, calls, rows_together), compute, plan, steps)
+    return Node(name, [below], lambda calls: kind(name, steps, compute, calls, rows_together), compute)
 
 
 def _may_share(lower: RowWise, upper: RowWise) -> bool:
@@ -99,7 +97,7 @@ def _reading(read: Read, steps: list[Step], name: str, compute: Compute, paralle
         tasks = read.source.read_tasks(read.blocks_wanted or parallelism, read.row_limit)
         return ReadStage(name, tasks, steps, read.compute if not read.compute.is_plain else compute, calls)
 
-    return Node(name, [], make, read.compute, read, steps)
+    return Node(name, [], make, read.compute)
 
 
 def _maker(plan: Operator, parallelism: int, partition_bytes: int) -> Callable[[Calls], Stage]:
