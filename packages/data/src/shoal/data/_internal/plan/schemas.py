@@ -31,6 +31,8 @@ from shoal.data._internal.plan.operators import (
 )
 from shoal.data.exceptions import ColumnNotFoundError
 
+_BYTES_A_ROW = 1024
+"""What a row is taken to need where its number is limited."""
 _SAME_COLUMNS = (
     FilterExpression,
     FilterRows,
@@ -122,7 +124,9 @@ def known_rows(plan: Operator) -> int | None:
 def known_size(plan: Operator) -> int | None:
     """Returns about how many bytes all that the plan begins with takes in memory; None where a source cannot tell."""
     if isinstance(plan, Read):
-        return plan.source.size_bytes()
+        size = plan.source.size_bytes()
+        # Few rows are little, however much there is; how many there are in all is not worth looking up for them.
+        return size if size is None or plan.row_limit is None else min(size, plan.row_limit * _BYTES_A_ROW)
     if isinstance(plan, Blocks):
         return sum(plan.sizes)
     sizes = [known_size(child) for child in plan.inputs]

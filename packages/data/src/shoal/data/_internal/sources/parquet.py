@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from shoal.data.expressions import Expr
 
 _ROWS_A_TABLE = 1 << 20
+_LEAST_BATCH = 4096
+"""Smaller ones cost more than they save where just a few rows are wanted."""
 _FOOTERS_AT_ONCE = 16
 _LEAST_TASK_BYTES = 16 * 1024 * 1024
 """A task that reads less costs more than it saves, unless more tasks are asked for."""
@@ -262,7 +264,7 @@ def _read_file(
         schema=readable,
         columns=needed,
         filter=condition,
-        batch_size=min(_ROWS_A_TABLE, limit or _ROWS_A_TABLE),
+        batch_size=_ROWS_A_TABLE if limit is None else max(_LEAST_BATCH, min(_ROWS_A_TABLE, limit)),
         **scan_args,
     )
     made = False
