@@ -128,7 +128,7 @@ def init(
         if configure_logging:
             from shoal._core.api.logging_config import configure_logging as configure
 
-            configure(logging_level, logging_format, logging_config)
+            configure(logging_level, logging_format, request.logging)
         _begin(start_engine(request), runs_tasks=None)
         SESSION.detached_by_default = job is not None and job.default_actor_lifetime == "detached"
         return context()

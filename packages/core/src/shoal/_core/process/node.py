@@ -179,6 +179,7 @@ class Node:
             namespace=self.config.namespace,
             environment_json=self.environments.json(env_key) if env_key else "{}",
             setup_hook=self.environments.setup_hook(env_key),
+            logging=self.config.logging,
         )
 
     def _launch_fork_server(self, env_key: str) -> ForkServer:

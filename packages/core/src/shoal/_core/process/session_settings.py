@@ -81,5 +81,6 @@ def daemon_config(
         machine_memory=machine.memory,
         preload=list(request.preload),
         prestart=min(MOST_PRESTARTED, max(1, int(cpus))),
+        logging=request.logging,
         environment_json=request.environment.json.decode() if request.environment is not None else "{}",
     )

@@ -303,6 +303,10 @@ def _ready() -> bool:
 def serve(config_data: bytes, adopt: Callable[[Client], None]) -> None:
     """The life of a worker process; does not return. `adopt` makes the client the process's session."""
     config = msgspec.msgpack.decode(config_data, type=WorkerConfig)
+    if config.logging:
+        from shoal._core.system.log_format import configure_root_logger
+
+        configure_root_logger(config.logging)
     # Before hello: a worker whose hook fails was never there, and its environment is what failed.
     run_setup_hook(config.setup_hook)
     client = Client(

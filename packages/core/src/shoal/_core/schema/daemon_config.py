@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -37,4 +39,6 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     preload: list[str] = []
     prestart: int = 0
     """Workers to start at once."""
+    logging: dict[str, Any] = {}
+    """Of a LoggingConfig, for all workers; empty for none."""
     environment_json: str = "{}"

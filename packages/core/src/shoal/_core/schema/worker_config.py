@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -14,3 +16,5 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     setup_hook: str = ""
     environment_json: str = "{}"
+    logging: dict[str, Any] = {}
+    """Of a LoggingConfig; empty for none."""
