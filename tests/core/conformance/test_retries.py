@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 import shoal
@@ -159,3 +161,43 @@ def test_async_methods_are_retried() -> None:
             return self.count
 
     assert shoal.get(Flaky.remote().work.remote(3)) == 3
+
+
+@pytest.mark.skipif(shoal.__name__ != "shoal", reason="about shoal's own environment variable")
+@pytest.mark.needs("process_isolation")
+def test_retries_wait_as_the_environment_asks(tmp_path) -> None:
+    """In a program of its own: the delay is read when a session begins."""
+    import subprocess
+    import sys
+
+    program = """
+import time
+import shoal
+
+shoal.init(num_cpus=1, log_to_driver=False)
+times = []
+
+@shoal.remote(max_retries=1, retry_exceptions=True)
+def fail():
+    with open(PATH, "a") as file:
+        print(time.time(), file=file)
+    raise KeyError("again")
+
+try:
+    shoal.get(fail.remote())
+except KeyError:
+    print("failed at last")
+shoal.shutdown()
+"""
+    path = tmp_path / "times"
+    done = subprocess.run(
+        [sys.executable, "-c", program.replace("PATH", repr(str(path)))],
+        env={**os.environ, "SHOAL_task_retry_delay_ms": "400"},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=True,
+    )
+    assert "failed at last" in done.stdout
+    first, second = map(float, path.read_text().split())
+    assert second - first >= 0.4

@@ -5,6 +5,7 @@ Decisions are `logic/tasks.py`'s, one pool a scheduling class; this is the shell
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -121,6 +122,9 @@ class TaskOwner:
         self._undelivered: set[bytes] = set()
         """Tasks that could not even be sent to their worker, whose end is being asked about: they have not begun."""
         self._idle_timer: Timer | None = None
+        # Ray writes this variable in small letters.
+        self._retry_delay = int(os.environ.get("SHOAL_task_retry_delay_ms") or 0) / 1000  # noqa: SIM112
+        """Seconds before a task runs again."""
 
     # --- submitting -------------------------------------------------------------------------------------------------------------
 
@@ -406,8 +410,20 @@ class TaskOwner:
             else:
                 self.forget_results(task)
                 self.fail_task_locked(task, dump_error(crash_of(task, cause)))
-        effects = pool.pool.retry(again, alone=True)
-        self._carry_out_locked(pool, effects)
+        self._try_again_locked(pool, again, alone=True)
+
+    def _try_again_locked(self, pool: ClassPool, tasks: list[Task], alone: bool) -> None:
+        """Tasks shall run again: at once, or after the delay that the environment asks for."""
+        if not tasks or not self._retry_delay:
+            self._carry_out_locked(pool, pool.pool.retry(tasks, alone))
+            return
+        self._loop.call_later(self._retry_delay, lambda: self._try_again_later(pool, tasks, alone))
+
+    def _try_again_later(self, pool: ClassPool, tasks: list[Task], alone: bool) -> None:
+        with self._lock:
+            wanted = [task for task in tasks if self.running.get(task.call.task_id) is task]
+            self._carry_out_locked(pool, pool.pool.retry(wanted, alone))
+        self._references.run_due()
 
     def forget_results(self, task: Task) -> None:
         """A worker of it died: it may have stored results that it did not live to report."""
@@ -461,7 +477,7 @@ class TaskOwner:
                         self._carry_out_locked(pool, effects)
             for task in again:
                 assert task.pool is not None
-                self._carry_out_locked(self._by_pool[task.pool], task.pool.retry([task], alone=False))
+                self._try_again_locked(self._by_pool[task.pool], [task], alone=False)
         self._references.run_due()
 
     def shall_retry(self, task: Task, result: TaskResult, retry_exceptions: Any) -> bool:

@@ -21,13 +21,13 @@ class OutputPrinter:
     """Prints lines of workers, each with a prefix that says whose it is; in colour on a terminal.
 
     Args:
-        colour: True or False to insist; None for colour on terminals, unless the variable NO_COLOR is set.
+        colour: True or False to insist; None for colour on terminals, unless the variable NO_COLOR is set, or SHOAL_COLOR_PREFIX is 0.
     """
 
     __slots__ = ("_colour",)
 
     def __init__(self, colour: bool | None = None) -> None:
-        if colour is None and os.environ.get("NO_COLOR"):
+        if colour is None and (os.environ.get("NO_COLOR") or os.environ.get("SHOAL_COLOR_PREFIX") == "0"):
             colour = False
         self._colour = colour
 
