@@ -78,6 +78,7 @@ class References:
         self.on_unblocked: Callable[[], None] = _ignore_blocked
         self.run_callback: Callable[[Callable[[], None]], None] = _run_now
         self.ended: str | None = None
+        self._daemon_died = False
         self.patience = float(threading.TIMEOUT_MAX)
         """A wait of more seconds is explained (`on_long_wait`)."""
         self.on_long_wait: Callable[[list[bytes], float], None] = _ignore_wait
@@ -279,7 +280,7 @@ class References:
                 self._stop_waiting_locked(waiter, entries)
                 return waiter
             if self.ended is not None:
-                raise SessionEndedError(self.ended)
+                raise LocalDaemonDiedError(self.ended) if self._daemon_died else SessionEndedError(self.ended)
             self._check_not_own_calls_locked(waiter, refs, entries)
         object_ids = [ref._id for ref in refs]
         self._block(waiter, entries, object_ids, timeout, lambda: self._timeout_text(refs, entries, timeout))
@@ -459,6 +460,7 @@ class References:
         """The node's daemon died: nothing that is pending will come."""
         with self.lock:
             self.ended = reason
+            self._daemon_died = True
             for object_id, entry in list(self.table.entries.items()):
                 if entry.kind == PENDING:
                     self.fail_locked(object_id, LocalDaemonDiedError(reason))
