@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 import sys
+import time
 
 import pytest
 
@@ -261,6 +262,30 @@ def test_error_that_cannot_be_unpickled() -> None:
 
     with pytest.raises(TaskError, match="1 and 2"):
         shoal.get(fail.remote(), timeout=20)
+
+
+@pytest.mark.session(_system_config={"memory_monitor_refresh_ms": 20, "memory_usage_threshold": 0.0})
+def test_the_largest_worker_is_ended_when_the_machine_runs_out_of_memory() -> None:
+    @shoal.remote(max_retries=0)
+    def eat(size):
+        kept = b"x" * size
+        time.sleep(600)
+        return kept
+
+    with pytest.raises(OutOfMemoryError) as caught:
+        shoal.get(eat.remote(100 << 20), timeout=20)
+    text = str(caught.value)
+    assert "of the machine's" in text
+    assert "SHOAL_memory_usage_threshold" in text
+    assert "eat" in text
+
+
+@pytest.mark.no_session
+@pytest.mark.parametrize(("name", "value"), [("memory_monitor_refresh_ms", "often"), ("memory_usage_threshold", "1.5")])
+def test_settings_of_the_memory_monitor_that_cannot_be(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"SHOAL_{name}", value)
+    with pytest.raises(ValueError, match=name):
+        shoal.init(num_cpus=1)
 
 
 def test_memory_over_the_limit() -> None:

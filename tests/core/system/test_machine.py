@@ -11,7 +11,7 @@ import pytest
 
 from shoal._core.system.cgroups import CgroupLimits, read_limits
 from shoal._core.system.gpus import accelerator_type, find_gpus
-from shoal._core.system.machine import LOOPBACK, detect, find_node_ip
+from shoal._core.system.machine import LOOPBACK, MemoryUse, detect, find_node_ip, memory_use
 
 GIB = 1 << 30
 V1_MOUNT = "36 31 0:{n} {root} /sys/fs/cgroup/{name} rw,nosuid - cgroup cgroup rw,{options}\n"
@@ -297,3 +297,19 @@ def test_without_the_tool_there_is_no_model(tree: Tree, monkeypatch: pytest.Monk
 )
 def test_accelerator_types(model: str, kind: str) -> None:
     assert accelerator_type(model) == kind
+
+
+# --- memory in use ----------------------------------------------------------------------------------------------------
+
+
+def test_memory_in_use_is_that_of_the_machine_where_no_group_has_less_left(tree: Tree) -> None:
+    assert memory_use(tree.root) == MemoryUse(8 * GIB, 16 * GIB)
+
+
+def test_memory_in_use_is_that_of_the_group_that_has_the_least_left(tree: Tree) -> None:
+    tree.v2("/docker/abc")
+    group = "sys/fs/cgroup/docker/abc"
+    tree.write(f"{group}/memory.max", f"{4 * GIB}\n")
+    tree.write(f"{group}/memory.current", f"{3 * GIB}\n")
+    tree.write(f"{group}/memory.stat", f"anon 5\ninactive_file {GIB}\nactive_file 7\n")
+    assert memory_use(tree.root) == MemoryUse(2 * GIB, 4 * GIB)

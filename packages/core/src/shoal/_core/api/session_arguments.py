@@ -55,6 +55,8 @@ def parse_session(given: Mapping[str, Any], job_config: JobConfig | None) -> Ses
                     f"it cannot be set in a session that runs already (address={address!r}); leave it out",
                 )
     job = job_config or _job_of_environment() or JobConfig()
+    system_config = dict(mapping("_system_config", given["_system_config"] or {}))
+    refresh_seconds, threshold = _memory_monitor(system_config)
     return SessionRequest(
         kind=kind,
         address=where or None,
@@ -83,9 +85,9 @@ def parse_session(given: Mapping[str, Any], job_config: JobConfig | None) -> Ses
         node_ip=_optional_text("_node_ip_address", given["_node_ip_address"]),
         node_name=_optional_text("_node_name", given["_node_name"]),
         tracing_startup_hook=_optional_text("_tracing_startup_hook", given["_tracing_startup_hook"]),
-        system_config=dict(mapping("_system_config", given["_system_config"]))
-        if given["_system_config"] is not None
-        else {},
+        memory_refresh_seconds=refresh_seconds,
+        memory_threshold=threshold,
+        system_config=system_config,
     )
 
 
@@ -192,6 +194,25 @@ def _seed(seed: object, inline_seed: object, kind: str) -> int | None:
             "seed", seed, "only sessions with local_mode=True run tasks in an order that a seed can choose"
         )
     return integer("seed", seed, low=0)
+
+
+def _memory_monitor(system_config: Mapping[str, Any]) -> tuple[float, float]:
+    """Returns the seconds between two looks at the machine's memory, and the share of it that may be in use."""
+    refresh = system_config.get("memory_monitor_refresh_ms", os.environ.get("SHOAL_memory_monitor_refresh_ms", 250))  # noqa: SIM112
+    threshold = system_config.get("memory_usage_threshold", os.environ.get("SHOAL_memory_usage_threshold", 0.95))  # noqa: SIM112
+    try:
+        milliseconds = int(refresh)
+    except (TypeError, ValueError):
+        milliseconds = -1
+    if milliseconds < 0:
+        raise InvalidOptionError("memory_monitor_refresh_ms", refresh, "give whole milliseconds; 0 turns it off")
+    try:
+        share = float(threshold)
+    except (TypeError, ValueError):
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise InvalidOptionError("memory_usage_threshold", threshold, "give a share of the machine's memory, 0 to 1")
+    return milliseconds / 1000, share
 
 
 def _log_to_driver(value: object) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from shoal._core.logic.lease_effects import (
@@ -28,6 +28,7 @@ from shoal._core.logic.lease_effects import (
 from shoal._core.logic.lease_queue import ACTOR
 from shoal._core.logic.leases import Leases
 from shoal._core.process.environment_keeper import EnvironmentKeeper
+from shoal._core.process.machine_guard import MachineGuard
 from shoal._core.process.memory_guard import MemoryGuard
 from shoal._core.process.node_store import NodeStore
 from shoal._core.process.state_rows import StateRows
@@ -115,6 +116,13 @@ class Node:
         self._memory = MemoryGuard(
             loop,
             config.object_store_bytes,
+            lambda worker_id, reason: self.workers.end(worker_id, reason, over_memory=True),
+        )
+        self._machine_guard = MachineGuard(
+            loop,
+            config.memory_refresh_seconds,
+            config.memory_threshold,
+            self._busy_workers,
             lambda worker_id, reason: self.workers.end(worker_id, reason, over_memory=True),
         )
         self.workers.killed_for_memory = self._memory.killed_by_kernel
@@ -398,6 +406,7 @@ class Node:
         if memory:
             self._limited[effect.lease_id] = effect.worker_id
             self._memory.limit(worker.worker_id, worker.pid, memory // UNIT)
+        self._machine_guard.work_began()
         if effect.client == self.node_id:
             self._start_actor(effect, worker)
             return
@@ -506,6 +515,11 @@ class Node:
         worker.title = spec.class_name
         self._to_head(messages.ActorPlaced(spec.actor_id, worker.worker_id, worker.pid))
         self.send_to_client(worker.worker_id, messages.StartActor(spec, incarnation, self._gpu_names(effect)))
+
+    def _busy_workers(self) -> Iterator[tuple[bytes, int]]:
+        for worker in self.workers.by_id.values():
+            if worker.pid and worker.intended is None and self.leases.lease_of(worker.worker_id) is not None:
+                yield worker.worker_id, worker.pid
 
     # --- workers' ends -----------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from shoal._core.logic.ownership import PENDING, Entry, Freed, Ownership
 from shoal._core.process.borrows import Borrows
+from shoal._core.process.call_sites import CallSites
 from shoal._core.process.deadlocks import own_later_call, own_result
 from shoal._core.process.node_link import NodeLink
 from shoal._core.process.object_ref import ObjectRef
@@ -64,6 +65,7 @@ class References:
         self._due: list[Callable[[], None]] = []
         self._fetchers: dict[bytes, list[tuple[Peer, bytes]]] = {}
         self.borrows = Borrows(worker_id, self.table, peers, node, self.carry_out_locked)
+        self.call_sites = CallSites.of_environment()
         self._borrowed_here = threading.local()
         self.on_actor_unheld: Callable[[bytes], None] = _ignore
         self.sequential_actor_id = b""
@@ -126,6 +128,7 @@ class References:
                 if item.count:
                     self.borrows.tell(item.owner_address, item.object_id, self._worker_id, -item.count)
             else:
+                self.call_sites.freed(item.object_id)
                 if item.nodes:
                     stored.append(item.object_id)
                 elif item.object_id[TASK_ID_SIZE:] == HANDLE_SUFFIX:
@@ -505,7 +508,7 @@ class References:
                         "task_status": "PENDING" if entry.kind == PENDING else "FINISHED",
                         "attempt_number": 0,
                         "reference_type": reference_type,
-                        "call_site": "",
+                        "call_site": self.call_sites.of(object_id),
                         "type": "DRIVER",
                         "pid": os.getpid(),
                         "ip": "127.0.0.1",
@@ -529,6 +532,7 @@ class References:
             kind, data, nodes = STORED, b"", [self._node_id]
         with self.lock:
             self.table.create(object_id)
+            self.call_sites.made(object_id)
             self.table.complete(object_id, kind, data, serialized.size, nodes, contained, counted=False)
         return ObjectRef(object_id, self)
 

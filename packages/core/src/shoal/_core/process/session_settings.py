@@ -79,6 +79,8 @@ def daemon_config(
         store_patience=float(request.system_config.get("store_patience_s", STORE_PATIENCE_SECONDS)),
         spill_dirs=[request.object_spilling_directory] if request.object_spilling_directory else [],
         machine_memory=machine.memory,
+        memory_refresh_seconds=request.memory_refresh_seconds,
+        memory_threshold=request.memory_threshold,
         preload=list(request.preload),
         prestart=min(MOST_PRESTARTED, max(1, int(cpus))),
         logging=request.logging,

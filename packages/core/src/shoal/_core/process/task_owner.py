@@ -194,6 +194,7 @@ class TaskOwner:
         task.returns = [object_id_of(task_id, index) for index in range(count)]
         for object_id in task.returns:
             references.table.create(object_id, task)
+            references.call_sites.made(object_id)
 
     def refs_of(self, task: Task) -> Any:
         """Returns the references that `make_returns_locked` has counted already; the stream of a streaming task."""

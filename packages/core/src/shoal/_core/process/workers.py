@@ -165,6 +165,8 @@ class WorkerProcesses:
         if worker is not None:
             worker.connection = connection
             worker.address = address
+            # Its hello may overtake the fork server's word of its birth.
+            self._know_pid(worker, connection.peer_pid)
             self._barren.pop(worker.env_key, None)
         return worker
 
@@ -195,9 +197,7 @@ class WorkerProcesses:
         if isinstance(event, Forked):
             worker = self._by_token.get(event.token)
             if worker is not None:
-                worker.pid = event.pid
-                for pipe in worker.pipes:
-                    pipe.pid = event.pid
+                self._know_pid(worker, event.pid)
                 if worker.intended is not None:
                     server.kill(event.pid)
         elif isinstance(event, Exited):
@@ -216,6 +216,11 @@ class WorkerProcesses:
                 self._on_start_failed(worker, event.error)
         elif isinstance(event, (ServerDied, Preloaded)):
             return
+
+    def _know_pid(self, worker: WorkerProcess, pid: int) -> None:
+        worker.pid = pid
+        for pipe in worker.pipes:
+            pipe.pid = pid
 
     def _replace_server(self, env_key: str, server: ForkServer, end: str, before: list[Event]) -> None:
         """A fork server died, and its workers die with it, save those that had ended `before`: another one takes its place.

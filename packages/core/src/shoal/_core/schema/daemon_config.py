@@ -36,6 +36,10 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Where objects go that do not fit, the best first; empty for the session's folder."""
     machine_memory: int = 0
     """Bytes that all processes here may use together; 0 = unknown."""
+    memory_refresh_seconds: float = 0.25
+    """Between two looks at the machine's memory while work runs; 0 for none."""
+    memory_threshold: float = 0.95
+    """Share of it above which the largest worker is ended."""
     preload: list[str] = []
     prestart: int = 0
     """Workers to start at once."""

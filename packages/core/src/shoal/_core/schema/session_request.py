@@ -59,5 +59,9 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     node_ip: str | None = None
     node_name: str | None = None
     tracing_startup_hook: str | None = None
+    memory_refresh_seconds: float = 0.25
+    """Between two looks at the machine's memory while work runs; 0 for none."""
+    memory_threshold: float = 0.95
+    """Share of the machine's memory, 0 to 1, above which the largest worker is ended."""
     system_config: dict[str, Any] = {}
     """Internal settings by name (`_system_config`)."""

@@ -40,6 +40,28 @@ class Machine(NamedTuple):
         return accelerator_type(self.gpus[0].model) if self.gpus else ""
 
 
+class MemoryUse(NamedTuple):
+    """What of the memory that this process may use is in use, by whomever."""
+
+    used: int
+    """Bytes."""
+    total: int
+    """Bytes."""
+
+
+def memory_use(root: str = "/") -> MemoryUse:
+    """Returns the use of the machine, or of the control group that has the least left.
+
+    Args:
+        root: folder in which 'proc' and 'sys' are.
+    """
+    limits = read_limits(root)
+    total, available = _physical_memory(root)
+    if limits.memory is not None and limits.available_memory is not None and limits.available_memory < available:
+        return MemoryUse(limits.memory - limits.available_memory, limits.memory)
+    return MemoryUse(total - available, total)
+
+
 def detect(root: str = "/", environ: Mapping[str, str] = os.environ, affinity: int | None = None) -> Machine:
     """Returns what this machine has. Takes a fraction of a millisecond.
 
