@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import shoal
 from shoal.exceptions import InvalidOptionError
@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 class ActorPool(Generic[V, R]):
-    """Hands each value to the first actor that is idle.
+    """Hands each value to an actor that is idle, or to the first that will be.
 
     Args:
         actors: handles of the actors; they should serve nobody else meanwhile.
@@ -34,19 +34,22 @@ class ActorPool(Generic[V, R]):
 
     def __init__(self, actors: Iterable[Any]) -> None:
         self._idle: list[Any] = list(actors)
-        self._actor_of: dict[Any, Any] = {}
-        """Reference -> the actor that works on it."""
+        self._at_work: dict[Any, tuple[int, Any]] = {}
+        """Reference -> number of the submission, and the actor that works on it."""
         self._ref_of: dict[int, Any] = {}
-        """Index of a submission -> its reference, until its result was taken."""
-        self._next_index = 0
-        self._next_return = 0
+        """Number of a submission -> its reference, until its result was taken."""
+        self._submissions = 0
+        self._next_in_order = 0
+        """The submission whose result `get_next` returns next."""
         self._waiting: deque[tuple[Callable[[Any, V], Any], V]] = deque()
-        self._out_of_order = False
 
     def map(self, fn: Callable[[Any, V], Any], values: Iterable[V]) -> Iterator[R]:
         """Applies `fn(actor, value)`, which returns a reference, to all values; yields results in the order of the values.
 
-        Results of earlier submissions are dropped first.
+        Results of earlier submissions are waited for and dropped first.
+
+        Raises:
+            InvalidOptionError: (a ValueError) the pool has no actors.
         """
         return self._map(fn, values, self.get_next)
 
@@ -56,100 +59,97 @@ class ActorPool(Generic[V, R]):
 
     def _map(self, fn: Callable[[Any, V], Any], values: Iterable[V], take: Callable[[], R]) -> Iterator[R]:
         while self.has_next():
-            try:
-                self.get_next_unordered(timeout=0)
-            except TimeoutError:
-                continue
-        self._out_of_order = False
+            self.get_next_unordered()
         for value in values:
             self.submit(fn, value)
+        if self._waiting and not self._at_work:
+            self._waiting.clear()
+            raise InvalidOptionError("actors", [], "a pool without actors does nothing; push(actor) adds one")
+        return self._results(take)
 
-        def results() -> Iterator[R]:
-            while self.has_next():
-                yield take()
-
-        return results()
+    def _results(self, take: Callable[[], R]) -> Iterator[R]:
+        while self.has_next():
+            yield take()
 
     def submit(self, fn: Callable[[Any, V], Any], value: V) -> None:
-        """Has `fn(actor, value)` called with the next idle actor; now, or when there is one.
+        """Has `fn(actor, value)` called with an idle actor: now, or as soon as there is one.
 
         Args:
             fn: returns the reference of the actor's work.
             value: what to work on.
         """
-        if not self._idle:
+        if self._idle:
+            self._begin(fn, value)
+        else:
             self._waiting.append((fn, value))
-            return
-        actor = self._idle.pop()
-        ref = fn(actor, value)
-        self._actor_of[ref] = (self._next_index, actor)
-        self._ref_of[self._next_index] = ref
-        self._next_index += 1
+
+    def _begin(self, fn: Callable[[Any, V], Any], value: V) -> None:
+        ref = fn(self._idle[-1], value)
+        self._at_work[ref] = (self._submissions, self._idle.pop())
+        self._ref_of[self._submissions] = ref
+        self._submissions += 1
 
     def has_next(self) -> bool:
         """Returns whether results are to come."""
-        return bool(self._actor_of)
+        return bool(self._at_work)
 
     def get_next(self, timeout: float | None = None, ignore_if_timedout: bool = False) -> R:
-        """Returns the next result, in the order of submission.
+        """Returns the next result, in the order of submission; raises what its work raised.
 
         Args:
-            timeout: seconds to wait at most.
-            ignore_if_timedout: True to give up the result if it is not there in time.
+            timeout: seconds to wait at most; None for no limit.
+            ignore_if_timedout: True to give the result up if it is not there in time: its actor counts as idle again.
 
         Raises:
             StopIteration: there are no results to come.
             TimeoutError: it is not ready in time.
-            InvalidOptionError: (a ValueError) `get_next_unordered` was used before.
+            InvalidOptionError: (a ValueError) `get_next_unordered` has taken it already.
         """
-        if not self.has_next():
-            raise StopIteration("No more results to get")
-        if self._out_of_order or self._next_return not in self._ref_of:
-            raise InvalidOptionError("get_next", "after get_next_unordered", "use one of both for all results")
-        ref = self._ref_of[self._next_return]
-        late = False
+        self._check_not_empty()
+        if self._next_in_order not in self._ref_of:
+            raise InvalidOptionError("get_next", "after get_next_unordered", "take all results with one of both")
+        ref = self._ref_of[self._next_in_order]
         if timeout is not None and not shoal.wait([ref], timeout=timeout)[0]:
-            late = True
-            if not ignore_if_timedout:
-                raise TimeoutError("Timed out waiting for result")
-        del self._ref_of[self._next_return]
-        self._next_return += 1
-        self._free(ref)
-        if late:
-            raise TimeoutError("Timed out waiting for result; it is dropped (ignore_if_timedout)")
-        result: R = shoal.get(ref)
-        return result
+            self._late(ref, timeout, give_up=ignore_if_timedout)
+        return self._take(ref)
 
     def get_next_unordered(self, timeout: float | None = None, ignore_if_timedout: bool = False) -> R:
-        """Returns whichever result is ready first. Arguments and errors as for `get_next`."""
+        """Returns whichever result is ready first. Arguments and errors as for `get_next`.
+
+        With `ignore_if_timedout`, the oldest submission is given up.
+        """
+        self._check_not_empty()
+        ready, _ = shoal.wait(list(self._at_work), num_returns=1, timeout=timeout)
+        if not ready:
+            self._late(next(iter(self._at_work)), timeout, give_up=ignore_if_timedout)
+        return self._take(ready[0])
+
+    def _check_not_empty(self) -> None:
         if not self.has_next():
             raise StopIteration("No more results to get")
-        ready, _ = shoal.wait(list(self._actor_of), num_returns=1, timeout=timeout)
-        if not ready:
-            if not ignore_if_timedout:
-                raise TimeoutError("Timed out waiting for result")
-            ready = [next(iter(self._actor_of))]
-        ref = ready[0]
-        index, _ = self._actor_of[ref]
-        self._out_of_order = True
-        del self._ref_of[index]
-        self._next_return = max(self._next_return, index + 1)
-        self._free(ref)
+
+    def _late(self, ref: Any, timeout: float | None, *, give_up: bool) -> NoReturn:
+        if give_up:
+            self._let_go(ref)
+        told = "; its result is given up (ignore_if_timedout=True)" if give_up else ""
+        raise TimeoutError(f"Timed out waiting for result: not ready within {timeout} s{told}")
+
+    def _take(self, ref: Any) -> R:
+        self._let_go(ref)
         result: R = shoal.get(ref)
         return result
 
-    def _free(self, ref: Any) -> None:
-        _, actor = self._actor_of.pop(ref)
+    def _let_go(self, ref: Any) -> None:
+        """The result of `ref` is the caller's, or nobody's: its actor does what waits."""
+        number, actor = self._at_work.pop(ref)
+        del self._ref_of[number]
+        self._next_in_order = max(self._next_in_order, number + 1)
         self._add_idle(actor)
 
     def _add_idle(self, actor: Any) -> None:
         self._idle.append(actor)
         if self._waiting:
-            fn, value = self._waiting.popleft()
-            self.submit(fn, value)
-        elif not self._actor_of:
-            self._out_of_order = False
-            self._next_return = self._next_index
+            self._begin(*self._waiting.popleft())
 
     def has_free(self) -> bool:
         """Returns whether an actor is idle and nothing waits for one."""
@@ -161,6 +161,6 @@ class ActorPool(Generic[V, R]):
 
     def push(self, actor: Any) -> None:
         """Adds an actor. Raises InvalidOptionError (a ValueError) for one that is in the pool."""
-        if actor in self._idle or any(actor == busy for _, busy in self._actor_of.values()):
+        if actor in self._idle or any(actor == busy for _, busy in self._at_work.values()):
             raise InvalidOptionError("actor", actor, "it is in the pool already")
         self._add_idle(actor)

@@ -8,7 +8,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import shoal
-from shoal.exceptions import InvalidOptionError, ShoalError
+from shoal._core.api.checks import integer, seconds
+from shoal.exceptions import InvalidOptionTypeError, ShoalError
+
+_MOST_CALLERS = 1_000_000
+"""Callers that wait at a time. With the default for async actors, a thousand consumers would keep every producer out."""
 
 
 class Empty(queue.Empty, ShoalError):
@@ -19,12 +23,22 @@ class Full(queue.Full, ShoalError):
     """The queue has no room, or not enough."""
 
 
+class QueueShutDownError(ShoalError, AttributeError):
+    """The queue was shut down through this handle. (An AttributeError as well, which is what Ray's programs see.)"""
+
+    def __init__(self) -> None:
+        super().__init__("the queue was shut down; make another one")
+
+
 class Queue:
     """A queue for any number of producers and consumers, in any tasks and actors. Ends with its creator, unless it is detached.
 
     Args:
         maxsize: how many items it holds at most; 0 or less for any number.
         actor_options: options of the actor behind it, as in {'num_cpus': 1} or {'lifetime': 'detached', 'name': 'jobs'}.
+
+    Raises:
+        QueueShutDownError: by all methods, once `shutdown` was called.
 
     Example:
         >>> import shoal
@@ -37,31 +51,42 @@ class Queue:
     """
 
     def __init__(self, maxsize: int = 0, actor_options: dict[str, Any] | None = None) -> None:
+        if not hasattr(maxsize, "__index__"):
+            raise InvalidOptionTypeError("maxsize", maxsize, "give a whole number; 0 for any number of items")
         self.maxsize = maxsize
-        self.actor: Any = shoal.remote(_QueueActor).options(**(actor_options or {})).remote(maxsize)
+        options = {"max_concurrency": _MOST_CALLERS, **(actor_options or {})}
+        self.actor: Any = shoal.remote(_QueueActor).options(**options).remote(maxsize)
+        """The actor behind it; None after `shutdown`."""
 
     def __len__(self) -> int:
         return self.size()
 
+    def _open_actor(self) -> Any:
+        if self.actor is None:
+            raise QueueShutDownError
+        return self.actor
+
     def size(self) -> int:
         """Returns how many items there are."""
-        return int(shoal.get(self.actor.size.remote()))
+        return int(shoal.get(self._open_actor().size.remote()))
 
     def qsize(self) -> int:
         """Returns how many items there are."""
         return self.size()
 
     def empty(self) -> bool:
+        """Returns whether there are no items."""
         return self.size() == 0
 
     def full(self) -> bool:
+        """Returns whether there is no room for another item."""
         return self.maxsize > 0 and self.size() >= self.maxsize
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """Adds an item.
 
         Args:
-            item: anything that can be pickled.
+            item: anything that can be pickled. Of a reference, its value is added (put it in a list to add the reference).
             block: False to raise at once where there is no room.
             timeout: seconds to wait for room at most; None for no limit.
 
@@ -69,13 +94,11 @@ class Queue:
             Full: there is no room (in time).
             InvalidOptionError: (a ValueError) for a negative timeout.
         """
-        _check_timeout(block, timeout)
-        _raise_if_told(shoal.get(self.actor.put.remote(item, _limit(block, timeout))), Full)
+        _raise_if_told(shoal.get(self._open_actor().put.remote(item, _limit(block, timeout))), Full)
 
     async def put_async(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """As `put`, for an event loop."""
-        _check_timeout(block, timeout)
-        _raise_if_told(await self.actor.put.remote(item, _limit(block, timeout)), Full)
+        _raise_if_told(await self._open_actor().put.remote(item, _limit(block, timeout)), Full)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Takes the oldest item.
@@ -88,13 +111,11 @@ class Queue:
             Empty: there is none (in time).
             InvalidOptionError: (a ValueError) for a negative timeout.
         """
-        _check_timeout(block, timeout)
-        return _item_of(shoal.get(self.actor.get.remote(_limit(block, timeout))))
+        return _item_of(shoal.get(self._open_actor().get.remote(_limit(block, timeout))))
 
     async def get_async(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ASYNC109
         """As `get`, for an event loop."""
-        _check_timeout(block, timeout)
-        return _item_of(await self.actor.get.remote(_limit(block, timeout)))
+        return _item_of(await self._open_actor().get.remote(_limit(block, timeout)))
 
     def put_nowait(self, item: Any) -> None:
         """Adds an item. Raises Full where there is no room."""
@@ -105,38 +126,43 @@ class Queue:
         return self.get(block=False)
 
     def put_nowait_batch(self, items: Iterable[Any]) -> None:
-        """Adds all items, or none. Raises Full where there is no room for all."""
-        _raise_if_told(shoal.get(self.actor.put_batch.remote(list(items))), Full)
+        """Adds all items, or none. Raises Full where there is no room for all, InvalidOptionTypeError (a TypeError) for no iterable."""
+        if not isinstance(items, Iterable):
+            raise InvalidOptionTypeError("items", items, "give a list of items")
+        _raise_if_told(shoal.get(self._open_actor().put_batch.remote(list(items))), Full)
 
     def get_nowait_batch(self, num_items: int) -> list[Any]:
-        """Takes so many items, or none. Raises Empty where there are not so many."""
-        if num_items < 0:
-            raise InvalidOptionError("num_items", num_items, "give a whole number >= 0")
-        items: list[Any] = _item_of(shoal.get(self.actor.get_batch.remote(num_items)))
+        """Takes so many items, or none.
+
+        Raises:
+            Empty: there are not so many.
+            InvalidOptionError: (a ValueError) for a negative number.
+            InvalidOptionTypeError: (a TypeError) for no whole number.
+        """
+        integer("num_items", num_items, low=0)
+        items: list[Any] = _item_of(shoal.get(self._open_actor().get_batch.remote(num_items)))
         return items
 
     def shutdown(self, force: bool = False, grace_period_s: int = 5) -> None:
         """Ends the queue's actor; what is in it is gone.
 
         Args:
-            force: True to end it at once; else calls that have arrived are answered first.
-            grace_period_s: seconds to wait for that at most.
+            force: True to end it at once; else calls that have arrived are answered first. Those that still wait fail with ActorDiedError.
+            grace_period_s: seconds to wait for the answers at most.
         """
-        if self.actor is not None:
-            if not force:
-                ended = self.actor.__shoal_terminate__.remote()
-                shoal.wait([ended], timeout=grace_period_s)
-            shoal.kill(self.actor)
-        self.actor = None
-
-
-def _check_timeout(block: bool, timeout: float | None) -> None:
-    if block and timeout is not None and timeout < 0:
-        raise InvalidOptionError("timeout", timeout, "give a number of seconds >= 0, or None for no limit")
+        actor, self.actor = self.actor, None
+        if actor is None:
+            return
+        if not force:
+            shoal.wait([actor.__shoal_terminate__.remote()], timeout=grace_period_s)
+        shoal.kill(actor)
 
 
 def _limit(block: bool, timeout: float | None) -> float | None:
-    return timeout if block else 0.0
+    """Seconds that the actor may wait. Raises InvalidOptionError."""
+    if not block:
+        return 0.0
+    return None if timeout is None else seconds("timeout", timeout)
 
 
 def _raise_if_told(told: str, error: type[ShoalError]) -> None:

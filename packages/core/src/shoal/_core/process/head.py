@@ -28,6 +28,7 @@ from shoal._core.schema.messages import (
     KillActor,
     KillWorker,
     MetricRecorded,
+    Notice,
     PlaceActor,
     Query,
     ReleaseActor,
@@ -86,7 +87,7 @@ class Head:
         elif kind is ActorExiting:
             self.actors.exiting(message.actor_id, message.reason)
         elif kind is MetricRecorded:
-            self.metrics.record(message)
+            self._say_to_drivers(self.metrics.record(client, message))
         elif kind is Query and message.what == "placement_group_ready":
             self._groups.answer_when_ready(client, message.request_id, message.arguments[0])
         elif kind is Query and message.what == "create_placement_group":
@@ -105,6 +106,12 @@ class Head:
         else:
             self._send(client, Answer(query.request_id, value))
 
+    def _say_to_drivers(self, text: str) -> None:
+        if text:
+            for hello in self._clients.values():
+                if hello.role == "driver":
+                    self._send(hello.worker_id, Notice(text))
+
     def from_node(self, message: Any) -> None:
         """Takes what a node says."""
         kind = type(message)
@@ -120,6 +127,7 @@ class Head:
         elif kind is ClientEnded:
             self._clients.pop(message.worker_id, None)
             self._groups.creator_gone(message.worker_id)
+            self.metrics.process_ended(message.worker_id)
             self._carry_out(self.actors.worker_died(message.worker_id, load_cause(message.cause), time.time()))
             self._carry_out(self.actors.client_gone(message.worker_id, time.time()))
 

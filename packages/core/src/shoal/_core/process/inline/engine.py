@@ -12,6 +12,7 @@ limited; objects outlive the actor that made them. A wait that nothing can end r
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -358,8 +359,11 @@ class InlineEngine:
     def record_metric(
         self, kind: str, name: str, description: str, tags: dict[str, str], value: float, boundaries: list[float]
     ) -> None:
+        recorded = MetricRecorded(kind, name, description, tags, value, boundaries)
         with self._turns:
-            self._metrics.record(MetricRecorded(kind, name, description, tags, value, boundaries))
+            conflict = self._metrics.record(self._info.worker_id, recorded)
+        if conflict:
+            sys.stderr.write(f"shoal: {conflict}\n")
 
     # --- the end ------------------------------------------------------------------------------------------------------------------
 
