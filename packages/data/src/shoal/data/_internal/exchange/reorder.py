@@ -13,7 +13,9 @@ from shoal.data._internal.blocks.combine import slice_rows
 from shoal.data._internal.exchange.exchange import Exchange, joined
 from shoal.data._internal.exchange.randomness import numbers_at
 from shoal.data._internal.kernels import (
+    divided,
     merge_sorted,
+    order_of_numbers,
     partition_by_hash,
     partition_by_range,
     sample_boundaries,
@@ -44,10 +46,7 @@ class ShuffleExchange(Exchange):
             return [table]
         # The upper bits choose the partition, so that partitions follow one another in the order of places.
         owners = ((places >> np.uint64(32)) * np.uint64(partitions)) >> np.uint64(32)
-        order = np.argsort(owners, kind="stable")
-        ends = np.searchsorted(owners[order], np.arange(partitions + 1, dtype=np.uint64))
-        table = table.take(pa.array(order))
-        return [slice_rows(table, ends[part], ends[part + 1] - ends[part]) for part in range(partitions)]
+        return divided(table, owners, partitions)
 
     def merge(self, parts: Iterable[pa.Table], partition: int) -> Iterator[pa.Table]:
         table = joined(parts)
@@ -57,7 +56,7 @@ class ShuffleExchange(Exchange):
         if position < 0:
             yield table
             return
-        order = np.argsort(table.column(position).to_numpy(), kind="stable")
+        order = order_of_numbers(table.column(position).to_numpy())
         yield table.remove_column(position).take(pa.array(order))
 
 

@@ -17,6 +17,10 @@ from shoal.data._internal.execution.stage import OrderedOutput, Stage, Work
 
 PREPARE, SPLIT, MERGE = "prepare", "split", "merge"
 
+_PARTITIONS_A_CPU = 2
+_WORTH_A_TASK = 4 << 20
+"""Bytes of a partition that is worth a task of its own."""
+
 
 class _Barrier(Stage):
     """A stage in phases: take and prepare all blocks, split them, merge partitions. What it holds may go to disk."""
@@ -76,8 +80,13 @@ class _Barrier(Stage):
         """All blocks are counted: how many partitions shall there be?"""
         total = sum(bundle.size for bundle in self._prepared.values())
         asked = self._asked_partitions()
-        self._partitions = asked if asked is not None else max(1, -(-total // self._partition_bytes))
+        self._partitions = asked if asked is not None else self._partitions_for(total)
         self._plan_split()
+
+    def _partitions_for(self, total: int) -> int:
+        """So many that each fits into memory, and that there is work for all processors where it is worth a task."""
+        wanted = min(int(self._calls.cpus_there * _PARTITIONS_A_CPU), total // _WORTH_A_TASK)
+        return max(1, wanted, -(-total // self._partition_bytes))
 
     def _asked_partitions(self) -> int | None:
         raise NotImplementedError

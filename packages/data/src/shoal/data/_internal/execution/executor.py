@@ -154,7 +154,7 @@ class Execution:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
         self._failure: BaseException | None = None
-        calls = Calls(self._limits.most_bytes, self._limits.least_bytes, self._plain_cpus())
+        calls = Calls(self._limits.most_bytes, self._limits.least_bytes, self._limits.cpus, self._plain_cpus())
         last = self._build(self._plan, calls)
         last.connect(self._outbox.put, self._nothing_more)
         try:

@@ -15,12 +15,14 @@ class Calls:
     Args:
         most_bytes: a block takes no more, if a row does not.
         least_bytes: blocks below are worked on together.
+        cpus_there: processors that all tasks together may use.
         plain_cpus: processors that a task reserves for which the user asked nothing: 1, or 0 where actors hold all there are.
     """
 
-    def __init__(self, most_bytes: int | None, least_bytes: int, plain_cpus: float) -> None:
+    def __init__(self, most_bytes: int | None, least_bytes: int, cpus_there: float, plain_cpus: float) -> None:
         self.most_bytes = most_bytes
         self.least_bytes = max(1, least_bytes)
+        self.cpus_there = cpus_there
         self.plain_cpus = plain_cpus
         self._remote: dict[tuple[Callable[..., Any], int | None, Any], Any] = {}
 

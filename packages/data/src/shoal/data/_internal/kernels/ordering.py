@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from shoal.data._internal.blocks.combine import concat
@@ -14,6 +15,10 @@ from shoal.data._internal.blocks.combine import concat
 
 def sort_order(table: pa.Table, keys: Sequence[str], descending: Sequence[bool]) -> pa.Array:
     """Returns the positions of rows in the order of keys: stable, nulls last, NaN after all numbers."""
+    if len(keys) == 1:
+        numbers = _plain_numbers(table.column(keys[0]))
+        if numbers is not None:
+            return pa.array(order_of_numbers(_reversed(numbers) if descending[0] else numbers))
     import polars as pl
 
     frame = pl.from_arrow(table.select(list(keys)).combine_chunks(), rechunk=False)
@@ -32,6 +37,46 @@ def sort_order(table: pa.Table, keys: Sequence[str], descending: Sequence[bool])
         pl.int_range(pl.len(), dtype=pl.UInt64).sort_by(by, descending=directions, nulls_last=True, maintain_order=True)
     )
     return order.to_series().to_arrow()
+
+
+def order_of_numbers(numbers: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Returns the positions of numbers (no NaN among them) in their order, equal ones in the order in which they stand.
+
+    Numpy's vectorised sort is several times faster than any stable one, so equal numbers are put in order afterwards.
+    """
+    order = np.argsort(numbers)
+    ordered = numbers[order]
+    differs = ordered[1:] != ordered[:-1]
+    if differs.all():
+        return order
+    ranks = np.zeros(len(numbers), dtype=np.int64)
+    np.cumsum(differs, out=ranks[1:])
+    places = ranks * len(numbers) + order
+    places.sort()
+    return places % len(numbers)
+
+
+def _plain_numbers(column: pa.ChunkedArray) -> npt.NDArray[Any] | None:
+    """The values of a column of numbers or times without nulls and NaN; None for any other."""
+    kind = column.type
+    if column.null_count or not (
+        pa.types.is_integer(kind)
+        or pa.types.is_float32(kind)
+        or pa.types.is_float64(kind)
+        or pa.types.is_temporal(kind)
+    ):
+        return None
+    if pa.types.is_temporal(kind):
+        if kind.bit_width not in (32, 64):
+            return None
+        column = column.cast(pa.int32() if kind.bit_width == 32 else pa.int64())
+    numbers: npt.NDArray[Any] = column.to_numpy()
+    return None if numbers.dtype.kind == "f" and np.isnan(numbers).any() else numbers
+
+
+def _reversed(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Numbers that stand in the opposite order."""
+    return -numbers if numbers.dtype.kind == "f" else ~numbers
 
 
 def sort(table: pa.Table, keys: Sequence[str], descending: Sequence[bool]) -> pa.Table:

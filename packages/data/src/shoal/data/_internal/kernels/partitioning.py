@@ -32,7 +32,7 @@ def partition_by_range(
     is_edge = order < edges.num_rows
     owners = np.empty(both.num_rows, dtype=np.int64)
     owners[order] = np.cumsum(is_edge)
-    return _divided(table, owners[edges.num_rows :], len(boundaries) + 1)
+    return divided(table, owners[edges.num_rows :], len(boundaries) + 1)
 
 
 def partition_by_hash(table: pa.Table, keys: Sequence[str], partitions: int) -> list[pa.Table]:
@@ -43,7 +43,7 @@ def partition_by_hash(table: pa.Table, keys: Sequence[str], partitions: int) -> 
     for key in keys:
         hashes = (hashes ^ _hashes(table.column(key))) * _ODD
     hashes ^= hashes >> np.uint64(32)
-    return _divided(table, (hashes % np.uint64(partitions)).astype(np.int64), partitions)
+    return divided(table, (hashes % np.uint64(partitions)).astype(np.int64), partitions)
 
 
 def _hashes(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
@@ -98,8 +98,11 @@ def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return values
 
 
-def _divided(table: pa.Table, owners: npt.NDArray[np.int64], parts: int) -> list[pa.Table]:
-    order = np.argsort(owners, kind="stable")
-    ends = np.searchsorted(owners[order], np.arange(parts + 1))
+def divided(table: pa.Table, owners: npt.NDArray[Any], parts: int) -> list[pa.Table]:
+    """Returns the rows of each owner, 0 to `parts` - 1, in their order."""
+    # Numpy sorts 16 bits by radix, ten times faster than more.
+    order = np.argsort(owners.astype(np.uint16) if parts <= 1 << 16 else owners, kind="stable")
+    counts = np.bincount(owners.astype(np.int64), minlength=parts)
+    ends = np.concatenate(([0], np.cumsum(counts)))
     arranged = table.take(pa.array(order))
-    return [slice_rows(arranged, int(ends[part]), int(ends[part + 1] - ends[part])) for part in range(parts)]
+    return [slice_rows(arranged, int(ends[part]), int(counts[part])) for part in range(parts)]
