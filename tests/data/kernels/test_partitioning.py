@@ -21,7 +21,7 @@ def test_each_owner_gets_its_rows_in_their_order(owners: list[int]) -> None:
 
 def test_more_owners_than_fit_into_16_bits() -> None:
     owners = np.array([70_000, 5, 65_541], dtype=np.uint64)
-    parts = divided(pa.table({"n": [0, 1, 2]}), owners, 70_001)
+    parts = list(divided(pa.table({"n": [0, 1, 2]}), owners, 70_001))
     assert [number for number, part in enumerate(parts) if part.num_rows] == [5, 65_541, 70_000]
 
 
@@ -31,7 +31,7 @@ def test_more_owners_than_fit_into_16_bits() -> None:
 )
 def test_ranges_part_no_equal_keys(keys: list[int | None], cuts: list[int]) -> None:
     table = pa.table({"k": pa.array(keys, pa.int64())})
-    parts = partition_by_range(table, ["k"], [False], [(cut,) for cut in sorted(cuts)])
+    parts = list(partition_by_range(table, ["k"], [False], [(cut,) for cut in sorted(cuts)]))
     for number, part in enumerate(parts):
         low = sorted(cuts)[number - 1] if number else -1
         high = sorted(cuts)[number] if number < len(cuts) else 100

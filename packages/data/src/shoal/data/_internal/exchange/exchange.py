@@ -39,8 +39,8 @@ class Exchange(ABC):
         return self
 
     @abstractmethod
-    def split(self, table: pa.Table, first_row: int, partitions: int) -> list[pa.Table]:
-        """Returns the parts of a block, one for each partition.
+    def split(self, table: pa.Table, first_row: int, partitions: int) -> Iterable[pa.Table]:
+        """Returns the parts of a block, one for each partition; one is made at a time where they are copies.
 
         Args:
             table: the block, after `before`.

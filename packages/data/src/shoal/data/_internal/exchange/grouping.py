@@ -33,7 +33,7 @@ class AggregateExchange(Exchange):
         check_columns(self._keys, table.column_names, "groupby")
         return partial(table, self._keys, self._aggregations)
 
-    def split(self, table: pa.Table, first_row: int, partitions: int) -> list[pa.Table]:
+    def split(self, table: pa.Table, first_row: int, partitions: int) -> Iterable[pa.Table]:
         if partitions == 1 or table.num_columns == 0:
             return [table, *([table.slice(0, 0)] * (partitions - 1))]
         return partition_by_hash(table, self._keys, partitions)
@@ -54,7 +54,7 @@ class GroupExchange(Exchange):
         self._function = function
         self.partitions = partitions if keys else 1
 
-    def split(self, table: pa.Table, first_row: int, partitions: int) -> list[pa.Table]:
+    def split(self, table: pa.Table, first_row: int, partitions: int) -> Iterable[pa.Table]:
         if table.num_columns == 0:
             return [table] * partitions
         check_columns(self._keys, table.column_names, "groupby")
@@ -83,14 +83,14 @@ class JoinExchange(Exchange):
         self._suffixes = (operator.left_suffix, operator.right_suffix)
         self.partitions = operator.partitions
 
-    def split_side(self, table: pa.Table, side: int, partitions: int) -> list[pa.Table]:
+    def split_side(self, table: pa.Table, side: int, partitions: int) -> Iterable[pa.Table]:
         """Returns the parts of a block of the left (0) or right (1) input."""
         if table.num_columns == 0:
             return [table] * partitions
         check_columns(self._on[side], table.column_names, "join")
         return [table] if partitions == 1 else partition_by_hash(table, self._on[side], partitions)
 
-    def split(self, table: pa.Table, first_row: int, partitions: int) -> list[pa.Table]:
+    def split(self, table: pa.Table, first_row: int, partitions: int) -> Iterable[pa.Table]:
         return self.split_side(table, 0, partitions)
 
     def merge(self, parts: Iterable[pa.Table], partition: int) -> Iterator[pa.Table]:

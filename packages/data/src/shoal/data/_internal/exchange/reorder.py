@@ -39,7 +39,7 @@ class ShuffleExchange(Exchange):
         self._seed = operator.seed
         self.partitions = operator.blocks
 
-    def split(self, table: pa.Table, first_row: int, partitions: int) -> list[pa.Table]:
+    def split(self, table: pa.Table, first_row: int, partitions: int) -> Iterable[pa.Table]:
         places = numbers_at(self._seed, _SHUFFLE_STREAM, first_row, table.num_rows)
         table = table.append_column(_PLACE, pa.array(places))
         if partitions == 1:
@@ -95,11 +95,12 @@ class SortExchange(Exchange):
             ready._boundaries = sample_boundaries(samples, self._keys, self._descending, partitions)
         return ready
 
-    def split(self, table: pa.Table, first_row: int, partitions: int) -> list[pa.Table]:
+    def split(self, table: pa.Table, first_row: int, partitions: int) -> Iterable[pa.Table]:
         if not self._boundaries or table.num_rows == 0:
             return [table, *([slice_rows(table, 0, 0)] * (partitions - 1))]
         parts = partition_by_range(table, self._keys, self._descending, self._boundaries)
-        return parts + [slice_rows(table, 0, 0)] * (partitions - len(parts))
+        missing = partitions - len(self._boundaries) - 1
+        return itertools.chain(parts, [slice_rows(table, 0, 0)] * missing)
 
     def merge(self, parts: Iterable[pa.Table], partition: int) -> Iterator[pa.Table]:
         tables = [table for table in parts if table.num_rows > 0]
@@ -123,7 +124,7 @@ class RepartitionExchange(Exchange):
         ready._total = total_rows
         return ready
 
-    def split(self, table: pa.Table, first_row: int, partitions: int) -> list[pa.Table]:
+    def split(self, table: pa.Table, first_row: int, partitions: int) -> Iterable[pa.Table]:
         cuts = [
             min(max(self._total * part // partitions - first_row, 0), table.num_rows) for part in range(partitions + 1)
         ]
@@ -145,7 +146,7 @@ class HashExchange(Exchange):
         self._sort = operator.sort
         self.partitions = operator.blocks
 
-    def split(self, table: pa.Table, first_row: int, partitions: int) -> list[pa.Table]:
+    def split(self, table: pa.Table, first_row: int, partitions: int) -> Iterable[pa.Table]:
         if table.num_columns == 0:
             return [table] * partitions
         check_columns(self._keys, table.column_names, "repartition")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -18,8 +20,29 @@ from shoal.data._internal.execution.stage import OrderedOutput, Stage, Work
 PREPARE, SPLIT, MERGE = "prepare", "split", "merge"
 
 _PARTITIONS_A_CPU = 2
+_GOOD_PART = 256 << 10
+"""Bytes of a part that is large enough for the object store."""
 _WORTH_A_TASK = 4 << 20
 """Bytes of a partition that is worth a task of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """Blocks that one task splits.
+
+    Args:
+        side: the input.
+        numbers: of its blocks; they follow one another.
+        first_row: position of the first one's first row in the dataset.
+    """
+
+    side: int
+    numbers: tuple[int, ...]
+    first_row: int
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.side, self.numbers[0]
 
 
 class _Barrier(Stage):
@@ -35,8 +58,9 @@ class _Barrier(Stage):
         self._counts = [0] * sides
         self._partitions = 0
         """0 until all blocks are counted."""
-        self._to_split: deque[tuple[int, int, int]] = deque()
-        """Side, number, first row."""
+        self._together = 1
+        """So many partitions travel together, where they are small: many small objects cost more than a few large ones."""
+        self._to_split: deque[_Split] = deque()
         self._parts: dict[tuple[int, int], list[Any]] = {}
         self._to_merge: deque[int] = deque()
         self._merging = False
@@ -72,7 +96,7 @@ class _Barrier(Stage):
             return
         if self._parts and not self._merging:
             self._merging = True
-            self._to_merge.extend(range(self._partitions))
+            self._to_merge.extend(range(0, self._partitions, self._together))
         else:
             self.end()
 
@@ -94,6 +118,32 @@ class _Barrier(Stage):
     def _plan_split(self) -> None:
         raise NotImplementedError
 
+    def _splits(self) -> Iterator[_Split]:
+        """Blocks are split together where their parts would be tiny; where they still are, several partitions travel together."""
+        wanted = min(self._calls.split_bytes, self._partitions * _GOOD_PART)
+        part = max(1, max(wanted, max(bundle.size for bundle in self._prepared.values())) // self._partitions)
+        for_all_cpus = max(1, self._partitions // max(1, int(self._calls.cpus_there * _PARTITIONS_A_CPU)))
+        self._together = min(for_all_cpus, -(-_GOOD_PART // part))
+        first = row = size = 0
+        numbers: list[int] = []
+        side = 0
+        for key in sorted(self._prepared):
+            bundle = self._prepared[key]
+            if numbers and (key[0] != side or size + bundle.size > wanted):
+                yield _Split(side, tuple(numbers), first)
+                numbers, size, first = [], 0, row
+            side = key[0]
+            numbers.append(key[1])
+            size += bundle.size
+            row += bundle.rows
+        if numbers:
+            yield _Split(side, tuple(numbers), first)
+
+    def _split_ended(self, split: _Split, parts: list[Any]) -> None:
+        for number in split.numbers:
+            self._prepared.pop((split.side, number), None)
+        self._parts[split.key] = parts
+
     def _job(self, job: Any) -> int:
         self._last_job += 1
         self._jobs[self._last_job] = job
@@ -104,15 +154,15 @@ class _Barrier(Stage):
             side, number, _ = self._jobs[work.sequence]
             self._prepared[side, number] = bundle
             return
-        for ready in self._output.made(self._jobs[work.sequence], bundle):
+        for ready in self._output.made(self._jobs[work.sequence] // self._together, bundle):
             self.emit(ready)
 
     def work_ended(self, work: Work, result: list[Any]) -> None:
         job = self._jobs.pop(work.sequence)
         if work.purpose == SPLIT:
-            self._parts[job] = result
+            self._split_ended(job, result)
         elif work.purpose == MERGE:
-            for ready in self._output.ended(job):
+            for ready in self._output.ended(job // self._together):
                 self.emit(ready)
         self.advance()
 
@@ -143,10 +193,7 @@ class ExchangeStage(_Barrier):
             for key in order:
                 self._parts[key] = [self._prepared.pop(key).block]
             return
-        first = 0
-        for side, number in order:
-            self._to_split.append((side, number, first))
-            first += self._prepared[side, number].rows
+        self._to_split.extend(self._splits())
 
     def start(self) -> Work:
         calls, exchange = self._calls, self._ready
@@ -157,21 +204,16 @@ class ExchangeStage(_Barrier):
                 lambda: calls.stream(remote_work.prepare, None, exchange, block), self._job(job), purpose=PREPARE
             )
         if self._to_split:
-            side, number, first = self._to_split.popleft()
-            block, count = self._prepared[side, number].block, self._partitions
-            if count == 1:
-                return Work(
-                    lambda: [calls.one(remote_work.split_whole, exchange, first, block)],
-                    self._job((side, number)),
-                    purpose=SPLIT,
-                )
+            split, count = self._to_split.popleft(), self._partitions
+            blocks = [self._prepared[split.side, number].block for number in split.numbers]
+            shape = remote_work.Shape(count, self._together)
             return Work(
-                lambda: calls.parts(remote_work.split, count, exchange, first, count, block),
-                self._job((side, number)),
+                lambda: calls.parts(remote_work.split, shape.groups + 1, exchange, split.first_row, shape, *blocks),
+                self._job(split),
                 purpose=SPLIT,
             )
         partition = self._to_merge.popleft()
-        parts = [self._parts[key][partition] for key in sorted(self._parts)]
+        parts = [self._parts[key][partition // self._together] for key in sorted(self._parts)]
         return Work(
             lambda: calls.stream(remote_work.merge, None, exchange, partition, calls.most_bytes, *parts),
             self._job(partition),
@@ -184,12 +226,10 @@ class ExchangeStage(_Barrier):
         self._samples[number] = sample
 
     def work_ended(self, work: Work, result: list[Any]) -> None:
-        if work.purpose == SPLIT:
-            self._prepared.pop(self._jobs[work.sequence], None)
-        elif work.purpose == MERGE:
-            partition = self._jobs[work.sequence]
+        if work.purpose == MERGE:
+            group = self._jobs[work.sequence] // self._together
             for parts in self._parts.values():
-                parts[partition] = None
+                parts[group] = None
         super().work_ended(work, result)
 
 
@@ -211,29 +251,25 @@ class JoinStage(_Barrier):
             for key in sorted(self._prepared):
                 self._parts[key] = [self._prepared.pop(key).block]
             return
-        self._to_split.extend((side, number, 0) for side, number in sorted(self._prepared))
+        self._to_split.extend(self._splits())
 
     def start(self) -> Work:
-        calls, exchange, count = self._calls, self._exchange, self._partitions
+        calls, exchange = self._calls, self._exchange
+        shape = remote_work.Shape(self._partitions, self._together)
         if self._to_split:
-            side, number, _ = self._to_split.popleft()
-            block = self._prepared[side, number].block
+            split = self._to_split.popleft()
+            blocks = [self._prepared[split.side, number].block for number in split.numbers]
             return Work(
-                lambda: calls.parts(remote_work.split_side, count, exchange, side, count, block),
-                self._job((side, number)),
+                lambda: calls.parts(remote_work.split_side, shape.groups + 1, exchange, split.side, shape, *blocks),
+                self._job(split),
                 purpose=SPLIT,
             )
         partition = self._to_merge.popleft()
         keys = sorted(self._parts)
-        parts = [self._parts[key][partition] for key in keys]
+        parts = [self._parts[key][partition // self._together] for key in keys]
         left = sum(side == 0 for side, _ in keys)
         return Work(
             lambda: calls.stream(remote_work.merge_sides, None, exchange, left, calls.most_bytes, *parts),
             self._job(partition),
             purpose=MERGE,
         )
-
-    def work_ended(self, work: Work, result: list[Any]) -> None:
-        if work.purpose == SPLIT:
-            self._prepared.pop(self._jobs[work.sequence], None)
-        super().work_ended(work, result)

@@ -33,13 +33,15 @@ class Limits:
         cpus: processors.
         memory: bytes for blocks on their way.
         most_bytes: of a block.
+        split_bytes: of blocks that one task of an exchange splits.
         least_bytes: blocks below are worked on together.
         most_errors: blocks that may fail and are left out; -1 for any number.
     """
 
     cpus: float
     memory: float
-    most_bytes: int | None
+    most_bytes: int
+    split_bytes: int
     least_bytes: int
     most_errors: int = 0
 
@@ -154,7 +156,13 @@ class Execution:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
         self._failure: BaseException | None = None
-        calls = Calls(self._limits.most_bytes, self._limits.least_bytes, self._limits.cpus, self._plain_cpus())
+        calls = Calls(
+            self._limits.most_bytes,
+            self._limits.split_bytes,
+            self._limits.least_bytes,
+            self._limits.cpus,
+            self._plain_cpus(),
+        )
         last = self._build(self._plan, calls)
         last.connect(self._outbox.put, self._nothing_more)
         try:
@@ -240,7 +248,7 @@ class Execution:
         try:
             result = work.submit()
             if work.purpose == SPLIT:
-                await asyncio.gather(*(_ready(ref) for ref in result[:1]))
+                await result[-1]
             else:
                 self._generators.add(result)
                 await self._follow_blocks(stage, work, result)
@@ -301,11 +309,6 @@ class Execution:
         self._generators.clear()
         for stage in self._stages:
             await stage.close()
-
-
-async def _ready(ref: Any) -> None:
-    """Waits until a value exists, without fetching a large one into this process more than the engine must."""
-    await ref
 
 
 def _pool_cpus(node: Node) -> float:

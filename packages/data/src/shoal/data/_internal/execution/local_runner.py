@@ -80,7 +80,7 @@ def exchange_here(exchange: Exchange, tables: Iterable[pa.Table]) -> Iterator[pa
     split: list[list[pa.Table]] = []
     first = 0
     for block in blocks:
-        split.append(ready.split(block, first, partitions))
+        split.append(list(ready.split(block, first, partitions)))
         first += block.num_rows
     for partition in range(partitions):
         yield from ready.merge((parts[partition] for parts in split), partition)

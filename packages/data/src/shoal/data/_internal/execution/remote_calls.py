@@ -14,13 +14,17 @@ class Calls:
 
     Args:
         most_bytes: a block takes no more, if a row does not.
+        split_bytes: blocks that one task of an exchange splits take no more, if one does not.
         least_bytes: blocks below are worked on together.
         cpus_there: processors that all tasks together may use.
         plain_cpus: processors that a task reserves for which the user asked nothing: 1, or 0 where actors hold all there are.
     """
 
-    def __init__(self, most_bytes: int | None, least_bytes: int, cpus_there: float, plain_cpus: float) -> None:
+    def __init__(
+        self, most_bytes: int, split_bytes: int, least_bytes: int, cpus_there: float, plain_cpus: float
+    ) -> None:
         self.most_bytes = most_bytes
+        self.split_bytes = split_bytes
         self.least_bytes = max(1, least_bytes)
         self.cpus_there = cpus_there
         self.plain_cpus = plain_cpus
@@ -35,12 +39,8 @@ class Calls:
         """Starts a task that yields blocks and infos; returns its generator of references."""
         return self._of(function, compute, None).remote(*arguments)
 
-    def one(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Starts a task that returns one value; returns its reference."""
-        return self._of(function, None, 1).remote(*arguments)
-
     def parts(self, function: Callable[..., Any], count: int, *arguments: Any) -> list[Any]:
-        """Starts a task that returns `count` values (>= 2); returns their references."""
+        """Starts a generator of `count` values (>= 2); returns their references."""
         return list(self._of(function, None, count).remote(*arguments))
 
     def _of(self, function: Callable[..., Any], compute: Compute | None, count: int | None) -> Any:

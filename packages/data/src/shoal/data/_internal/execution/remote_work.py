@@ -7,17 +7,40 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from shoal.data._internal.blocks.combine import compact, concat, size_bytes, slice_rows, split_bytes
-from shoal.data._internal.exchange.exchange import Exchange
+from shoal.data._internal.exchange.exchange import Exchange, joined
 from shoal.data._internal.exchange.grouping import JoinExchange
 from shoal.data._internal.execution.bundle import BlockInfo
 from shoal.data._internal.execution.positional import sample_of, side_by_side
 from shoal.data._internal.execution.transforms import Step, annotate, run_steps
 from shoal.data._internal.sources.source import ReadTask
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Into what blocks are split.
+
+    Args:
+        partitions: how many parts each block has.
+        together: so many parts that follow one another travel as one object.
+    """
+
+    partitions: int
+    together: int
+
+    @property
+    def groups(self) -> int:
+        """Objects that a split makes."""
+        return -(-self.partitions // self.together)
+
+
+Parts = list[pa.Table]
+"""Parts of the same blocks for partitions that follow one another."""
 
 Slice = tuple[int, int, int]
 """Which of the tables, first row, number of rows."""
@@ -71,30 +94,50 @@ def prepare(exchange: Exchange, table: pa.Table) -> Iterator[Any]:
     yield exchange.sample(table)
 
 
-def split(exchange: Exchange, first_row: int, partitions: int, table: pa.Table) -> tuple[pa.Table, ...]:
-    """Returns the parts of one block."""
-    return tuple(compact(part) for part in exchange.split(table, first_row, partitions))
+def split(exchange: Exchange, first_row: int, shape: Shape, *tables: pa.Table) -> Iterator[Parts]:
+    """Yields the parts of blocks that follow one another, group by group, and at last an empty group."""
+    parts = []
+    for table in tables:
+        parts.append(iter(exchange.split(table, first_row, shape.partitions)))
+        first_row += table.num_rows
+    yield from _grouped(parts, shape)
 
 
-def split_whole(exchange: Exchange, first_row: int, table: pa.Table) -> pa.Table:
-    """Returns the only part of one block."""
-    [part] = exchange.split(table, first_row, 1)
-    return part
+def split_side(exchange: JoinExchange, side: int, shape: Shape, *tables: pa.Table) -> Iterator[Parts]:
+    """Yields the parts of blocks of a join's left (0) or right (1) input, group by group, and at last an empty group."""
+    yield from _grouped([iter(exchange.split_side(table, side, shape.partitions)) for table in tables], shape)
 
 
-def split_side(exchange: JoinExchange, side: int, partitions: int, table: pa.Table) -> tuple[pa.Table, ...]:
-    """Returns the parts of one block of a join's left (0) or right (1) input."""
-    return tuple(compact(part) for part in exchange.split_side(table, side, partitions))
+def _grouped(parts: Sequence[Iterator[pa.Table]], shape: Shape) -> Iterator[Parts]:
+    """Only one group is in memory at a time: the one before has gone to the object store."""
+    group: Parts = []
+    for same_partition in zip(*parts, strict=True):
+        table = joined(same_partition)
+        assert table is not None
+        group.append(compact(table))
+        if len(group) == shape.together:
+            yield group
+            group = []
+    if group:
+        yield group
+    yield []
+    release_memory()
 
 
-def merge(exchange: Exchange, partition: int, most: int | None, *parts: pa.Table) -> Iterator[Any]:
-    """Makes the blocks of one partition."""
-    yield from _packed(exchange.merge(parts, partition), most)
+def merge(exchange: Exchange, first: int, most: int | None, *parts: Parts | pa.Table) -> Iterator[Any]:
+    """Makes the blocks of partitions that follow one another, from `first` on. A table is a block that was not split."""
+    for number, same_partition in enumerate(_by_partition(parts)):
+        yield from _packed(exchange.merge(same_partition, first + number), most)
 
 
-def merge_sides(exchange: JoinExchange, left: int, most: int | None, *parts: pa.Table) -> Iterator[Any]:
-    """Makes the blocks of one partition of a join; the first `left` parts are the left input's."""
-    yield from _packed(exchange.merge_sides(parts[:left], parts[left:]), most)
+def merge_sides(exchange: JoinExchange, left: int, most: int | None, *parts: Parts | pa.Table) -> Iterator[Any]:
+    """Makes the blocks of partitions of a join; the first `left` parts are the left input's."""
+    for same_partition in _by_partition(parts):
+        yield from _packed(exchange.merge_sides(same_partition[:left], same_partition[left:]), most)
+
+
+def _by_partition(parts: Sequence[Parts | pa.Table]) -> Iterator[tuple[pa.Table, ...]]:
+    return zip(*([part] if isinstance(part, pa.Table) else part for part in parts), strict=True)
 
 
 def write(sink: Any, write_id: str, index: int, *tables: pa.Table) -> Iterator[Any]:
@@ -127,6 +170,13 @@ def _packed(tables: Iterable[pa.Table], most: int | None) -> Iterator[Any]:
         yield from _sent(waiting, most, started)
     elif not made and empty is not None:
         yield from _sent([empty], None, started)
+    waiting.clear()
+    release_memory()
+
+
+def release_memory() -> None:
+    """Gives back what Arrow keeps for its next allocations: the next task may run in another process."""
+    pa.default_memory_pool().release_unused()
 
 
 def _sent(tables: list[pa.Table], most: int | None, started: float) -> Iterator[Any]:

@@ -21,8 +21,11 @@ from shoal.data.exceptions import InvalidArgumentError
 
 _MEMORY_SHARE = 0.5
 """Of the object store, for blocks on their way."""
-_PARTITION_SHARE = 0.125
-"""Of that memory, for one partition of an exchange at most: several are merged at a time."""
+_BLOCKS_A_CPU = 8
+"""So many blocks for each processor must fit into that memory: what is worked on, what waits, and copies of both."""
+_SPLITS_A_CPU = 2
+"""So many inputs of splits for each processor must fit into that memory: what comes out of them takes as much."""
+_LEAST_BLOCK = 64 << 10
 _TASKS_A_CPU = 4
 """Read tasks for each processor, so that an uneven one does not keep the others waiting."""
 
@@ -75,11 +78,9 @@ class Run:
         _check_feasible(self._plan, limits)
         wanted = max(1, int(limits.cpus * _TASKS_A_CPU))
         size = known_size(self._plan)
-        if size is not None and self._context.target_max_block_size:
-            wanted = max(wanted, -(-size // self._context.target_max_block_size))
-        most = self._context.target_max_block_size or int(limits.memory)
-        partition = max(MIB, min(most, int(limits.memory * _PARTITION_SHARE)))
-        return physical_plan(self._plan, wanted, partition)
+        if size is not None:
+            wanted = max(wanted, -(-size // limits.most_bytes))
+        return physical_plan(self._plan, wanted, limits.most_bytes)
 
     def _limits(self) -> Limits:
         options = self._context.execution_options
@@ -91,8 +92,17 @@ class Run:
         if options.resource_limits.object_store_memory is not None:
             memory = min(memory, options.resource_limits.object_store_memory)
         context = self._context
+        busy = max(1.0, cpus)
+        most_bytes = max(_LEAST_BLOCK, int(memory / (_BLOCKS_A_CPU * busy)))
+        if context.target_max_block_size is not None:
+            most_bytes = min(most_bytes, context.target_max_block_size)
         return Limits(
-            cpus, memory, context.target_max_block_size, context.target_min_block_size, context.max_errored_blocks
+            cpus,
+            memory,
+            most_bytes,
+            int(memory / (_SPLITS_A_CPU * busy)),
+            min(context.target_min_block_size, most_bytes),
+            context.max_errored_blocks,
         )
 
     def stats(self) -> list[StageStats]:
