@@ -78,7 +78,7 @@ def run_steps(steps: Sequence[Step], tables: Iterable[pa.Table]) -> Iterator[pa.
 
 @dataclass
 class _Callable:
-    """The user's function with its further arguments; a class's object is made at the first call in each process."""
+    """The user's function with its further arguments; a class's object is made once in each process."""
 
     function: UserFunction
     _instance: Any = None
@@ -88,12 +88,12 @@ class _Callable:
         if self.function.is_class and self._instance is None:
             self._instance = self.function.function(*self.function.constructor_args, **self.function.constructor_kwargs)
 
-    def __call__(self, value: Any) -> Any:
-        target: Callable[..., Any] = self.function.function
-        if self.function.is_class:
-            self.open()
-            target = self._instance
-        return target(value, *self.function.args, **self.function.kwargs)
+    def ready(self) -> Callable[[Any], Any]:
+        """Returns what is called with each row or batch: the function itself, where it has no further arguments."""
+        self.open()
+        target: Callable[..., Any] = self._instance if self.function.is_class else self.function.function
+        args, kwargs = self.function.args, self.function.kwargs
+        return (lambda value: target(value, *args, **kwargs)) if args or kwargs else target
 
     def __getstate__(self) -> dict[str, Any]:
         return {"function": self.function, "_instance": None}
@@ -125,12 +125,13 @@ class BatchStep(Step):
         self._function.open()
 
     def __call__(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        function = self._function.ready()
         start = 0
         for batch in batches_of(tables, self._batch_size):
             if batch.num_rows == 0 and batch.num_columns == 0:
                 continue
             try:
-                value = self._function(to_batch(batch, self._batch_format, self._zero_copy))
+                value = function(to_batch(batch, self._batch_format, self._zero_copy))
                 if inspect.isgenerator(value) or (hasattr(value, "__next__") and not isinstance(value, pa.Table)):
                     for item in value:
                         yield self._table(item)
@@ -167,7 +168,7 @@ class RowStep(Step):
         self._function.open()
 
     def __call__(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        function = self._function
+        function = self._function.ready()
         start = 0
         for table in tables:
             rows: list[Any] = []
@@ -198,13 +199,14 @@ class FlatMapStep(Step):
         self._function.open()
 
     def __call__(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        function = self._function.ready()
         start = 0
         for table in tables:
             rows: list[Any] = []
             position = 0
             try:
                 for position, row in enumerate(to_rows(table)):  # noqa: B007  the position tells where it failed
-                    made = self._function(row)
+                    made = function(row)
                     if isinstance(made, (dict, str, bytes)) or not hasattr(made, "__iter__"):
                         raise BatchTypeError(f"{self.name} returned {type(made).__name__}; return a list of dicts")
                     rows.extend(made)
@@ -227,12 +229,13 @@ class FilterStep(Step):
         self._function.open()
 
     def __call__(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        function = self._function.ready()
         start = 0
         for table in tables:
             keep: list[bool] = []
             try:
                 for row in to_rows(table):
-                    keep.append(bool(self._function(row)))  # noqa: PERF401  the position tells where it failed
+                    keep.append(bool(function(row)))  # noqa: PERF401  the position tells where it failed
             except BaseException as error:
                 annotate(error, f"in {self.name}, row {start + len(keep)} of the block")
                 raise

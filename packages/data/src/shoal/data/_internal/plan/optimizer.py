@@ -14,6 +14,7 @@ from shoal.data._internal.plan.operators import (
     Aggregate,
     DropColumns,
     FilterExpression,
+    Join,
     Limit,
     MapBatches,
     MapRows,
@@ -136,6 +137,8 @@ def _prune_columns(plan: Operator, wanted: frozenset[str] | None) -> Operator:
             return _prune_columns(plan.input, wanted)
         plan = replace(plan, columns=kept)
         needed = _needed_below(plan, wanted)
+    if isinstance(plan, Join):
+        return with_inputs(plan, [_prune_columns(child, _needed_of_side(plan, child, wanted)) for child in plan.inputs])
     return with_inputs(plan, [_prune_columns(child, needed) for child in plan.inputs])
 
 
@@ -167,9 +170,21 @@ def _needed_below(plan: Operator, wanted: frozenset[str] | None) -> frozenset[st
         return wanted | frozenset(plan.columns)
     if isinstance(plan, Sort):
         return wanted | frozenset(plan.keys)
-    if isinstance(plan, Limit | RandomShuffle | RandomizeBlockOrder | Repartition | RepartitionRows):
+    if isinstance(plan, Limit | RandomShuffle | RandomizeBlockOrder | Repartition | RepartitionRows | Union):
         return wanted
     return None
+
+
+def _needed_of_side(join: Join, side: Operator, wanted: frozenset[str] | None) -> frozenset[str] | None:
+    """What a join and those above it look at of one input. A column of both sides stays on both, so that its suffix does."""
+    available = known_columns(side)
+    if wanted is None or available is None:
+        return None
+    names = wanted | set(join.left_on) | set(join.right_on)
+    for suffix in (join.left_suffix, join.right_suffix):
+        if suffix:
+            names |= {name.removesuffix(suffix) for name in wanted}
+    return frozenset(names & set(available))
 
 
 def _narrowed_read(read: Read, wanted: frozenset[str] | None) -> Read:
