@@ -98,7 +98,7 @@ def count_many(data: Any, files: Files) -> Answer:
 
 @case
 def take_many(data: Any, files: Files) -> Answer:
-    return sum(row["id"] for row in data.read_parquet(files.many).take(3))
+    return len(data.read_parquet(files.many).take(3))
 
 
 class Doubled:

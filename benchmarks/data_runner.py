@@ -38,7 +38,8 @@ def cases_of(backend: str, cpus: int) -> dict[str, Callable[[data_files.Files], 
     with contextlib.suppress(ImportError):
         importlib.import_module("torch")
     # Workers are up before anything is measured: starting them is measured by core.py.
-    data.range(1000, override_num_blocks=8).map_batches(lambda batch: batch, num_cpus=1).materialize()
+    data.range(1000, override_num_blocks=8).map_batches(lambda batch: batch, num_cpus=1).sum("id")
+    data.range(10).map(lambda row: row).sum("id")
     return {name: functools.partial(function, data) for name, function in data_cases.CASES.items()}
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from shoal.data.dataset import Dataset as Dataset
     from shoal.data.dataset import MaterializedDataset as MaterializedDataset
     from shoal.data.datasource.datasink import Datasink as Datasink
+    from shoal.data.datasource.datasource import Datasource as Datasource
+    from shoal.data.datasource.datasource import ReadTask as ReadTask
+    from shoal.data.datasource.file_based_datasource import FileShuffleConfig as FileShuffleConfig
     from shoal.data.datasource.save_mode import SaveMode as SaveMode
     from shoal.data.from_memory import from_arrow as from_arrow
     from shoal.data.from_memory import from_arrow_refs as from_arrow_refs
@@ -26,15 +29,19 @@ if TYPE_CHECKING:
     from shoal.data.iterator import DataIterator as DataIterator
     from shoal.data.read_api import range as range
     from shoal.data.read_api import range_tensor as range_tensor
-    from shoal.data.read_api import read_binary_files as read_binary_files
-    from shoal.data.read_api import read_csv as read_csv
-    from shoal.data.read_api import read_images as read_images
-    from shoal.data.read_api import read_json as read_json
-    from shoal.data.read_api import read_numpy as read_numpy
-    from shoal.data.read_api import read_parquet as read_parquet
-    from shoal.data.read_api import read_text as read_text
-    from shoal.data.read_api import read_tfrecords as read_tfrecords
-    from shoal.data.read_api import read_webdataset as read_webdataset
+    from shoal.data.read_api import read_datasource as read_datasource
+    from shoal.data.read_files import read_arrow as read_arrow
+    from shoal.data.read_files import read_avro as read_avro
+    from shoal.data.read_files import read_binary_files as read_binary_files
+    from shoal.data.read_files import read_csv as read_csv
+    from shoal.data.read_files import read_images as read_images
+    from shoal.data.read_files import read_json as read_json
+    from shoal.data.read_files import read_numpy as read_numpy
+    from shoal.data.read_files import read_orc as read_orc
+    from shoal.data.read_files import read_parquet as read_parquet
+    from shoal.data.read_files import read_text as read_text
+    from shoal.data.read_files import read_tfrecords as read_tfrecords
+    from shoal.data.read_files import read_webdataset as read_webdataset
     from shoal.data.schema import Schema as Schema
 
 _HOMES: dict[str, str] = {
@@ -50,15 +57,22 @@ _HOMES: dict[str, str] = {
     "ShuffleStrategy": "context",
     "TaskPoolStrategy": "_internal.api.arguments",
     "__version__": "_internal.version",
-    "read_binary_files": "read_api",
-    "read_csv": "read_api",
-    "read_images": "read_api",
-    "read_json": "read_api",
-    "read_numpy": "read_api",
-    "read_parquet": "read_api",
-    "read_text": "read_api",
-    "read_tfrecords": "read_api",
-    "read_webdataset": "read_api",
+    "read_binary_files": "read_files",
+    "read_csv": "read_files",
+    "read_images": "read_files",
+    "read_json": "read_files",
+    "read_numpy": "read_files",
+    "read_parquet": "read_files",
+    "read_text": "read_files",
+    "read_tfrecords": "read_files",
+    "read_webdataset": "read_files",
+    "Datasource": "datasource.datasource",
+    "FileShuffleConfig": "datasource.file_based_datasource",
+    "ReadTask": "datasource.datasource",
+    "read_arrow": "read_files",
+    "read_avro": "read_files",
+    "read_datasource": "read_api",
+    "read_orc": "read_files",
     "Datasink": "datasource.datasink",
     "SaveMode": "datasource.save_mode",
     "range": "read_api",

@@ -170,6 +170,9 @@ def _array_of_series(series: Any) -> pa.Array | pa.ChunkedArray:
         return _array_of_objects(values) if dtype.kind == "O" else _array_of_numpy(values)
     if str(dtype).startswith("Sparse"):
         return _array_of_series(series.sparse.to_dense())
+    if getattr(dtype, "tz", None) is not None and hasattr(dtype, "unit"):
+        # Arrow asks such a series for `values`, which pandas from 3.1 on warns of.
+        return pa.array(series.dt.tz_convert(None)).cast(pa.timestamp(dtype.unit, str(dtype.tz)))
     array = pa.array(series, from_pandas=True)
     return _with_plain_strings(array) if not isinstance(array.type, pa.BaseExtensionType) else array
 

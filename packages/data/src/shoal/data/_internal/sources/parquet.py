@@ -1,110 +1,160 @@
-"""Parquet files: footers tell columns, rows and sizes; columns and filters are pushed into the reading; tasks are groups of row groups."""
+"""Parquet files: footers tell columns, rows and sizes; columns and filters are pushed into the reading; tasks are runs of row groups."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import pyarrow as pa
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from shoal.data._internal.blocks.combine import unify_schemas
+from shoal.data._internal.expressions.rewriting import substitute
+from shoal.data._internal.sources.file_extensions import PARQUET_EXTENSIONS
+from shoal.data._internal.sources.files import PATH_COLUMN, checked_policy, path_fields, path_values, skip_file
+from shoal.data._internal.sources.listing import ErrorPolicy, FileSet, FileShuffle, FoundFile
+from shoal.data._internal.sources.parquet_footers import Footer, Footers, RowGroup, plain_schema
+from shoal.data._internal.sources.parquet_pruning import statistics_condition
+from shoal.data._internal.sources.parquet_reading import Piece, ReadRowGroups
+from shoal.data._internal.sources.partitioning import Partitioning, PathPartitionFilter
+from shoal.data._internal.sources.paths import Paths
+from shoal.data._internal.sources.shares import shares
 from shoal.data._internal.sources.source import ReadTask, Source
-from shoal.data._internal.sources.stream_source import listed_files
 from shoal.data.block import BlockMetadata
-from shoal.data.exceptions import ColumnNotFoundError, FileReadError, SchemaMismatchError
+from shoal.data.exceptions import ColumnNotFoundError, FileReadError, InvalidArgumentError, SchemaMismatchError
+from shoal.data.expressions import Expr, lit
 
-if TYPE_CHECKING:
-    from pyarrow import fs
-
-    from shoal.data.expressions import Expr
-
-_ROWS_A_TABLE = 1 << 20
-_LEAST_BATCH = 4096
-"""Smaller ones cost more than they save where just a few rows are wanted."""
+_LEAST_BYTES = 16 << 20
+"""Of a task: a smaller one costs more than it saves, unless more tasks are asked for."""
+_MOST_BYTES = 128 << 20
 _FOOTERS_AT_ONCE = 16
-_LEAST_TASK_BYTES = 16 * 1024 * 1024
-"""A task that reads less costs more than it saves, unless more tasks are asked for."""
+_READER_OPTIONS = frozenset(
+    {
+        "arrow_extensions_enabled",
+        "binary_type",
+        "buffer_size",
+        "coerce_int96_timestamp_unit",
+        "decryption_properties",
+        "list_type",
+        "page_checksum_verification",
+        "pre_buffer",
+        "read_dictionary",
+        "thrift_container_size_limit",
+        "thrift_string_size_limit",
+    }
+)
+_SCANNER_HINTS = frozenset({"batch_readahead", "cache_metadata", "fragment_readahead", "use_pandas_metadata"})
+"""Of Arrow's scanner, which has no part in this: rows are the same without them."""
+
+_Group: TypeAlias = tuple[FoundFile, RowGroup]
 
 
 class ParquetSource(Source):
-    """Parquet files, and directories of them; directories named `name=value` are columns of strings.
+    """Parquet files.
+
+    The columns are those of the first file, then those of paths. Files that have others, or other types, are unified with it when all are
+    read: what a file does not have is null in its rows.
 
     Args:
-        paths: files and directories, local or as URIs.
-        filesystem: of pyarrow; None to find it by the first path.
-        file_extensions: only such files are read, without dots; None for all.
-        ignore_missing_paths: whether paths where there is nothing are passed over.
+        paths: files, directories (read at any depth) and patterns, local or as URIs.
+        columns: just these, in this order; None for all.
+        schema: the columns and types of the files, where the first file does not have them right.
+        filesystem: of pyarrow or fsspec; None to find it by the first path.
+        file_extensions: only such files are read; None for all.
+        partitioning: which directories are columns. A column that the first file has itself is not taken from directories.
+        partition_filter: which files are read, by the columns in their paths.
         include_paths: adds the column `path`.
-        arrow_parquet_args: arguments of `pyarrow.dataset.Scanner`.
+        ignore_missing_paths: whether paths where there is nothing are passed over.
+        shuffle: 'files' or a `FileShuffleConfig` to read files in another order than that of their paths.
+        on_error: 'raise', or 'skip' to pass over a file that cannot be read; see `ReadRowGroups.skipped_files`.
+        arrow_parquet_args: `filter` (an expression of Arrow), `batch_size` (rows of a table), `use_threads`, and arguments of
+            `pyarrow.parquet.ParquetFile`.
 
     Raises:
-        FileReadError: (an OSError) there is nothing at a path, or no file at all.
+        FilesNotFoundError: (an OSError) if there is nothing at a path, or no file at all.
+        ColumnNotFoundError: if one of `columns` is not there.
+        InvalidArgumentError: (a ValueError) if an argument has a value that it cannot have.
     """
 
     name = "Parquet"
 
     def __init__(
         self,
-        paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        paths: Paths,
         *,
         columns: Sequence[str] | None = None,
-        filesystem: fs.FileSystem | None = None,
-        file_extensions: Sequence[str] | None = ("parquet",),
-        ignore_missing_paths: bool = False,
+        schema: pa.Schema | None = None,
+        filesystem: Any = None,
+        file_extensions: Sequence[str] | None = PARQUET_EXTENSIONS,
+        partitioning: Partitioning | None = Partitioning("hive"),  # noqa: B008  it is immutable
+        partition_filter: PathPartitionFilter | None = None,
         include_paths: bool = False,
-        arrow_parquet_args: dict[str, Any] | None = None,
+        ignore_missing_paths: bool = False,
+        shuffle: FileShuffle = None,
+        on_error: ErrorPolicy = "raise",
+        arrow_parquet_args: Mapping[str, Any] | None = None,
     ) -> None:
-        self._filesystem, self._files, self._base = listed_files(
-            paths, file_extensions, filesystem, ignore_missing_paths
+        options = {name: value for name, value in (arrow_parquet_args or {}).items() if name not in _SCANNER_HINTS}
+        self._arrow_filter: pc.Expression | None = options.pop("filter", None)
+        self._batch_rows: int | None = options.pop("batch_size", None)
+        self._use_threads: bool = options.pop("use_threads", True)
+        self._given_schema: pa.Schema | None = options.pop("schema", schema)
+        if unknown := sorted(options.keys() - _READER_OPTIONS):
+            raise InvalidArgumentError(
+                f"read_parquet has no argument {unknown[0]!r}. It takes filter, batch_size, use_threads, schema, and "
+                f"of pyarrow.parquet.ParquetFile {', '.join(sorted(_READER_OPTIONS))}."
+            )
+        if isinstance(columns, str):
+            raise InvalidArgumentError(f"columns={columns!r}: use a list: [{columns!r}].")
+        self._options = options
+        self._files = FileSet.found(
+            paths,
+            filesystem=filesystem,
+            file_extensions=file_extensions,
+            partitioning=partitioning,
+            partition_filter=partition_filter,
+            ignore_missing_paths=ignore_missing_paths,
+            shuffle=shuffle,
         )
         self._include_paths = include_paths
-        self._scan_args = dict(arrow_parquet_args or {})
+        self.on_error: ErrorPolicy = checked_policy(on_error)
+        """May be set before anything is read."""
+        self._footers = Footers(self._files.filesystem)
         self._predicates: tuple[Expr, ...] = ()
         self._columns: list[str] | None = None
         if columns is not None:
-            available = self._whole_schema.names
+            available = self.schema().names
             for column in columns:
                 if column not in available:
                     raise ColumnNotFoundError(column, available, "read_parquet")
-            self._columns = list(columns)
+            self._columns = list(dict.fromkeys(columns))
+
+    # --- what is known --------------------------------------------------------------------------------------------------------
 
     def schema(self) -> pa.Schema:
-        whole = self._whole_schema
+        """As the first file has it."""
+        whole = self._schema_of([self._first()])
         return whole if self._columns is None else pa.schema([whole.field(name) for name in self._columns])
 
-    @cached_property
-    def _whole_schema(self) -> pa.Schema:
-        """Of the first file: the others are looked at when they are read."""
-        schema = _footer(self._filesystem, self._files[0].path).schema.to_arrow_schema().remove_metadata()
-        for name, _ in _partition_values(self._base, self._files[0].path):
-            if name not in schema.names:
-                schema = schema.append(pa.field(name, pa.string()))
-        return schema.append(pa.field("path", pa.string())) if self._include_paths else schema
-
-    @cached_property
-    def _footers(self) -> list[pq.FileMetaData]:
-        with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
-            return list(pool.map(lambda file: _footer(self._filesystem, file.path), self._files))
-
     def num_rows(self) -> int | None:
-        return None if self._predicates else sum(footer.num_rows for footer in self._footers)
+        files = self._kept_files(self._files.files)
+        if self._row_predicates() or self._arrow_filter is not None:
+            return None
+        return sum(footer.num_rows for _, footer in self._readable(files))
 
     def size_bytes(self) -> int | None:
-        """About: bytes as they are coded, which dictionaries make smaller than in memory; the first file speaks for all."""
-        first = self._files[0]
-        footer = _footer(self._filesystem, first.path) if "_footers" not in self.__dict__ else self._footers[0]
-        names = set(self._columns) if self._columns is not None else None
-        coded = _coded_bytes(footer, range(footer.num_row_groups), names)
-        share = coded / first.size_bytes if first.size_bytes else 1.0
-        return int(sum(file.size_bytes for file in self._files) * share)
+        """About; the first file speaks for all, and rows that a filter leaves out count."""
+        footer, first = self._first(), self._first_file()
+        coded = sum(group.coded_bytes for group in footer.row_groups())
+        on_disk = sum(file.size_bytes for file in self._kept_files(self._files.files))
+        return (
+            int(on_disk * coded * footer.memory_ratio(self._wanted()) / first.size_bytes) if first.size_bytes else coded
+        )
 
     def input_files(self) -> list[str]:
-        return [file.path for file in self._files]
+        return [file.path for file in self._files.files]
+
+    # --- what is pushed into it -----------------------------------------------------------------------------------------------
 
     def with_columns(self, columns: list[str]) -> ParquetSource:
         narrow = self._copy()
@@ -112,9 +162,7 @@ class ParquetSource(Source):
         return narrow
 
     def with_filter(self, predicate: Expr) -> ParquetSource | None:
-        if predicate.to_pyarrow() is None or not predicate.columns() <= set(self._whole_schema.names):
-            return None
-        if self._include_paths and "path" in predicate.columns():
+        if predicate.to_pyarrow() is None or not predicate.columns() <= set(self._schema_of([self._first()]).names):
             return None
         filtered = self._copy()
         filtered._predicates = (*self._predicates, predicate)
@@ -125,187 +173,212 @@ class ParquetSource(Source):
         other.__dict__.update(self.__dict__)
         return other
 
+    # --- tasks ----------------------------------------------------------------------------------------------------------------
+
     def read_tasks(self, parallelism: int, row_limit: int | None = None) -> list[ReadTask]:
-        if row_limit is not None and not self._predicates:
-            return self._first_tasks(row_limit)
-        names = set(self._columns) if self._columns is not None else None
+        """Runs of row groups, of 16 to 128 MiB in memory; more and smaller ones where `parallelism` and row groups are more.
+
+        Args:
+            parallelism: how many are wanted at least (1 or more); as many as there are row groups where those are fewer.
+            row_limit: no footers and row groups are read beyond those that have so many rows, where no filter is left to the reading.
+        """
+        files = self._kept_files(self._files.in_order().files)
+        predicates = self._row_predicates()
+        counted = row_limit is not None and not predicates and self._arrow_filter is None
+        if counted and row_limit is not None:
+            read = list(self._first_readable(files, row_limit))
+        else:
+            read = list(self._readable(files))
+        schema = self._schema_of([footer for _, footer in read] or [self._first()], [file.path for file, _ in read])
+        for column in self._columns or []:
+            if column not in schema.names:
+                raise ColumnNotFoundError(column, schema.names, "read_parquet")
         groups = [
-            (file.path, group, footer.row_group(group).num_rows, _coded_bytes(footer, [group], names))
-            for file, footer in zip(self._files, self._footers, strict=True)
-            for group in range(footer.num_row_groups)
+            (file, group) for file, footer in read for group in footer.row_groups(self._condition(file, footer, schema))
         ]
-        total = sum(size for _, _, _, size in groups)
-        wanted = max(1, min(parallelism, max(1, total // _LEAST_TASK_BYTES) if parallelism > 1 else 1))
-        wanted = max(wanted, min(parallelism, len(groups))) if total > _LEAST_TASK_BYTES else wanted
-        tasks: list[ReadTask] = []
-        pieces: list[tuple[str, int]] = []
-        rows = size = 0
-        for path, group, group_rows, group_size in groups:
-            pieces.append((path, group))
-            rows += group_rows
-            size += group_size
-            if size >= total / wanted:
-                tasks.append(self._task(pieces, rows, size))
-                pieces, rows, size = [], 0, 0
-        if pieces or not tasks:
-            tasks.append(self._task(pieces, rows, size))
-        return tasks
-
-    def _first_tasks(self, row_limit: int) -> list[ReadTask]:
-        """One task for each of the row groups that have the first rows; no more footers than needed are read."""
-        tasks: list[ReadTask] = []
+        if counted and row_limit is not None:
+            groups = _up_to(groups, row_limit)
+        ratio = (read[0][1] if read else self._first()).memory_ratio(self._wanted())
+        sizes = [int(group.coded_bytes * ratio) for _, group in groups]
+        total = sum(sizes)
+        count = max(min(parallelism, len(groups)), -(-total // _MOST_BYTES))
+        if counted:
+            count = min(count, max(1, total // _LEAST_BYTES))
+        tasks = []
         left = row_limit
-        for file in self._files:
-            footer = _footer(self._filesystem, file.path)
-            for group in range(footer.num_row_groups):
-                rows = footer.row_group(group).num_rows
-                tasks.append(self._task([(file.path, group)], min(rows, left), 0, left))
-                left -= rows
-                if left <= 0:
-                    return tasks
+        for share in shares(sizes, count) or [range(0)]:
+            rows = sum(groups[place][1].num_rows for place in share)
+            task = self._task(
+                [groups[place] for place in share], [sizes[place] for place in share], schema, predicates, left
+            )
+            tasks.append(task)
+            if counted and left is not None:
+                left = max(0, left - rows)
         return tasks
 
-    def _task(self, pieces: list[tuple[str, int]], rows: int, size: int, limit: int | None = None) -> ReadTask:
-        read = partial(
-            _read,
-            self._filesystem,
-            self._base,
-            list(pieces),
-            self.schema(),
-            self._predicates,
-            self._whole_schema,
-            self._scan_args,
-            limit,
+    def _task(
+        self,
+        groups: list[_Group],
+        sizes: list[int],
+        schema: pa.Schema,
+        predicates: Sequence[Expr],
+        row_limit: int | None,
+    ) -> ReadTask:
+        columns = self._columns if self._columns is not None else schema.names
+        looked_at = set(columns).union(*(predicate.columns() for predicate in predicates))
+        needed = schema if self._arrow_filter is not None else _narrowed(schema, looked_at)
+        pieces = _pieces(groups, sizes)
+        read = ReadRowGroups(
+            filesystem=self._files.filesystem,
+            pieces=pieces,
+            schema=needed,
+            columns=columns,
+            path_fields=_narrowed(self._path_fields(), set(needed.names)),
+            predicates=predicates,
+            arrow_filter=self._arrow_filter,
+            options=self._options,
+            batch_rows=self._batch_rows,
+            use_threads=self._use_threads,
+            row_limit=row_limit,
+            on_error=self.on_error,
         )
-        files = list(dict.fromkeys(path for path, _ in pieces))
-        metadata = BlockMetadata(None if self._predicates else rows, size, input_files=files)
-        return ReadTask(read, metadata, self.schema(), limit)
+        rows: int | None = sum(group.num_rows for _, group in groups)
+        if predicates or self._arrow_filter is not None or self.on_error == "skip":
+            rows = None
+        elif rows is not None and row_limit is not None:
+            rows = min(rows, row_limit)
+        metadata = BlockMetadata(rows, sum(sizes), input_files=[piece.file.path for piece in pieces])
+        return ReadTask(read, metadata, pa.schema([schema.field(name) for name in columns]), row_limit)
 
+    # --- files and footers ----------------------------------------------------------------------------------------------------
 
-def _footer(filesystem: fs.FileSystem, path: str) -> pq.FileMetaData:
-    try:
-        with filesystem.open_input_file(path) as file:
-            return pq.read_metadata(file)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise FileReadError(f"{path} cannot be read as Parquet: {error}") from error
+    def _first(self) -> Footer:
+        return self._footers.of(self._first_file().path)
 
+    def _first_file(self) -> FoundFile:
+        files = self._files.files
+        if self.on_error == "skip":
+            for file in files:
+                try:
+                    self._footers.of(file.path)
+                except FileReadError:
+                    continue  # `_readable` tells of it
+                return file
+        return files[0]
 
-def _coded_bytes(footer: pq.FileMetaData, groups: Any, names: set[str] | None) -> int:
-    total = 0
-    for group in groups:
-        row_group = footer.row_group(group)
-        for number in range(row_group.num_columns):
-            column = row_group.column(number)
-            if names is None or column.path_in_schema.split(".")[0] in names:
-                total += column.total_uncompressed_size
-    return total
-
-
-def _partition_values(base: str, path: str) -> list[tuple[str, str | None]]:
-    """Returns names and values of the directories `name=value` below the base."""
-    from urllib.parse import unquote
-
-    values: list[tuple[str, str | None]] = []
-    for part in path[len(base) :].split("/")[:-1]:
-        name, equals, value = part.partition("=")
-        if equals:
-            values.append((unquote(name), None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value)))
-    return values
-
-
-def _read(
-    filesystem: fs.FileSystem,
-    base: str,
-    pieces: list[tuple[str, int]],
-    schema: pa.Schema,
-    predicates: tuple[Expr, ...],
-    whole_schema: pa.Schema,
-    scan_args: dict[str, Any],
-    limit: int | None,
-) -> Iterator[pa.Table]:
-    groups: dict[str, list[int]] = {}
-    for path, group in pieces:
-        groups.setdefault(path, []).append(group)
-    if not groups:
-        yield schema.empty_table()
-    for path, numbers in groups.items():
-        try:
-            yield from _read_file(filesystem, base, path, numbers, schema, predicates, whole_schema, scan_args, limit)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise FileReadError(f"{path} cannot be read as Parquet: {error}") from error
-
-
-def _read_file(
-    filesystem: fs.FileSystem,
-    base: str,
-    path: str,
-    numbers: list[int],
-    schema: pa.Schema,
-    predicates: tuple[Expr, ...],
-    whole_schema: pa.Schema,
-    scan_args: dict[str, Any],
-    limit: int | None,
-) -> Iterator[pa.Table]:
-    fixed = {**dict(_partition_values(base, path)), "path": path}
-    format_ = ds.ParquetFileFormat()
-    fragment = format_.make_fragment(path, filesystem).subset(row_group_ids=numbers)
-    own = fragment.physical_schema.remove_metadata()
-    inside = [name for name in schema.names if name in own.names]
-    readable = _readable(own, whole_schema, path)
-    condition, late = None, []
-    for predicate in predicates:
-        if predicate.columns() <= set(own.names):
-            part = predicate.to_pyarrow()
-            condition = part if condition is None else condition & part
-        else:
-            late.append(predicate)
-    needed = list(dict.fromkeys([*inside, *(n for p in late for n in sorted(p.columns()) if n in own.names)]))
-    scanner = fragment.scanner(
-        schema=readable,
-        columns=needed,
-        filter=condition,
-        batch_size=_ROWS_A_TABLE if limit is None else max(_LEAST_BATCH, min(_ROWS_A_TABLE, limit)),
-        **scan_args,
-    )
-    made = False
-    for batch in scanner.to_batches():
-        if batch.num_rows == 0 and made:
-            continue
-        made = True
-        table = pa.Table.from_batches([batch])
-        for predicate in late:
-            table = table.filter(predicate.evaluate(_with_fixed(table, whole_schema, fixed, own)))
-        yield _with_fixed(table, schema, fixed, own)
-    if not made:
-        yield schema.empty_table()
-
-
-def _readable(own: pa.Schema, whole: pa.Schema, path: str) -> pa.Schema:
-    """The file's columns with the dataset's types; a type that cannot become the dataset's is an error that names the file."""
-    fields = []
-    for field in own:
-        wanted = whole.field(field.name).type if field.name in whole.names else field.type
-        if wanted != field.type:
+    def _readable(self, files: Sequence[FoundFile]) -> Iterator[tuple[FoundFile, Footer]]:
+        self._footers.read([file.path for file in files])
+        for file in files:
             try:
-                unified = unify_schemas([pa.schema([field]), pa.schema([pa.field(field.name, wanted)])])
+                footer = self._footers.of(file.path)
+            except FileReadError as error:
+                if self.on_error == "raise":
+                    raise
+                skip_file(file.path, error, [])
+            else:
+                yield file, footer
+
+    def _first_readable(self, files: Sequence[FoundFile], row_limit: int) -> Iterator[tuple[FoundFile, Footer]]:
+        """Yields files until they have so many rows. Reads several footers at a time, once it is known how many rows files have."""
+        place, rows, together = 0, 0, 1
+        while place < len(files) and rows < row_limit:
+            for file, footer in self._readable(files[place : place + together]):
+                rows += footer.num_rows
+                yield file, footer
+            place += together
+            per_file = rows // place
+            together = min(_FOOTERS_AT_ONCE, max(1, (row_limit - rows) // per_file)) if per_file else _FOOTERS_AT_ONCE
+
+    def _kept_files(self, files: Sequence[FoundFile]) -> list[FoundFile]:
+        """The files whose paths are no reason to leave them out."""
+        fields = self._path_fields()
+        decided = [predicate for predicate in self._predicates if predicate.columns() <= set(fields.names)]
+        if not decided:
+            return list(files)
+        kept = []
+        for file in files:
+            row = pa.table(
+                {name: pa.array([value.as_py()], value.type) for name, value in path_values(file, fields).items()}
+            )
+            if all(predicate.evaluate(row)[0].as_py() is True for predicate in decided):
+                kept.append(file)
+        return kept
+
+    def _row_predicates(self) -> list[Expr]:
+        """Those that paths alone do not decide."""
+        names = set(self._path_fields().names)
+        return [predicate for predicate in self._predicates if not predicate.columns() <= names]
+
+    def _condition(self, file: FoundFile, footer: Footer, schema: pa.Schema) -> pc.Expression | None:
+        values = {name: lit(value.as_py()) for name, value in path_values(file, self._path_fields()).items()}
+        predicates = [substitute(predicate, values) for predicate in self._row_predicates()]
+        condition = statistics_condition(predicates, footer.schema, schema)
+        if self._arrow_filter is None:
+            return condition
+        return self._arrow_filter if condition is None else condition & self._arrow_filter
+
+    # --- columns --------------------------------------------------------------------------------------------------------------
+
+    def _path_fields(self) -> pa.Schema:
+        """Columns that come from paths, as the first file does not have them."""
+        if not len(self._files.value_fields) and not self._include_paths:
+            return pa.schema([])
+        own = self._given_schema if self._given_schema is not None else self._first().schema
+        if self._include_paths and PATH_COLUMN in own.names:
+            raise SchemaMismatchError(
+                f"{self._first_file().path} has a column 'path' itself. Leave include_paths out, or rename that column."
+            )
+        return pa.schema(
+            [field for field in path_fields(self._files, self._include_paths) if field.name not in own.names]
+        )
+
+    def _schema_of(self, footers: Sequence[Footer], paths: Sequence[str] = ()) -> pa.Schema:
+        """All columns of these files, and those of paths."""
+        from_paths = self._path_fields()
+        if self._given_schema is not None:
+            return pa.schema([*plain_schema(self._given_schema), *from_paths])
+        whole = footers[0].schema
+        for place, footer in enumerate(footers):
+            if repeated := next((name for name in footer.schema.names if footer.schema.names.count(name) > 1), None):
+                where = paths[place] if paths else self._first_file().path
+                raise SchemaMismatchError(
+                    f"{where} has more than one column {repeated!r}. Read it with pyarrow, and rename one."
+                )
+            try:
+                whole = unify_schemas([whole, footer.schema])
             except SchemaMismatchError as error:
-                raise SchemaMismatchError(f"{path}: {error}") from error
-            wanted = unified.field(0).type
-        fields.append(pa.field(field.name, wanted))
-    return pa.schema(fields)
+                raise SchemaMismatchError(f"{paths[place]} does not fit to the files before it: {error}") from error
+        return pa.schema([*(field for field in whole if field.name not in from_paths.names), *from_paths])
+
+    def _wanted(self) -> frozenset[str] | None:
+        if self._columns is None or self._arrow_filter is not None:
+            return None
+        return frozenset(self._columns).union(*(predicate.columns() for predicate in self._predicates))
 
 
-def _with_fixed(table: pa.Table, schema: pa.Schema, fixed: dict[str, Any], own: pa.Schema) -> pa.Table:
-    """The dataset's columns: those of the file, those of its path, and nulls for those that it lacks."""
-    columns = []
-    for field in schema:
-        if field.name in table.column_names:
-            columns.append(table.column(field.name))
-        elif field.name in fixed:
-            columns.append(pa.array([fixed[field.name]] * table.num_rows, pa.string()))
-        elif field.name in own.names:
-            continue
+def _narrowed(schema: pa.Schema, names: set[str]) -> pa.Schema:
+    return pa.schema([field for field in schema if field.name in names])
+
+
+def _up_to(groups: Sequence[_Group], row_limit: int) -> list[_Group]:
+    """The first row groups that have so many rows."""
+    kept, rows = [], 0
+    for file, group in groups:
+        if rows >= row_limit:
+            break
+        kept.append((file, group))
+        rows += group.num_rows
+    return kept
+
+
+def _pieces(groups: Sequence[_Group], sizes: Sequence[int]) -> list[Piece]:
+    """Neighbouring row groups of a file, together."""
+    pieces: list[Piece] = []
+    for (file, group), size in zip(groups, sizes, strict=True):
+        if pieces and pieces[-1].file is file:
+            last = pieces.pop()
+            numbers, rows, bytes_ = last.row_groups, last.num_rows, last.num_bytes
         else:
-            columns.append(pa.nulls(table.num_rows, field.type))
-    names = [f.name for f in schema if f.name in table.column_names or f.name in fixed or f.name not in own.names]
-    return pa.table(columns, names=names)
+            numbers, rows, bytes_ = (), (), ()
+        pieces.append(Piece(file, (*numbers, group.number), (*rows, group.num_rows), (*bytes_, size)))
+    return pieces

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from shoal.data._internal.blocks.combine import concat
-from shoal.data._internal.sources.stream_source import StreamSource
+from shoal.data._internal.sources.files import FileSource
 from shoal.data._internal.sources.tf_example_decoding import (
     Feature,
     FeatureKind,
@@ -35,7 +35,7 @@ _BYTES_AT_ONCE = 16 << 20
 _SCHEMA_KINDS: Mapping[int, FeatureKind] = {1: "bytes", 2: "int", 3: "float"}
 
 
-class TFRecordsSource(StreamSource):
+class TFRecordsSource(FileSource):
     """Reads TFRecord files. Needs google-crc32c.
 
     int64 features become columns of int64, float features of float32, bytes features of bytes.
@@ -46,7 +46,7 @@ class TFRecordsSource(StreamSource):
         'int'. Then
             all columns are lists; without it, those that have at most one value in each row of a file are not.
         file_extensions: only such files are read, without dots; None for all.
-        listing: the other arguments of `StreamSource`.
+        listing: the other arguments of `FileSource`.
 
     Raises:
         InvalidArgumentError: if `tf_schema` is something else.

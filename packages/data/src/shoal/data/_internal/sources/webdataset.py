@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from shoal.data._internal.blocks.build import table_of_rows
-from shoal.data._internal.sources.stream_source import StreamSource
+from shoal.data._internal.sources.files import FileSource
 from shoal.data.exceptions import FileReadError, InvalidArgumentError
 
 KEY_COLUMN = "__key__"
@@ -156,14 +156,14 @@ class WebDatasetReader:
             raise FileReadError(f"{path}: this is no tar file, or it is damaged: {error}.") from error
 
 
-class WebDatasetSource(StreamSource):
+class WebDatasetSource(FileSource):
     """Reads WebDataset's tar files.
 
     Args:
         paths: files and directories, local or as URIs.
         decoder, fileselect, filerename, suffixes, expand_json, allow_pickle: as of `WebDatasetReader`.
         file_extensions: only such files are read, without dots; None for all.
-        listing: the other arguments of `StreamSource`.
+        listing: the other arguments of `FileSource`.
 
     Raises:
         InvalidArgumentError: if an argument has a value that it cannot have.
