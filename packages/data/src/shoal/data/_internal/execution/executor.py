@@ -20,6 +20,7 @@ from shoal.data._internal.execution.exchange_stages import PREPARE, SPLIT, Excha
 from shoal.data._internal.execution.physical import Node
 from shoal.data._internal.execution.policy import next_to_start
 from shoal.data._internal.execution.pool_stage import PoolStage
+from shoal.data._internal.execution.progress import Progress
 from shoal.data._internal.execution.remote_calls import Calls
 from shoal.data._internal.execution.stage import Stage, Work
 from shoal.data._internal.execution.stage_stats import StageStats
@@ -90,10 +91,12 @@ class Execution:
     Args:
         plan: the last stage to be.
         limits: what it may use.
+        show_progress: whether a line tells how far it is, where somebody can see it.
     """
 
-    def __init__(self, plan: Node, limits: Limits) -> None:
+    def __init__(self, plan: Node, limits: Limits, show_progress: bool = False) -> None:
         self._limits = limits
+        self._progress = Progress(show_progress)
         self._stages: list[Stage] = []
         self._next: dict[Stage, Stage] = {}
         self._outbox = Outbox()
@@ -172,6 +175,7 @@ class Execution:
                 stage.advance()
             while not last.ended and not self._closing:
                 self._start_what_may()
+                self._progress.show(self._stages)
                 if self._failure is not None:
                     raise self._failure
                 if last.ended:
@@ -181,6 +185,7 @@ class Execution:
                 if self._failure is not None:
                     raise self._failure
         finally:
+            self._progress.close()
             await self._stop_everything()
 
     def _plain_cpus(self) -> float:

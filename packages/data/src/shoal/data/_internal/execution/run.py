@@ -58,7 +58,7 @@ class Run:
             else:
                 if not shoal.is_initialized():
                     shoal.init()
-                self._execution = Execution(self.physical(), self._limits())
+                self._execution = Execution(self.physical(), self._limits(), self._context.enable_progress_bars)
                 yield from self._execution
         finally:
             self.wall_seconds = time.perf_counter() - started
