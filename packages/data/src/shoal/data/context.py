@@ -77,6 +77,8 @@ class DataContext:
     target_min_block_size: int = 1 * MIB
     small_data_size: int = 8 * MIB
     """Datasets up to so many bytes are worked on in the driver, without a task, where nothing asks for tasks or actors."""
+    columnar_data_size: int = 64 * MIB
+    """The same for plans that call no function of the user's on more than `small_data_size`: expressions, built-in aggregations, joins."""
     read_op_min_num_blocks: int = 200
     enable_progress_bars: bool = True
     enable_operator_progress_bars: bool = True

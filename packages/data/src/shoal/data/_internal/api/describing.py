@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from shoal.data._internal.api.base import DatasetBase
 from shoal.data._internal.execution.explain import explained
-from shoal.data._internal.execution.run import runs_here
+from shoal.data._internal.execution.locality import runs_here
 from shoal.data._internal.execution.stats_report import stats_report
 from shoal.data._internal.plan.operators import Blocks, Operator, Read
 from shoal.data._internal.plan.optimizer import optimized

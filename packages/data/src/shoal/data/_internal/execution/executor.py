@@ -168,6 +168,7 @@ class Execution:
         )
         last = self._build(self._plan, calls)
         last.connect(self._outbox.put, self._nothing_more)
+        line = asyncio.create_task(self._progress.run(self._stages))
         try:
             for stage in self._stages:
                 await stage.open()
@@ -175,7 +176,6 @@ class Execution:
                 stage.advance()
             while not last.ended and not self._closing:
                 self._start_what_may()
-                self._progress.show(self._stages)
                 if self._failure is not None:
                     raise self._failure
                 if last.ended:
@@ -185,7 +185,8 @@ class Execution:
                 if self._failure is not None:
                     raise self._failure
         finally:
-            self._progress.close()
+            line.cancel()
+            await asyncio.gather(line, return_exceptions=True)
             await self._stop_everything()
 
     def _plain_cpus(self) -> float:

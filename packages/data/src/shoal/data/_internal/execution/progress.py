@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shoal.data._internal.execution.stage import Stage
@@ -25,29 +25,20 @@ class Progress:
 
     def __init__(self, enabled: bool) -> None:
         self._enabled = enabled and (sys.stderr.isatty() or "ipykernel" in sys.modules)
-        self._next = time.perf_counter() + _PATIENCE_SECONDS
-        self._live: Any = None
 
-    def show(self, stages: Sequence[Stage]) -> None:
-        """Shows how the stages stand, if it is time for that."""
+    async def run(self, stages: Sequence[Stage]) -> None:
+        """Shows how the stages stand, until it is cancelled: the line goes then, and what the program prints stays by itself."""
         if not self._enabled:
             return
-        now = time.perf_counter()
-        if now < self._next:
-            return
-        self._next = now + _PAUSE_SECONDS
+        await asyncio.sleep(_PATIENCE_SECONDS)
+        from rich.console import Console
+        from rich.live import Live
         from rich.text import Text
 
-        if self._live is None:
-            self._live = _live()
-            self._live.start()
-        self._live.update(Text(line_of(stages), no_wrap=True, overflow="ellipsis"), refresh=True)
-
-    def close(self) -> None:
-        """The line goes: what the program prints stays by itself."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        with Live(console=Console(stderr=True), transient=True, auto_refresh=False) as live:
+            while True:
+                live.update(Text(line_of(stages), no_wrap=True, overflow="ellipsis"), refresh=True)
+                await asyncio.sleep(_PAUSE_SECONDS)
 
 
 def line_of(stages: Sequence[Stage]) -> str:
@@ -56,10 +47,3 @@ def line_of(stages: Sequence[Stage]) -> str:
         f"{stage.name} {stage.stats.rows:,} rows" + (f" ({stage.running} running)" if stage.running else "")
         for stage in stages
     )
-
-
-def _live() -> Any:
-    from rich.console import Console
-    from rich.live import Live
-
-    return Live(console=Console(stderr=True), transient=True, auto_refresh=False)

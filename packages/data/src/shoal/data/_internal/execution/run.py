@@ -10,10 +10,11 @@ from shoal.data._internal.blocks.combine import size_bytes
 from shoal.data._internal.execution.bundle import Bundle
 from shoal.data._internal.execution.executor import Execution, Limits
 from shoal.data._internal.execution.local_runner import run_here
+from shoal.data._internal.execution.locality import runs_here
 from shoal.data._internal.execution.physical import Node, physical_plan
 from shoal.data._internal.execution.stage_stats import StageStats
 from shoal.data._internal.plan.compute import Compute
-from shoal.data._internal.plan.operators import Blocks, Operator, Read
+from shoal.data._internal.plan.operators import Operator
 from shoal.data._internal.plan.optimizer import optimized
 from shoal.data._internal.plan.schemas import known_size
 from shoal.data.context import MIB, DataContext
@@ -108,23 +109,6 @@ class Run:
     def stats(self) -> list[StageStats]:
         """Returns what each stage did."""
         return self._execution.stats() if self._execution is not None else [self._local]
-
-
-def runs_here(plan: Operator, context: DataContext) -> bool:
-    """Whether the plan is small, holds no references, and asks for no resources, tasks or actors."""
-    size = known_size(plan)
-    return size is not None and size <= context.small_data_size and _asks_for_nothing(plan)
-
-
-def _asks_for_nothing(plan: Operator) -> bool:
-    compute = getattr(plan, "compute", None)
-    if isinstance(compute, Compute) and not compute.is_plain:
-        return False
-    if isinstance(plan, Read) and (plan.blocks_wanted or 1) > 1:
-        return False
-    if isinstance(plan, Blocks) and len(plan.blocks) > 1 and any(isinstance(b, shoal.ObjectRef) for b in plan.blocks):
-        return False
-    return all(_asks_for_nothing(child) for child in plan.inputs)
 
 
 def _check_feasible(plan: Operator, limits: Limits) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def shares(weights: Sequence[int], count: int) -> list[range]:
@@ -29,3 +32,14 @@ def shares(weights: Sequence[int], count: int) -> list[range]:
             position += 1
         cuts.append(position)
     return [range(start, end) for start, end in pairwise([*cuts, len(weights)])]
+
+
+def even_shares(items: Sequence[T], size_of: Callable[[T], int], count: int) -> list[list[T]]:
+    """Returns the items, in their order, in at most `count` runs of about as much each; none of them is empty.
+
+    Args:
+        items: files, fragments, ….
+        size_of: bytes or rows of an item (>= 0).
+        count: how many runs are wanted (>= 1).
+    """
+    return [[items[place] for place in run] for run in shares([size_of(item) for item in items], count)]
