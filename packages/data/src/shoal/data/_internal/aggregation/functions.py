@@ -445,7 +445,8 @@ class Unique(_Listed):
         values = self._values(block)
         if self._encode_lists or (self._encode_lists is None and any(isinstance(value, list) for value in values)):
             values = [item for value in values for item in (value if isinstance(value, list) else [value])]
-        return list(dict.fromkeys(values))
+        # A list can be no key of a dict, so one that is taken as a whole becomes a tuple.
+        return list(dict.fromkeys(tuple(value) if isinstance(value, list) else value for value in values))
 
     def combine(self, current_accumulator: Any, new: Any) -> Any:
         return list(dict.fromkeys([*current_accumulator, *new]))
