@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from shoal.data._internal.expressions.downloading import DownloadExpr
 from shoal.data._internal.expressions.nodes import (
     AliasExpr,
     BinaryExpr,
@@ -23,14 +24,17 @@ __all__ = [
     "AliasExpr",
     "BinaryExpr",
     "ColumnExpr",
+    "DownloadExpr",
     "Expr",
     "LiteralExpr",
     "Operation",
     "UDFExpr",
     "UnaryExpr",
     "col",
+    "download",
     "lit",
     "parse",
+    "pyarrow_udf",
     "udf",
 ]
 
@@ -51,6 +55,25 @@ def col(name: str) -> Expr:
 def lit(value: Any) -> Expr:
     """Returns a value as an expression."""
     return LiteralExpr(value)
+
+
+def download(uri_column_name: str, *, filesystem: Any = None) -> Expr:
+    """Returns the bytes of what each URI of a column names, several read at a time.
+
+    Args:
+        uri_column_name: a column of URIs (http, s3, file, …) or local paths.
+        filesystem: of pyarrow, for paths without a scheme; None for local ones.
+
+    Null where there is no URI, or nothing can be read there: the log of `shoal.data` tells why.
+    """
+    if not isinstance(uri_column_name, str) or not uri_column_name:
+        raise InvalidArgumentError(f"download: uri_column_name is {uri_column_name!r}; give a column's name")
+    return DownloadExpr(uri_column_name, filesystem)
+
+
+def pyarrow_udf(return_dtype: Any = None) -> Callable[[Callable[..., Any]], Callable[..., Expr]]:
+    """As `udf`, for functions of pyarrow.compute: both get and return Arrow's arrays."""
+    return udf(return_dtype)
 
 
 def udf(return_dtype: Any = None) -> Callable[[Callable[..., Any]], Callable[..., Expr]]:

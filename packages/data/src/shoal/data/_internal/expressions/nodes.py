@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.data._internal.expressions.elementwise import Elementwise
 from shoal.data.exceptions import ColumnNotFoundError, InvalidArgumentError
 
 Column: TypeAlias = Any
@@ -41,7 +42,7 @@ class Operation(Enum):
     IS_NOT_NULL = "is_not_null"
 
 
-class Expr:
+class Expr(Elementwise):
     """An expression over columns. Made with `col` and `lit`, and with operators and methods of those."""
 
     name: str = ""
@@ -402,15 +403,18 @@ class UnaryExpr(Expr):
 
 
 class CallExpr(Expr):
-    """A function of pyarrow.compute over operands."""
+    """A function of pyarrow.compute by its name, or one of ours, over operands."""
 
-    def __init__(self, function: str, operands: tuple[Expr, ...], options: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, function: str | Callable[..., Any], operands: tuple[Expr, ...], options: dict[str, Any] | None = None
+    ) -> None:
         self.function = function
         self.operands = operands
         self.options = options or {}
 
     def _value(self, table: pa.Table) -> Any:
-        return getattr(pc, self.function)(*(operand._value(table) for operand in self.operands), **self.options)
+        function = getattr(pc, self.function) if isinstance(self.function, str) else self.function
+        return function(*(operand._value(table) for operand in self.operands), **self.options)
 
     def children(self) -> tuple[Expr, ...]:
         return self.operands
@@ -420,7 +424,8 @@ class CallExpr(Expr):
 
     def __repr__(self) -> str:
         arguments = [*map(repr, self.operands), *(f"{key}={value!r}" for key, value in self.options.items())]
-        return f"{self.function}({', '.join(arguments)})"
+        name = self.function if isinstance(self.function, str) else self.function.__name__
+        return f"{name}({', '.join(arguments)})"
 
 
 class UDFExpr(Expr):
