@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from shoal.data.datasource.datasource import ReadTask as ReadTask
     from shoal.data.datasource.file_based_datasource import FileShuffleConfig as FileShuffleConfig
     from shoal.data.datasource.save_mode import SaveMode as SaveMode
+    from shoal.data.from_libraries import from_daft as from_daft
+    from shoal.data.from_libraries import from_dask as from_dask
+    from shoal.data.from_libraries import from_huggingface as from_huggingface
+    from shoal.data.from_libraries import from_modin as from_modin
+    from shoal.data.from_libraries import from_spark as from_spark
+    from shoal.data.from_libraries import from_tf as from_tf
+    from shoal.data.from_libraries import from_torch as from_torch
     from shoal.data.from_memory import from_arrow as from_arrow
     from shoal.data.from_memory import from_arrow_refs as from_arrow_refs
     from shoal.data.from_memory import from_blocks as from_blocks
@@ -42,6 +49,10 @@ if TYPE_CHECKING:
     from shoal.data.read_files import read_text as read_text
     from shoal.data.read_files import read_tfrecords as read_tfrecords
     from shoal.data.read_files import read_webdataset as read_webdataset
+    from shoal.data.read_tables import read_delta as read_delta
+    from shoal.data.read_tables import read_iceberg as read_iceberg
+    from shoal.data.read_tables import read_lance as read_lance
+    from shoal.data.read_tables import read_sql as read_sql
     from shoal.data.schema import Schema as Schema
 
 _HOMES: dict[str, str] = {
@@ -75,6 +86,17 @@ _HOMES: dict[str, str] = {
     "read_orc": "read_files",
     "Datasink": "datasource.datasink",
     "SaveMode": "datasource.save_mode",
+    "read_delta": "read_tables",
+    "read_iceberg": "read_tables",
+    "read_lance": "read_tables",
+    "read_sql": "read_tables",
+    "from_daft": "from_libraries",
+    "from_dask": "from_libraries",
+    "from_huggingface": "from_libraries",
+    "from_modin": "from_libraries",
+    "from_spark": "from_libraries",
+    "from_tf": "from_libraries",
+    "from_torch": "from_libraries",
     "range": "read_api",
     "range_tensor": "read_api",
     "from_arrow": "from_memory",
