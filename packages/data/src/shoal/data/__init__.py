@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from shoal.data.read_api import range_tensor as range_tensor
     from shoal.data.read_api import read_datasource as read_datasource
     from shoal.data.read_files import read_arrow as read_arrow
+    from shoal.data.read_files import read_audio as read_audio
     from shoal.data.read_files import read_avro as read_avro
     from shoal.data.read_files import read_binary_files as read_binary_files
     from shoal.data.read_files import read_csv as read_csv
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from shoal.data.read_files import read_parquet as read_parquet
     from shoal.data.read_files import read_text as read_text
     from shoal.data.read_files import read_tfrecords as read_tfrecords
+    from shoal.data.read_files import read_videos as read_videos
     from shoal.data.read_files import read_webdataset as read_webdataset
     from shoal.data.read_tables import read_delta as read_delta
     from shoal.data.read_tables import read_iceberg as read_iceberg
@@ -81,7 +83,9 @@ _HOMES: dict[str, str] = {
     "FileShuffleConfig": "datasource.file_based_datasource",
     "ReadTask": "datasource.datasource",
     "read_arrow": "read_files",
+    "read_audio": "read_files",
     "read_avro": "read_files",
+    "read_videos": "read_files",
     "read_datasource": "read_api",
     "read_orc": "read_files",
     "Datasink": "datasource.datasink",

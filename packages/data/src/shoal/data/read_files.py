@@ -7,6 +7,7 @@ from typing import Any
 
 from shoal.data._internal.sources.file_extensions import (
     ARROW_EXTENSIONS,
+    AUDIO_EXTENSIONS,
     AVRO_EXTENSIONS,
     CSV_EXTENSIONS,
     IMAGE_EXTENSIONS,
@@ -15,6 +16,7 @@ from shoal.data._internal.sources.file_extensions import (
     ORC_EXTENSIONS,
     PARQUET_EXTENSIONS,
     TFRECORD_EXTENSIONS,
+    VIDEO_EXTENSIONS,
     WEBDATASET_EXTENSIONS,
 )
 from shoal.data._internal.sources.listing import ErrorPolicy, FileShuffle
@@ -502,6 +504,101 @@ def read_avro(
 
     source = AvroSource(
         paths,
+        file_extensions=file_extensions,
+        filesystem=filesystem,
+        arrow_open_stream_args=dict(arrow_open_stream_args or {}),
+        partition_filter=partition_filter,
+        partitioning=partitioning,
+        include_paths=include_paths,
+        ignore_missing_paths=ignore_missing_paths,
+        shuffle=shuffle,
+        on_error=on_error,
+    )
+    options = _options(ray_remote_args, num_cpus, num_gpus, memory, resources)
+    return reading(source, override_num_blocks, concurrency, options)
+
+
+def read_audio(
+    paths: Paths,
+    *,
+    filesystem: Any = None,
+    arrow_open_stream_args: Mapping[str, Any] | None = None,
+    partition_filter: PathPartitionFilter | None = None,
+    partitioning: Partitioning | None = None,
+    include_paths: bool = False,
+    ignore_missing_paths: bool = False,
+    shuffle: FileShuffle = None,
+    file_extensions: Sequence[str] | None = AUDIO_EXTENSIONS,
+    on_error: ErrorPolicy = "raise",
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    memory: float | None = None,
+    resources: dict[str, float] | None = None,
+    concurrency: int | None = None,
+    override_num_blocks: int | None = None,
+    ray_remote_args: dict[str, Any] | None = None,
+) -> Dataset:
+    """Reads files of sound, one a row: `amplitude` (channels, samples) and `sample_rate`. Needs soundfile.
+
+    See `read_csv` for the arguments and errors."""
+    from shoal.data._internal.sources.audio import AudioSource
+
+    source = AudioSource(
+        paths,
+        file_extensions=file_extensions,
+        filesystem=filesystem,
+        arrow_open_stream_args=dict(arrow_open_stream_args or {}),
+        partition_filter=partition_filter,
+        partitioning=partitioning,
+        include_paths=include_paths,
+        ignore_missing_paths=ignore_missing_paths,
+        shuffle=shuffle,
+        on_error=on_error,
+    )
+    options = _options(ray_remote_args, num_cpus, num_gpus, memory, resources)
+    return reading(source, override_num_blocks, concurrency, options)
+
+
+def read_videos(
+    paths: Paths,
+    *,
+    include_timestamps: bool = False,
+    fps: float | None = None,
+    resize: tuple[int, int] | None = None,
+    filesystem: Any = None,
+    arrow_open_stream_args: Mapping[str, Any] | None = None,
+    partition_filter: PathPartitionFilter | None = None,
+    partitioning: Partitioning | None = None,
+    include_paths: bool = False,
+    ignore_missing_paths: bool = False,
+    shuffle: FileShuffle = None,
+    file_extensions: Sequence[str] | None = VIDEO_EXTENSIONS,
+    on_error: ErrorPolicy = "raise",
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    memory: float | None = None,
+    resources: dict[str, float] | None = None,
+    concurrency: int | None = None,
+    override_num_blocks: int | None = None,
+    ray_remote_args: dict[str, Any] | None = None,
+) -> Dataset:
+    """Reads files of moving pictures, one picture a row: `frame` (height, width, 3; uint8) and `frame_index`. Needs av.
+
+    See `read_csv` for the other arguments and errors.
+
+    Args:
+        paths: files, directories and patterns.
+        include_timestamps: adds `frame_timestamp`: begin and end in seconds.
+        fps: pictures a second, taken from those that there are; None for all.
+        resize: (height, width) in pixels.
+    """
+    from shoal.data._internal.sources.videos import VideosSource
+
+    source = VideosSource(
+        paths,
+        include_timestamps=include_timestamps,
+        fps=fps,
+        resize=resize,
         file_extensions=file_extensions,
         filesystem=filesystem,
         arrow_open_stream_args=dict(arrow_open_stream_args or {}),

@@ -1,0 +1,8 @@
+"""Batch inference through a server that speaks HTTP."""
+
+from shoal.data.llm.http_requests import HttpRequestProcessorConfig as HttpRequestProcessorConfig
+from shoal.data.llm.processor import Processor as Processor
+from shoal.data.llm.processor import ProcessorConfig as ProcessorConfig
+from shoal.data.llm.processor import build_llm_processor as build_llm_processor
+from shoal.data.llm.processor import build_processor as build_processor
+from shoal.data.llm.processor import vLLMEngineProcessorConfig as vLLMEngineProcessorConfig
