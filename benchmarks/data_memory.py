@@ -112,7 +112,7 @@ def run_job(job: str, budget: int, folder: Path) -> dict[str, float]:
     shoal.init(num_cpus=2, object_store_memory=budget // 2)
     context = shoal.data.DataContext.get_current()
     context.enable_progress_bars = False
-    context.small_data_size = 0
+    context.small_data_size = context.columnar_data_size = 0
     small, large = (jobs(shoal.data, str(folder / name))[job] for name in ("small.parquet", "large"))
     consume(small())
     consume(small())

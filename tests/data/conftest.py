@@ -22,9 +22,9 @@ def shared_session() -> Iterator[None]:
 def way(request: pytest.FixtureRequest, shared_session: None) -> Iterator[str]:
     """Runs a test twice: with plans that run in the driver, and with plans that run in tasks."""
     context = DataContext.get_current()
-    before = context.small_data_size, context.target_min_block_size
+    before = context.small_data_size, context.columnar_data_size, context.target_min_block_size
     if request.param == "tasks":
-        context.small_data_size = -1
+        context.small_data_size = context.columnar_data_size = -1
         context.target_min_block_size = 1
     yield request.param
-    context.small_data_size, context.target_min_block_size = before
+    context.small_data_size, context.columnar_data_size, context.target_min_block_size = before

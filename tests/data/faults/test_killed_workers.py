@@ -76,7 +76,7 @@ def _reporting(begun: Any) -> Callable[[Any], Any]:
 
 def _in_tasks(begun: Any) -> Any:
     context = DataContext.get_current().copy()
-    context.small_data_size = -1
+    context.small_data_size = context.columnar_data_size = -1
     context.target_min_block_size = 1
     ds = shoal.data.range(ROWS, override_num_blocks=12).map_batches(_reporting(begun))
     ds._context = context

@@ -81,6 +81,8 @@ def beside(groups: Sequence[Sequence[Slice]], *tables: pa.Table) -> Iterator[Any
     columns = []
     for slices in groups:
         parts = [slice_rows(tables[which], start, rows) for which, start, rows in slices]
+        if not parts:
+            continue  # an input without any block has no columns either
         columns.append(concat(parts) if len(parts) > 1 else parts[0])
     yield from _packed([side_by_side(columns)], None)
 
