@@ -13,7 +13,7 @@ from shoal.data._internal.api.arguments import not_negative, positive
 from shoal.data._internal.api.base import DatasetBase
 from shoal.data._internal.blocks.combine import concat
 from shoal.data._internal.blocks.convert import to_batch, to_rows
-from shoal.data._internal.plan.operators import Blocks, Limit
+from shoal.data._internal.plan.operators import Blocks, Limit, Repartition
 
 if TYPE_CHECKING:
     from shoal.data.dataset import MaterializedDataset
@@ -166,7 +166,9 @@ class Consuming(DatasetBase):
         if isinstance(self._plan, Blocks):
             return MaterializedDataset(self._plan, self._context, self._name)
         bundles = list(self._bundles())
-        kept = [bundle for bundle in bundles if bundle.rows] or bundles[:1]
+        # Who asks for so many blocks gets as many, if there are fewer rows.
+        wanted = isinstance(self._plan, Repartition)
+        kept = bundles if wanted else [bundle for bundle in bundles if bundle.rows] or bundles[:1]
         made = MaterializedDataset(
             Blocks(
                 tuple(bundle.block for bundle in kept),
