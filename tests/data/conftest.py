@@ -10,8 +10,16 @@ import shoal
 from shoal.data import DataContext
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_session_of_other_modules() -> Iterator[None]:
+    """A session that a dataset has started by itself does not outlive the module."""
+    shoal.shutdown()
+    yield
+    shoal.shutdown()
+
+
 @pytest.fixture(scope="module")
-def shared_session() -> Iterator[None]:
+def shared_session(no_session_of_other_modules: None) -> Iterator[None]:
     """A session of two processors for all tests of a module."""
     shoal.init(num_cpus=2, log_to_driver=False)
     yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from shoal.data._internal.api.arguments import positive
@@ -118,8 +119,8 @@ def from_dask(df: Any) -> MaterializedDataset:
         ImportError: dask is not installed.
     """
     try:
-        import dask
-        import dask.dataframe as dd
+        dask: Any = import_module("dask")
+        dd: Any = import_module("dask.dataframe")
     except ImportError as error:
         raise ImportError('from_dask needs dask: pip install "shoal-data[dask]"') from error
     if not isinstance(df, dd.DataFrame):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import pyarrow as pa
@@ -25,8 +26,8 @@ class HandingOver(Consuming):
             ImportError: dask is not installed.
         """
         try:
-            import dask
-            import dask.dataframe as dd
+            dask: Any = import_module("dask")
+            dd: Any = import_module("dask.dataframe")
         except ImportError as error:
             raise ImportError('to_dask needs dask: pip install "shoal-data[dask]"') from error
         tables = list(self._tables()) or [self._whole()]
