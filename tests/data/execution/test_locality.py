@@ -8,9 +8,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from shoal import cloudpickle
 from shoal.data import DataContext, Dataset
 from shoal.data._internal.execution.locality import runs_here
-from shoal.data._internal.plan.operators import Read
+from shoal.data._internal.execution.transforms import step_of
+from shoal.data._internal.plan.operators import Read, RowWise
 from shoal.data._internal.plan.optimizer import optimized
 from shoal.data._internal.sources.source import ReadTask, Source
 from shoal.data.aggregate import AggregateFnV2, Sum
@@ -98,3 +100,12 @@ def test_what_nobody_knows_the_size_of_does_not_stay_here() -> None:
 
 def test_who_asks_for_processors_gets_tasks() -> None:
     assert not here(sized(1).map(lambda row: row, num_cpus=1))
+
+
+def test_a_step_takes_nothing_of_the_plan_below_along() -> None:
+    """Else each task would get all the data, and connections that cannot be pickled."""
+    below = sized(1)._plan
+    steps = [work(Dataset(below))._plan for work in (COLUMNAR_WORK["filter"], OTHER_WORK["udf"], OTHER_WORK["map"])]
+    for plan in steps:
+        assert isinstance(plan, RowWise)
+        assert b"Sized" not in cloudpickle.dumps(step_of(plan))

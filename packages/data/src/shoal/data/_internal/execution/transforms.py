@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from shoal.data._internal.blocks.build import table_of_batch, table_of_rows
 from shoal.data._internal.blocks.combine import concat, slice_rows
 from shoal.data._internal.blocks.convert import to_batch, to_rows
 from shoal.data._internal.plan.operators import (
+    Blocks,
     DropColumns,
     FilterExpression,
     FilterRows,
@@ -243,12 +244,16 @@ class FilterStep(Step):
             yield table.filter(pa.array(keep, pa.bool_())) if table.num_columns else slice_rows(table, 0, sum(keep))
 
 
+_NOTHING_BELOW = Blocks((), (), (), None)
+
+
 class TableStep(Step):
     """Columns chosen, dropped, renamed, computed; rows filtered by an expression."""
 
     def __init__(self, operator: FilterExpression | SelectColumns | DropColumns | RenameColumns | WithColumns) -> None:
         self.name = operator.name
-        self._operator = operator
+        # A step travels to workers, and what lies below in the plan (whole tables, connections) must not travel along.
+        self._operator = replace(operator, input=_NOTHING_BELOW)
 
     def __call__(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         for table in tables:
