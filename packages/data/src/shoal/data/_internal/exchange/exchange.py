@@ -38,6 +38,29 @@ class Exchange(ABC):
         """Returns this exchange, ready to split into so many partitions."""
         return self
 
+    def early(self, samples: list[pa.Table], partitions: int) -> Exchange:
+        """Returns this exchange, ready to split blocks that `before` has not seen, while more are on their way.
+
+        Args:
+            samples: of the first blocks.
+            partitions: how many.
+        """
+        return self.prepared(samples, 0, partitions)
+
+    def split_early(self, table: pa.Table, first_row: int, partitions: int) -> Iterable[pa.Table]:
+        """The same as `split` for a block that `before` has not seen."""
+        return self.split(self.before(table), first_row, partitions)
+
+    def narrowed(self, partition: int, samples: list[pa.Table], pieces: int) -> Exchange | None:
+        """Returns what splits a partition that came out too large; None where it cannot be split.
+
+        Args:
+            partition: its number.
+            samples: of all blocks.
+            pieces: how many partitions it shall give, in order.
+        """
+        return None
+
     @abstractmethod
     def split(self, table: pa.Table, first_row: int, partitions: int) -> Iterable[pa.Table]:
         """Returns the parts of a block, one for each partition; one is made at a time where they are copies.

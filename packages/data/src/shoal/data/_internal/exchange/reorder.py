@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shoal.data._internal.blocks.combine import slice_rows
+from shoal.data._internal.blocks.combine import concat, slice_rows
 from shoal.data._internal.exchange.exchange import Exchange, joined
 from shoal.data._internal.exchange.randomness import numbers_at
 from shoal.data._internal.kernels import (
@@ -71,6 +71,7 @@ class SortExchange(Exchange):
         self._descending = list(operator.descending)
         self._boundaries: list[tuple[Any, ...]] = []
         self._given = operator.boundaries
+        self._sorted_parts = True
         if operator.boundaries is not None:
             self.partitions = len(operator.boundaries) + 1
 
@@ -95,6 +96,22 @@ class SortExchange(Exchange):
             ready._boundaries = sample_boundaries(samples, self._keys, self._descending, partitions)
         return ready
 
+    def early(self, samples: list[pa.Table], partitions: int) -> Exchange:
+        ready = self.prepared(samples, 0, partitions)
+        assert isinstance(ready, SortExchange)
+        ready._sorted_parts = False
+        return ready
+
+    def split_early(self, table: pa.Table, first_row: int, partitions: int) -> Iterable[pa.Table]:
+        # Rows are put in order once, when partitions are merged.
+        if table.num_columns:
+            check_columns(self._keys, table.column_names, "sort")
+        return self.split(table, first_row, partitions)
+
+    def narrowed(self, partition: int, samples: list[pa.Table], pieces: int) -> Exchange | None:
+        found = [next(itertools.islice(self.split(table, 0, partition + 1), partition, None)) for table in samples]
+        return self.early([table for table in found if table.num_rows], pieces)
+
     def split(self, table: pa.Table, first_row: int, partitions: int) -> Iterable[pa.Table]:
         if not self._boundaries or table.num_rows == 0:
             return [table, *([slice_rows(table, 0, 0)] * (partitions - 1))]
@@ -104,8 +121,10 @@ class SortExchange(Exchange):
 
     def merge(self, parts: Iterable[pa.Table], partition: int) -> Iterator[pa.Table]:
         tables = [table for table in parts if table.num_rows > 0]
-        if tables:
+        if tables and self._sorted_parts:
             yield merge_sorted(tables, self._keys, self._descending)
+        elif tables:
+            yield sort(concat(tables), self._keys, self._descending)
 
 
 class RepartitionExchange(Exchange):

@@ -17,12 +17,14 @@ class Bundle:
         rows: how many.
         size: bytes in memory.
         schema: columns and types.
+        progress: the part of the plan's sources that it and all blocks before it were made from, 0 to 1; None where nobody can tell.
     """
 
     block: Any
     rows: int
     size: int
     schema: pa.Schema | None = None
+    progress: float | None = None
 
     def table(self) -> pa.Table:
         """Returns the table. Blocks until it is here."""

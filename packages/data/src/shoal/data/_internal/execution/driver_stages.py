@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from shoal.data._internal.execution import remote_work
 from shoal.data._internal.execution.bundle import Bundle
@@ -85,7 +86,7 @@ class UnionStage(Stage):
         while self._current < len(self._held):
             held = self._held[self._current]
             while held:
-                self.emit(held.popleft())
+                self.emit(replace(held.popleft(), progress=None))
             if not self._ended[self._current]:
                 return
             self._current += 1
@@ -106,7 +107,7 @@ class OrderStage(Stage):
     def advance(self) -> None:
         if self.inputs_ended and not self.ended:
             for position in block_order(len(self._bundles), self._seed):
-                self.emit(self._bundles[position])
+                self.emit(replace(self._bundles[position], progress=None))
             self._bundles.clear()
             self.end()
 

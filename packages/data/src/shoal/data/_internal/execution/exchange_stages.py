@@ -1,10 +1,16 @@
-"""Stages of exchanges: each block is prepared as it comes; when all are counted, they are split, and partitions merged."""
+"""Stages of exchanges: blocks are prepared and split, and partitions merged from the parts of all.
+
+Where the data fits into memory, all blocks are counted first, and partitions are cut exactly. Where it does not, the first blocks tell how
+much will come and where to cut: blocks are then split as they come, and only their parts are held, in memory or on disk. A partition that
+came out too large (sorted input, say) is split once more.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +20,7 @@ from shoal.data._internal.exchange.exchange import Exchange
 from shoal.data._internal.exchange.grouping import JoinExchange
 from shoal.data._internal.execution import remote_work
 from shoal.data._internal.execution.bundle import Bundle
+from shoal.data._internal.execution.input_estimate import InputEstimate
 from shoal.data._internal.execution.remote_calls import Calls
 from shoal.data._internal.execution.stage import OrderedOutput, Stage, Work
 
@@ -24,6 +31,17 @@ _GOOD_PART = 256 << 10
 """Bytes of a part that is large enough for the object store."""
 _WORTH_A_TASK = 4 << 20
 """Bytes of a partition that is worth a task of its own."""
+_TOO_LARGE = 2
+"""A partition is split once more if it is so many times what it may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A block to split. `unseen`: it has not been prepared."""
+
+    number: int
+    bundle: Bundle
+    unseen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,117 +50,281 @@ class _Split:
 
     Args:
         side: the input.
-        numbers: of its blocks; they follow one another.
-        first_row: position of the first one's first row in the dataset.
+        blocks: they follow one another.
+        first_row: position of the first one's first row in the input.
     """
 
     side: int
-    numbers: tuple[int, ...]
+    blocks: tuple[_Block, ...]
     first_row: int
 
     @property
     def key(self) -> tuple[int, int]:
-        return self.side, self.numbers[0]
+        return self.side, self.blocks[0].number
+
+    @property
+    def inputs(self) -> tuple[Bundle, ...]:
+        return tuple(block.bundle for block in self.blocks)
 
 
-class _Barrier(Stage):
-    """A stage in phases: take and prepare all blocks, split them, merge partitions. What it holds may go to disk."""
+@dataclass(frozen=True, slots=True)
+class _SplitAgain:
+    """Parts of a partition that came out too large, which one task splits."""
+
+    partition: int
+    first: int
+    parts: tuple[Any, ...]
+    exchange: Exchange
+    pieces: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Merge:
+    """Partitions that one task merges.
+
+    Args:
+        sequence: its place in the output.
+        parts: of all blocks, in their order.
+        first: the first partition's number.
+        piece_of: the partition that was split once more, of which this is a piece: its parts are known when that has been done.
+        exchange: what made the pieces.
+    """
+
+    sequence: int
+    parts: tuple[Any, ...]
+    first: int
+    piece_of: int | None = None
+    exchange: Exchange | None = None
+
+
+class _Side:
+    """Blocks of one input, which are gathered in order until they are enough for a split."""
+
+    def __init__(self, number: int, estimate: InputEstimate) -> None:
+        self.number = number
+        self.count = 0
+        self.estimate = estimate
+        self.estimated = 0
+        """Blocks that the estimate has seen."""
+        self._arrived: dict[int, _Block] = {}
+        self._next = 0
+        self._row = self._first_row = self._size = 0
+        self._gathered: list[_Block] = []
+
+    def arrive(self, block: _Block) -> None:
+        self._arrived[block.number] = block
+
+    def estimate_more(self, prepared: dict[tuple[int, int], Bundle]) -> None:
+        """Shows the estimate what has been prepared, in order."""
+        while (bundle := prepared.get((self.number, self.estimated))) is not None:
+            self.estimated += 1
+            self.estimate.add(bundle)
+
+    def gather(self, enough: int) -> Iterator[_Split]:
+        """Yields what can be split now: blocks of `enough` bytes together, as they come in order."""
+        while (block := self._arrived.pop(self._next, None)) is not None:
+            if self._gathered and self._size + block.bundle.size > enough:
+                yield self._take()
+            self._next += 1
+            self._gathered.append(block)
+            self._size += block.bundle.size
+            self._row += block.bundle.rows
+
+    def rest(self) -> Iterator[_Split]:
+        if self._gathered:
+            yield self._take()
+
+    def _take(self) -> _Split:
+        split = _Split(self.number, tuple(self._gathered), self._first_row)
+        self._gathered, self._size, self._first_row = [], 0, self._row
+        return split
+
+
+class _ExchangeStage(Stage):
+    """Its phases: blocks are held and prepared until it is planned; then they are split; when all are, partitions are merged."""
 
     def __init__(self, name: str, sides: int, calls: Calls, partition_bytes: int) -> None:
         super().__init__(name, sides)
         self._calls = calls
         self._partition_bytes = max(1, partition_bytes)
+        self._sides = [_Side(number, InputEstimate(calls.split_bytes)) for number in range(sides)]
         self._incoming: deque[tuple[int, int, Bundle]] = deque()
         """Blocks to prepare: side, number, block."""
         self._prepared: dict[tuple[int, int], Bundle] = {}
-        self._counts = [0] * sides
+        self._planned = False
+        self._early = False
+        """Planned while blocks are still to come."""
         self._partitions = 0
-        """0 until all blocks are counted."""
         self._together = 1
         """So many partitions travel together, where they are small: many small objects cost more than a few large ones."""
-        self._to_split: deque[_Split] = deque()
+        self._split_bytes = 0
+        self._to_split: deque[_Split | _SplitAgain] = deque()
         self._parts: dict[tuple[int, int], list[Any]] = {}
-        self._to_merge: deque[int] = deque()
+        self._sizes: list[int] = []
+        """Bytes of each partition so far."""
         self._merging = False
+        self._to_merge: deque[_Merge] = deque()
+        self._merges = 0
+        """How many there are in all."""
         self._output = OrderedOutput()
         self._jobs: dict[int, Any] = {}
         self._last_job = 0
 
+    # --- what an exchange is ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _asked_partitions(self) -> int | None:
+        """As the user said."""
+
+    @abstractmethod
+    def _needs_preparing(self) -> bool:
+        """Whether blocks are worked on before they are split."""
+
+    @abstractmethod
+    def _can_plan_early(self) -> bool:
+        """Whether blocks may be split before all are counted."""
+
+    @abstractmethod
+    def _plan(self) -> None:
+        """`_partitions` and `_early` are known now."""
+
+    @abstractmethod
+    def _split_work(self, split: _Split) -> Any:
+        """Submits it."""
+
+    @abstractmethod
+    def _plan_merges(self) -> None:
+        """All is split: fills `_to_merge`, and `_to_split` where something has to be split once more."""
+
+    @abstractmethod
+    def _merge_work(self, merge: _Merge) -> Any:
+        """Submits it."""
+
+    # --- blocks come in -----------------------------------------------------------------------------------------------------
+
     def take(self, bundle: Bundle, side: int) -> None:
-        number = self._counts[side]
-        self._counts[side] += 1
-        if self._needs_preparing(side):
+        number = self._sides[side].count
+        self._sides[side].count += 1
+        if self._planned:
+            self._sides[side].arrive(_Block(number, bundle, unseen=True))
+        elif self._needs_preparing():
             self._incoming.append((side, number, bundle))
         else:
-            self._prepared[side, number] = bundle
+            self._hold(side, number, bundle)
         self.advance()
 
-    def _needs_preparing(self, side: int) -> bool:
-        return True
+    def side_ended(self, side: int) -> None:
+        if not self._needs_preparing():
+            self._sides[side].estimate.ended()
+        super().side_ended(side)
 
-    @property
-    def held_bytes(self) -> int:
-        return self._output.held_bytes
+    def _hold(self, side: int, number: int, bundle: Bundle) -> None:
+        if self._planned:
+            self._sides[side].arrive(_Block(number, bundle, unseen=False))
+        else:
+            self._prepared[side, number] = bundle
+            self._sides[side].estimate_more(self._prepared)
 
-    def waiting(self) -> int:
-        return len(self._incoming) + len(self._to_split) + len(self._to_merge)
+    # --- phases -------------------------------------------------------------------------------------------------------------
 
     def advance(self) -> None:
-        if not self.inputs_ended or self._incoming or self.running:
+        if not self._planned:
+            all_prepared = self.inputs_ended and not self._incoming and not self.running
+            if all_prepared and not self._prepared:
+                self.end()
+                return
+            if all_prepared or self._may_plan_early():
+                self._begin(early=not all_prepared)
+        if not self._planned:
             return
-        if self._partitions == 0 and self._prepared:
-            self._all_prepared()
-        if self._to_split or self._to_merge:
+        for side in self._sides:
+            self._to_split.extend(side.gather(self._split_bytes))
+        if not self.inputs_ended or self._incoming or self._preparing():
             return
-        if self._parts and not self._merging:
+        for side in self._sides:
+            self._to_split.extend(side.rest())
+        if self._to_split or self.running:
+            return
+        if not self._merging:
             self._merging = True
-            self._to_merge.extend(range(0, self._partitions, self._together))
-        else:
+            self._plan_merges()
+            self._merges = len(self._to_merge)
+        if not self._to_merge and not self._to_split:
             self.end()
 
-    def _all_prepared(self) -> None:
-        """All blocks are counted: how many partitions shall there be?"""
-        total = sum(bundle.size for bundle in self._prepared.values())
+    def _preparing(self) -> bool:
+        return any(isinstance(job, tuple) for job in self._jobs.values())
+
+    def _may_plan_early(self) -> bool:
+        if not self._can_plan_early() or self._asked_partitions() == 1:
+            return False
+        totals = [side.estimate.total for side in self._sides]
+        return all(total is not None for total in totals) and sum(filter(None, totals)) > self._calls.early_bytes
+
+    def _begin(self, early: bool) -> None:
+        held = sum(bundle.size for bundle in self._prepared.values())
+        total = sum(side.estimate.total or 0 for side in self._sides) if early else held
         asked = self._asked_partitions()
+        self._planned, self._early = True, early
         self._partitions = asked if asked is not None else self._partitions_for(total)
-        self._plan_split()
+        self._sizes = [0] * self._partitions
+        self._size_splits()
+        self._plan()
+        for (side, number), bundle in self._prepared.items():
+            self._sides[side].arrive(_Block(number, bundle, unseen=False))
+        self._prepared.clear()
 
     def _partitions_for(self, total: int) -> int:
         """So many that each fits into memory, and that there is work for all processors where it is worth a task."""
         wanted = min(int(self._calls.cpus_there * _PARTITIONS_A_CPU), total // _WORTH_A_TASK)
         return max(1, wanted, -(-total // self._partition_bytes))
 
-    def _asked_partitions(self) -> int | None:
-        raise NotImplementedError
-
-    def _plan_split(self) -> None:
-        raise NotImplementedError
-
-    def _splits(self) -> Iterator[_Split]:
+    def _size_splits(self) -> None:
         """Blocks are split together where their parts would be tiny; where they still are, several partitions travel together."""
-        wanted = min(self._calls.split_bytes, self._partitions * _GOOD_PART)
-        part = max(1, max(wanted, max(bundle.size for bundle in self._prepared.values())) // self._partitions)
+        self._split_bytes = min(self._calls.split_bytes, self._partitions * _GOOD_PART)
+        if self._early:
+            return  # a partition that comes out too large is split again, by itself
+        largest = max(bundle.size for bundle in self._prepared.values())
+        part = max(1, max(self._split_bytes, largest) // self._partitions)
         for_all_cpus = max(1, self._partitions // max(1, int(self._calls.cpus_there * _PARTITIONS_A_CPU)))
         self._together = min(for_all_cpus, -(-_GOOD_PART // part))
-        first = row = size = 0
-        numbers: list[int] = []
-        side = 0
-        for key in sorted(self._prepared):
-            bundle = self._prepared[key]
-            if numbers and (key[0] != side or size + bundle.size > wanted):
-                yield _Split(side, tuple(numbers), first)
-                numbers, size, first = [], 0, row
-            side = key[0]
-            numbers.append(key[1])
-            size += bundle.size
-            row += bundle.rows
-        if numbers:
-            yield _Split(side, tuple(numbers), first)
 
-    def _split_ended(self, split: _Split, parts: list[Any]) -> None:
-        for number in split.numbers:
-            self._prepared.pop((split.side, number), None)
-        self._parts[split.key] = parts
+    def _groups_to_merge(self) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """Yields the first partition of each group, and its parts in the order of the blocks."""
+        keys = sorted(self._parts)
+        for first in range(0, self._partitions, self._together):
+            yield first, tuple(self._parts[key][first // self._together] for key in keys)
+
+    # --- tasks --------------------------------------------------------------------------------------------------------------
+
+    @property
+    def held_bytes(self) -> int:
+        return self._output.held_bytes
+
+    def waiting(self) -> int:
+        return len(self._incoming) + len(self._to_split) + (0 if self._splitting() else len(self._to_merge))
+
+    def _splitting(self) -> bool:
+        return bool(self._to_split) or any(isinstance(job, _Split | _SplitAgain) for job in self._jobs.values())
+
+    def start(self) -> Work:
+        if self._incoming:
+            job = self._incoming.popleft()
+            return Work(lambda: self._prepare_work(job[2]), self._job(job), purpose=PREPARE)
+        if self._to_split:
+            split = self._to_split.popleft()
+            if isinstance(split, _SplitAgain):
+                return Work(lambda: self._split_again_work(split), self._job(split), purpose=SPLIT)
+            return Work(lambda: self._split_work(split), self._job(split), inputs=split.inputs, purpose=SPLIT)
+        merge = self._to_merge.popleft()
+        progress = (merge.sequence + 1) / self._merges
+        return Work(lambda: self._merge_work(merge), self._job(merge), purpose=MERGE, progress=progress)
+
+    def _prepare_work(self, bundle: Bundle) -> Any:
+        raise AssertionError(f"{self.name} prepares nothing")
+
+    def _split_again_work(self, split: _SplitAgain) -> Any:
+        raise AssertionError(f"{self.name} splits once")
 
     def _job(self, job: Any) -> int:
         self._last_job += 1
@@ -150,126 +332,170 @@ class _Barrier(Stage):
         return self._last_job
 
     def made(self, work: Work, bundle: Bundle) -> None:
+        job = self._jobs[work.sequence]
         if work.purpose == PREPARE:
-            side, number, _ = self._jobs[work.sequence]
-            self._prepared[side, number] = bundle
+            side, number, before = job
+            self._hold(side, number, replace(bundle, progress=before.progress))
             return
-        for ready in self._output.made(self._jobs[work.sequence] // self._together, bundle):
+        for ready in self._output.made(job.sequence, bundle):
             self.emit(ready)
 
     def work_ended(self, work: Work, result: list[Any]) -> None:
         job = self._jobs.pop(work.sequence)
-        if work.purpose == SPLIT:
-            self._split_ended(job, result)
-        elif work.purpose == MERGE:
-            for ready in self._output.ended(job // self._together):
+        if isinstance(job, _Split | _SplitAgain):
+            *parts, info = result
+            self._split_ended(job, parts, info)
+        elif isinstance(job, _Merge):
+            for ready in self._output.ended(job.sequence):
                 self.emit(ready)
         self.advance()
 
+    def _split_ended(self, split: _Split | _SplitAgain, parts: list[Any], info: remote_work.SplitInfo) -> None:
+        assert isinstance(split, _Split)
+        self._parts[split.key] = parts
+        for partition, size in enumerate(info.sizes):
+            self._sizes[partition] += size
 
-class ExchangeStage(_Barrier):
+
+class ExchangeStage(_ExchangeStage):
     """An exchange with one input."""
 
     def __init__(self, exchange: Exchange, calls: Calls, partition_bytes: int) -> None:
         super().__init__(exchange.name, 1, calls, partition_bytes)
         self._exchange = exchange
         self._ready: Exchange = exchange
-        self._samples: dict[int, Any] = {}
-
-    def _needs_preparing(self, side: int) -> bool:
-        kind = type(self._exchange)
-        return kind.before is not Exchange.before or kind.sample is not Exchange.sample
+        self._sample_refs: dict[int, Any] = {}
+        self._samples: list[pa.Table] = []
+        """Of blocks that were split early."""
+        self._pieces: dict[int, dict[int, list[Any]]] = {}
+        """Parts of partitions that were split once more: partition, first block, pieces."""
 
     def _asked_partitions(self) -> int | None:
         return self._exchange.partitions
 
-    def _plan_split(self) -> None:
-        order = sorted(self._prepared)
-        samples = [sample for sample in (self._samples.get(number) for _, number in order) if sample is not None]
-        tables: list[pa.Table] = [table for table in shoal.get(samples) if table is not None]
-        total = sum(bundle.rows for bundle in self._prepared.values())
-        self._ready = self._exchange.prepared(tables, total, self._partitions)
-        if self._partitions == 1 and not self._exchange.needs_rows_before:
-            for key in order:
-                self._parts[key] = [self._prepared.pop(key).block]
-            return
-        self._to_split.extend(self._splits())
+    def _needs_preparing(self) -> bool:
+        kind = type(self._exchange)
+        return kind.before is not Exchange.before or kind.sample is not Exchange.sample
 
-    def start(self) -> Work:
-        calls, exchange = self._calls, self._ready
-        if self._incoming:
-            job = self._incoming.popleft()
-            block = job[2].block
-            return Work(
-                lambda: calls.stream(remote_work.prepare, None, exchange, block), self._job(job), purpose=PREPARE
-            )
-        if self._to_split:
-            split, count = self._to_split.popleft(), self._partitions
-            blocks = [self._prepared[split.side, number].block for number in split.numbers]
-            shape = remote_work.Shape(count, self._together)
-            return Work(
-                lambda: calls.parts(remote_work.split, shape.groups + 1, exchange, split.first_row, shape, *blocks),
-                self._job(split),
-                purpose=SPLIT,
-            )
-        partition = self._to_merge.popleft()
-        parts = [self._parts[key][partition // self._together] for key in sorted(self._parts)]
-        return Work(
-            lambda: calls.stream(remote_work.merge, None, exchange, partition, calls.most_bytes, *parts),
-            self._job(partition),
-            purpose=MERGE,
-        )
+    def _can_plan_early(self) -> bool:
+        return not self._exchange.needs_total
 
     def sampled(self, work: Work, sample: Any) -> None:
         """The sample of a block that was prepared: a reference."""
         _, number, _ = self._jobs[work.sequence]
-        self._samples[number] = sample
+        self._sample_refs[number] = sample
 
-    def work_ended(self, work: Work, result: list[Any]) -> None:
-        if work.purpose == MERGE:
-            group = self._jobs[work.sequence] // self._together
-            for parts in self._parts.values():
-                parts[group] = None
-        super().work_ended(work, result)
+    def _plan(self) -> None:
+        estimated = self._sides[0].estimate.blocks if self._early else len(self._prepared)
+        refs = [self._sample_refs[number] for number in range(estimated) if number in self._sample_refs]
+        tables: list[pa.Table] = [table for table in shoal.get(refs) if table is not None]
+        self._sample_refs.clear()
+        if self._early:
+            self._ready = self._exchange.early(tables, self._partitions)
+            return
+        total = sum(bundle.rows for bundle in self._prepared.values())
+        self._ready = self._exchange.prepared(tables, total, self._partitions)
+        if self._partitions == 1 and not self._exchange.needs_rows_before:
+            for key in sorted(self._prepared):
+                self._parts[key] = [self._prepared[key].block]
+            self._prepared.clear()
+
+    def _prepare_work(self, bundle: Bundle) -> Any:
+        return self._calls.stream(remote_work.prepare, None, self._exchange, bundle.block)
+
+    def _split_work(self, split: _Split) -> Any:
+        shape = remote_work.Shape(self._partitions, self._together)
+        blocks = [block.bundle.block for block in split.blocks]
+        count = shape.groups + 1
+        if not self._early:
+            return self._calls.parts(remote_work.split, count, self._ready, split.first_row, shape, *blocks)
+        unseen = [block.unseen for block in split.blocks]
+        return self._calls.parts(remote_work.split_early, count, self._ready, split.first_row, shape, unseen, *blocks)
+
+    def _split_again_work(self, split: _SplitAgain) -> Any:
+        return self._calls.parts(remote_work.split_again, split.pieces + 1, split.exchange, split.pieces, *split.parts)
+
+    def _split_ended(self, split: _Split | _SplitAgain, parts: list[Any], info: remote_work.SplitInfo) -> None:
+        if isinstance(split, _SplitAgain):
+            self._pieces.setdefault(split.partition, {})[split.first] = parts
+            return
+        self._samples.extend(info.samples)
+        super()._split_ended(split, parts, info)
+
+    def _plan_merges(self) -> None:
+        """Partitions that are too large are split once more; what waits for that is planned when it is there."""
+        for first, parts in self._groups_to_merge():
+            narrowed = self._narrowed(first) if self._early else None
+            if narrowed is None:
+                self._to_merge.append(_Merge(len(self._to_merge), parts, first))
+                continue
+            exchange, pieces = narrowed
+            self._to_split.extend(self._splits_again(first, parts, exchange, pieces))
+            for piece in range(pieces):
+                self._to_merge.append(_Merge(len(self._to_merge), (), piece, first, exchange))
+        self._parts.clear()
+
+    def _narrowed(self, partition: int) -> tuple[Exchange, int] | None:
+        size = self._sizes[partition]
+        if size <= _TOO_LARGE * self._partition_bytes:
+            return None
+        pieces = -(-size // self._partition_bytes)
+        exchange = self._ready.narrowed(partition, self._samples, pieces)
+        return (exchange, pieces) if exchange is not None else None
+
+    def _splits_again(
+        self, partition: int, parts: tuple[Any, ...], exchange: Exchange, pieces: int
+    ) -> Iterator[_SplitAgain]:
+        at_a_time = max(1, len(parts) * self._calls.split_bytes // max(1, self._sizes[partition]))
+        for first in range(0, len(parts), at_a_time):
+            yield _SplitAgain(partition, first, parts[first : first + at_a_time], exchange, pieces)
+
+    def _merge_work(self, merge: _Merge) -> Any:
+        exchange, parts = merge.exchange or self._ready, merge.parts
+        if merge.piece_of is not None:
+            of_blocks = self._pieces[merge.piece_of]
+            parts = tuple(of_blocks[first][merge.first] for first in sorted(of_blocks))
+            for pieces in of_blocks.values():
+                pieces[merge.first] = None
+        return self._calls.stream(remote_work.merge, None, exchange, merge.first, self._calls.most_bytes, *parts)
 
 
-class JoinStage(_Barrier):
+class JoinStage(_ExchangeStage):
     """A join: both inputs are split by their keys."""
 
     def __init__(self, exchange: JoinExchange, calls: Calls, partition_bytes: int) -> None:
         super().__init__(exchange.name, 2, calls, partition_bytes)
         self._exchange = exchange
-
-    def _needs_preparing(self, side: int) -> bool:
-        return False
+        self._left = 0
+        """Parts of each partition that are the left input's."""
 
     def _asked_partitions(self) -> int | None:
         return self._exchange.partitions
 
-    def _plan_split(self) -> None:
+    def _needs_preparing(self) -> bool:
+        return False
+
+    def _can_plan_early(self) -> bool:
+        return True
+
+    def _plan(self) -> None:
         if self._partitions == 1:
             for key in sorted(self._prepared):
-                self._parts[key] = [self._prepared.pop(key).block]
-            return
-        self._to_split.extend(self._splits())
+                self._parts[key] = [self._prepared[key].block]
+            self._prepared.clear()
 
-    def start(self) -> Work:
-        calls, exchange = self._calls, self._exchange
+    def _split_work(self, split: _Split) -> Any:
         shape = remote_work.Shape(self._partitions, self._together)
-        if self._to_split:
-            split = self._to_split.popleft()
-            blocks = [self._prepared[split.side, number].block for number in split.numbers]
-            return Work(
-                lambda: calls.parts(remote_work.split_side, shape.groups + 1, exchange, split.side, shape, *blocks),
-                self._job(split),
-                purpose=SPLIT,
-            )
-        partition = self._to_merge.popleft()
-        keys = sorted(self._parts)
-        parts = [self._parts[key][partition // self._together] for key in keys]
-        left = sum(side == 0 for side, _ in keys)
-        return Work(
-            lambda: calls.stream(remote_work.merge_sides, None, exchange, left, calls.most_bytes, *parts),
-            self._job(partition),
-            purpose=MERGE,
+        blocks = [block.bundle.block for block in split.blocks]
+        return self._calls.parts(remote_work.split_side, shape.groups + 1, self._exchange, split.side, shape, *blocks)
+
+    def _plan_merges(self) -> None:
+        self._left = sum(side == 0 for side, _ in self._parts)
+        for first, parts in self._groups_to_merge():
+            self._to_merge.append(_Merge(len(self._to_merge), parts, first))
+        self._parts.clear()
+
+    def _merge_work(self, merge: _Merge) -> Any:
+        return self._calls.stream(
+            remote_work.merge_sides, None, self._exchange, self._left, self._calls.most_bytes, *merge.parts
         )

@@ -25,6 +25,9 @@ from shoal.data._internal.execution.remote_calls import Calls
 from shoal.data._internal.execution.stage import Stage, Work
 from shoal.data._internal.execution.stage_stats import StageStats
 
+_EARLY_SHARE = 0.5
+"""Of the memory for blocks: an exchange holds its input and what it makes of it, so no more can stay in memory as a whole."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -161,6 +164,7 @@ class Execution:
         self._failure: BaseException | None = None
         calls = Calls(
             self._limits.most_bytes,
+            int(self._limits.memory * _EARLY_SHARE),
             self._limits.split_bytes,
             self._limits.least_bytes,
             self._limits.cpus,
@@ -254,7 +258,7 @@ class Execution:
         try:
             result = work.submit()
             if work.purpose == SPLIT:
-                await result[-1]
+                result[-1] = await result[-1]
             else:
                 self._generators.add(result)
                 await self._follow_blocks(stage, work, result)
@@ -279,7 +283,7 @@ class Execution:
                 return
             info: BlockInfo = await info_ref
             stage.stats.busy_seconds += info.seconds
-            bundle = Bundle(block, info.rows, info.size, info.schema)
+            bundle = Bundle(block, info.rows, info.size, info.schema, work.progress)
             if work.purpose == PREPARE:
                 sample = await anext(generator, None)
                 assert isinstance(stage, ExchangeStage)

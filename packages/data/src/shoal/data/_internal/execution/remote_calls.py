@@ -14,6 +14,7 @@ class Calls:
 
     Args:
         most_bytes: a block takes no more, if a row does not.
+        early_bytes: an exchange of more does not wait for all its blocks.
         split_bytes: blocks that one task of an exchange splits take no more, if one does not.
         least_bytes: blocks below are worked on together.
         cpus_there: processors that all tasks together may use.
@@ -21,9 +22,16 @@ class Calls:
     """
 
     def __init__(
-        self, most_bytes: int, split_bytes: int, least_bytes: int, cpus_there: float, plain_cpus: float
+        self,
+        most_bytes: int,
+        early_bytes: int,
+        split_bytes: int,
+        least_bytes: int,
+        cpus_there: float,
+        plain_cpus: float,
     ) -> None:
         self.most_bytes = most_bytes
+        self.early_bytes = early_bytes
         self.split_bytes = split_bytes
         self.least_bytes = max(1, least_bytes)
         self.cpus_there = cpus_there

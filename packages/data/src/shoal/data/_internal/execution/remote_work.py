@@ -6,7 +6,7 @@ Tasks that make blocks are generators of pairs: a table, then its BlockInfo. So 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,34 +96,70 @@ def prepare(exchange: Exchange, table: pa.Table) -> Iterator[Any]:
     yield exchange.sample(table)
 
 
-def split(exchange: Exchange, first_row: int, shape: Shape, *tables: pa.Table) -> Iterator[Parts]:
-    """Yields the parts of blocks that follow one another, group by group, and at last an empty group."""
+@dataclass(frozen=True, slots=True)
+class SplitInfo:
+    """What a split says of the parts that it made.
+
+    Args:
+        sizes: bytes for each partition.
+        samples: of the blocks, where the exchange takes samples and the blocks were split early.
+    """
+
+    sizes: tuple[int, ...]
+    samples: tuple[pa.Table, ...] = ()
+
+
+def split(exchange: Exchange, first_row: int, shape: Shape, *tables: pa.Table) -> Iterator[Parts | SplitInfo]:
+    """Yields the parts of blocks that follow one another, group by group, and at last what is known of them."""
     parts = []
     for table in tables:
         parts.append(iter(exchange.split(table, first_row, shape.partitions)))
         first_row += table.num_rows
-    yield from _grouped(parts, shape)
+    yield SplitInfo((yield from _grouped(parts, shape)))
 
 
-def split_side(exchange: JoinExchange, side: int, shape: Shape, *tables: pa.Table) -> Iterator[Parts]:
-    """Yields the parts of blocks of a join's left (0) or right (1) input, group by group, and at last an empty group."""
-    yield from _grouped([iter(exchange.split_side(table, side, shape.partitions)) for table in tables], shape)
+def split_early(
+    exchange: Exchange, first_row: int, shape: Shape, unseen: Sequence[bool], *tables: pa.Table
+) -> Iterator[Parts | SplitInfo]:
+    """The same for blocks of which some have not been prepared."""
+    parts, samples = [], []
+    for table, is_unseen in zip(tables, unseen, strict=True):
+        one = exchange.split_early if is_unseen else exchange.split
+        parts.append(iter(one(table, first_row, shape.partitions)))
+        sample = exchange.sample(table) if table.num_columns else None
+        samples += [sample] if sample is not None else []
+        first_row += table.num_rows
+    yield SplitInfo((yield from _grouped(parts, shape)), tuple(samples))
 
 
-def _grouped(parts: Sequence[Iterator[pa.Table]], shape: Shape) -> Iterator[Parts]:
-    """Only one group is in memory at a time: the one before has gone to the object store."""
+def split_again(exchange: Exchange, pieces: int, *parts: Parts) -> Iterator[Parts | SplitInfo]:
+    """Splits one partition's parts of blocks that follow one another."""
+    shape = Shape(pieces, 1)
+    yield SplitInfo((yield from _grouped([iter(exchange.split(table, 0, pieces)) for (table,) in parts], shape)))
+
+
+def split_side(exchange: JoinExchange, side: int, shape: Shape, *tables: pa.Table) -> Iterator[Parts | SplitInfo]:
+    """Yields the parts of blocks of a join's left (0) or right (1) input, group by group, and at last what is known of them."""
+    sides = [iter(exchange.split_side(table, side, shape.partitions)) for table in tables]
+    yield SplitInfo((yield from _grouped(sides, shape)))
+
+
+def _grouped(parts: Sequence[Iterator[pa.Table]], shape: Shape) -> Generator[Parts, None, tuple[int, ...]]:
+    """Only one group is in memory at a time: the one before has gone to the object store. Returns the partitions' sizes."""
     group: Parts = []
+    sizes: list[int] = []
     for same_partition in zip(*parts, strict=True):
         table = joined(same_partition)
         assert table is not None
         group.append(compact(table))
+        sizes.append(size_bytes(table))
         if len(group) == shape.together:
             yield group
             group = []
     if group:
         yield group
-    yield []
     release_memory()
+    return tuple(sizes)
 
 
 def merge(exchange: Exchange, first: int, most: int | None, *parts: Parts | pa.Table) -> Iterator[Any]:

@@ -35,6 +35,13 @@ class Work:
     actor: Any = None
     inputs: tuple[Bundle, ...] = ()
     purpose: str = "blocks"
+    progress: float | None = None
+    """Of the blocks that it makes: see `Bundle`. Where it has inputs, theirs."""
+
+    def __post_init__(self) -> None:
+        if self.progress is None and self.inputs:
+            known = [bundle.progress for bundle in self.inputs if bundle.progress is not None]
+            self.progress = max(known) if len(known) == len(self.inputs) else None
 
 
 class OrderedOutput:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from shoal.data._internal.execution import remote_work
@@ -23,6 +24,7 @@ class ReadStage(QueueStage):
     ) -> None:
         super().__init__(name, sides=0)
         self._tasks = deque(tasks)
+        self._count = len(tasks)
         self._steps = list(steps)
         self._compute = compute
         self._calls = calls
@@ -40,9 +42,11 @@ class ReadStage(QueueStage):
 
     def start(self) -> Work:
         task = self._tasks.popleft()
+        sequence = self._next_sequence()
         return Work(
             lambda: self._calls.stream(remote_work.read, self._compute, task, self._steps, self._calls.most_bytes),
-            self._next_sequence(),
+            sequence,
+            progress=(sequence + 1) / self._count,
         )
 
     def advance(self) -> None:
@@ -61,8 +65,10 @@ class BlocksStage(Stage):
         raise AssertionError("it has no input")
 
     def advance(self) -> None:
+        count, emitted = len(self._bundles), 0
         while self._bundles and not self.stopped:
-            self.emit(self._bundles.popleft())
+            emitted += 1
+            self.emit(replace(self._bundles.popleft(), progress=emitted / count))
         self.end()
 
 
