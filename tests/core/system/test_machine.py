@@ -67,7 +67,7 @@ def test_v2_limits(tree: Tree) -> None:
     group = "sys/fs/cgroup/docker/abc"
     tree.write(f"{group}/memory.max", f"{4 * GIB}\n")
     tree.write(f"{group}/memory.current", f"{3 * GIB}\n")
-    tree.write(f"{group}/memory.stat", f"anon 5\ninactive_file {GIB}\nactive_file 7\n")
+    tree.write(f"{group}/memory.stat", f"anon 5\ninactive_file {GIB // 2}\nactive_file {GIB // 2}\n")
     tree.write(f"{group}/cpu.max", "150000 100000\n")
     tree.write(f"{group}/cpuset.cpus.effective", "0-2,7\n")
     assert read_limits(tree.root) == CgroupLimits(1.5, 4, 4 * GIB, 2 * GIB)
@@ -97,13 +97,16 @@ def test_v1_limits_with_controllers_mounted_together(tree: Tree) -> None:
     tree.write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")
     tree.write("sys/fs/cgroup/memory/job/memory.limit_in_bytes", f"{GIB}\n")
     tree.write("sys/fs/cgroup/memory/job/memory.usage_in_bytes", f"{GIB}\n")
-    tree.write("sys/fs/cgroup/memory/job/memory.stat", f"inactive_file 1\ntotal_inactive_file {GIB // 4}\n")
+    tree.write(
+        "sys/fs/cgroup/memory/job/memory.stat",
+        f"inactive_file 1\ntotal_inactive_file {GIB // 4}\ntotal_active_file {GIB // 4}\n",
+    )
     tree.write("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n")
     tree.write("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n")
     tree.write("sys/fs/cgroup/cpu,cpuacct/job/cpu.cfs_quota_us", "250000\n")
     tree.write("sys/fs/cgroup/cpu,cpuacct/job/cpu.cfs_period_us", "100000\n")
     tree.write("sys/fs/cgroup/cpuset/cpuset.cpus", "0-1\n")
-    assert read_limits(tree.root) == CgroupLimits(2.5, 2, GIB, GIB // 4)
+    assert read_limits(tree.root) == CgroupLimits(2.5, 2, GIB, GIB // 2)
 
 
 def test_hybrid_takes_each_controller_from_where_it_is(tree: Tree) -> None:
@@ -311,5 +314,5 @@ def test_memory_in_use_is_that_of_the_group_that_has_the_least_left(tree: Tree) 
     group = "sys/fs/cgroup/docker/abc"
     tree.write(f"{group}/memory.max", f"{4 * GIB}\n")
     tree.write(f"{group}/memory.current", f"{3 * GIB}\n")
-    tree.write(f"{group}/memory.stat", f"anon 5\ninactive_file {GIB}\nactive_file 7\n")
+    tree.write(f"{group}/memory.stat", f"anon 5\ninactive_file {GIB // 2}\nactive_file {GIB // 2}\n")
     assert memory_use(tree.root) == MemoryUse(2 * GIB, 4 * GIB)

@@ -156,9 +156,11 @@ class NodeLink:
     def open(self, object_id: bytes, nodes: list[bytes]) -> memoryview:
         """Returns a read-only view of a stored object; the object stays in memory until the last view is gone.
 
-        Raises ObjectLostError."""
+        Raises ObjectLostError, and ObjectStoreFullError where it lies on disk and there is no room to bring it back."""
         request_id = self.next_request_id()
         reply = self.call(request_id, Pin(request_id, object_id, nodes))
+        if type(reply) is StoreFull:
+            raise (OutOfDiskError if reply.no_disk else ObjectStoreFullError)(reply.text)
         if type(reply) is Missing:
             raise ObjectLostError(object_id.hex(), reason=reply.text)
         return self._arenas.readable(reply.arena, reply.offset, reply.size, lambda: self._released(object_id))

@@ -93,15 +93,19 @@ def hierarchies(root: str = "/") -> list[Hierarchy]:
 class _Names(NamedTuple):
     memory_limit: str
     memory_use: str
-    droppable: str
+    droppable: tuple[str, ...]
+    """Pages of files: the kernel drops them, or writes them out, before it kills anything."""
     cpusets: tuple[str, ...]
 
 
 _LIMITING = ("cpu", "cpuset", "memory")
 _V1 = _Names(
-    "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file", ("cpuset.effective_cpus", "cpuset.cpus")
+    "memory.limit_in_bytes",
+    "memory.usage_in_bytes",
+    ("total_inactive_file", "total_active_file"),
+    ("cpuset.effective_cpus", "cpuset.cpus"),
 )
-_V2 = _Names("memory.max", "memory.current", "inactive_file", ("cpuset.cpus.effective",))
+_V2 = _Names("memory.max", "memory.current", ("inactive_file", "active_file"), ("cpuset.cpus.effective",))
 _NO_LIMIT = 1 << 60
 """v1 writes 'no limit' as a number near 2**63."""
 
@@ -165,9 +169,9 @@ def _memory_in_use(group: str, names: _Names) -> int:
     used = _number(f"{group}/{names.memory_use}") or 0
     for line in _read(f"{group}/memory.stat").splitlines():
         name, _, value = line.partition(" ")
-        if name == names.droppable:
-            return max(0, used - int(value))
-    return used
+        if name in names.droppable:
+            used -= int(value)
+    return max(0, used)
 
 
 def _number(path: str) -> int | None:

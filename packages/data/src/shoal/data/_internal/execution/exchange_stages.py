@@ -69,13 +69,19 @@ class _Split:
 
 @dataclass(frozen=True, slots=True)
 class _SplitAgain:
-    """Parts of a partition that came out too large, which one task splits."""
+    """Parts of partitions that travel together, of which one came out too large; one task splits them.
 
-    partition: int
+    Args:
+        group: the first partition's number.
+        first: the first block's place in the order of all.
+        parts: one of each block.
+        cuts: what is made of each partition.
+    """
+
+    group: int
     first: int
     parts: tuple[Any, ...]
-    exchange: Exchange
-    pieces: int
+    cuts: tuple[remote_work.Cut, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +90,19 @@ class _Merge:
 
     Args:
         sequence: its place in the output.
-        parts: of all blocks, in their order.
+        exchange: what merges.
         first: the first partition's number.
-        piece_of: the partition that was split once more, of which this is a piece: its parts are known when that has been done.
-        exchange: what made the pieces.
+        parts: of all blocks, in their order; None where they are split once more, and known when that has been done.
+        group: the first partition of those that are split once more.
+        piece: the place among what comes of that.
     """
 
     sequence: int
-    parts: tuple[Any, ...]
+    exchange: Any
     first: int
-    piece_of: int | None = None
-    exchange: Exchange | None = None
+    parts: tuple[Any, ...] | None
+    group: int = 0
+    piece: int = 0
 
 
 class _Side:
@@ -282,8 +290,6 @@ class _ExchangeStage(Stage):
     def _size_splits(self) -> None:
         """Blocks are split together where their parts would be tiny; where they still are, several partitions travel together."""
         self._split_bytes = min(self._calls.split_bytes, self._partitions * _GOOD_PART)
-        if self._early:
-            return  # a partition that comes out too large is split again, by itself
         largest = max(bundle.size for bundle in self._prepared.values())
         part = max(1, max(self._split_bytes, largest) // self._partitions)
         for_all_cpus = max(1, self._partitions // max(1, int(self._calls.cpus_there * _PARTITIONS_A_CPU)))
@@ -413,11 +419,12 @@ class ExchangeStage(_ExchangeStage):
         return self._calls.parts(remote_work.split_early, count, self._ready, split.first_row, shape, unseen, *blocks)
 
     def _split_again_work(self, split: _SplitAgain) -> Any:
-        return self._calls.parts(remote_work.split_again, split.pieces + 1, split.exchange, split.pieces, *split.parts)
+        pieces = sum(cut.pieces for cut in split.cuts)
+        return self._calls.parts(remote_work.split_again, pieces + 1, split.cuts, *split.parts)
 
     def _split_ended(self, split: _Split | _SplitAgain, parts: list[Any], info: remote_work.SplitInfo) -> None:
         if isinstance(split, _SplitAgain):
-            self._pieces.setdefault(split.partition, {})[split.first] = parts
+            self._pieces.setdefault(split.group, {})[split.first] = parts
             return
         self._samples.extend(info.samples)
         super()._split_ended(split, parts, info)
@@ -425,39 +432,45 @@ class ExchangeStage(_ExchangeStage):
     def _plan_merges(self) -> None:
         """Partitions that are too large are split once more; what waits for that is planned when it is there."""
         for first, parts in self._groups_to_merge():
-            narrowed = self._narrowed(first) if self._early else None
-            if narrowed is None:
-                self._to_merge.append(_Merge(len(self._to_merge), parts, first))
+            cuts = self._cuts(first) if self._early else ()
+            if all(cut.exchange is None for cut in cuts):
+                self._to_merge.append(_Merge(len(self._to_merge), self._ready, first, parts))
                 continue
-            exchange, pieces = narrowed
-            self._to_split.extend(self._splits_again(first, parts, exchange, pieces))
-            for piece in range(pieces):
-                self._to_merge.append(_Merge(len(self._to_merge), (), piece, first, exchange))
+            self._to_split.extend(self._splits_again(first, parts, cuts))
+            piece = 0
+            for partition, cut in enumerate(cuts, first):
+                for number in range(cut.pieces):
+                    exchange, number = (cut.exchange, number) if cut.exchange is not None else (self._ready, partition)
+                    self._to_merge.append(_Merge(len(self._to_merge), exchange, number, None, first, piece))
+                    piece += 1
         self._parts.clear()
 
-    def _narrowed(self, partition: int) -> tuple[Exchange, int] | None:
-        size = self._sizes[partition]
-        if size <= _TOO_LARGE * self._partition_bytes:
-            return None
-        pieces = -(-size // self._partition_bytes)
-        exchange = self._ready.narrowed(partition, self._samples, pieces)
-        return (exchange, pieces) if exchange is not None else None
+    def _cuts(self, group: int) -> tuple[remote_work.Cut, ...]:
+        """What has to be made of the partitions that travel together from `group` on."""
+        cuts = []
+        for partition in range(group, min(group + self._together, self._partitions)):
+            size = self._sizes[partition]
+            pieces = -(-size // self._partition_bytes) if size > _TOO_LARGE * self._partition_bytes else 1
+            narrowed = self._ready.narrowed(partition, self._samples, pieces) if pieces > 1 else None
+            cuts.append(remote_work.Cut(narrowed, pieces if narrowed is not None else 1))
+        return tuple(cuts)
 
     def _splits_again(
-        self, partition: int, parts: tuple[Any, ...], exchange: Exchange, pieces: int
+        self, group: int, parts: tuple[Any, ...], cuts: tuple[remote_work.Cut, ...]
     ) -> Iterator[_SplitAgain]:
-        at_a_time = max(1, len(parts) * self._calls.split_bytes // max(1, self._sizes[partition]))
+        size = sum(self._sizes[group : group + self._together])
+        at_a_time = max(1, len(parts) * self._calls.split_bytes // max(1, size))
         for first in range(0, len(parts), at_a_time):
-            yield _SplitAgain(partition, first, parts[first : first + at_a_time], exchange, pieces)
+            yield _SplitAgain(group, first, parts[first : first + at_a_time], cuts)
 
     def _merge_work(self, merge: _Merge) -> Any:
-        exchange, parts = merge.exchange or self._ready, merge.parts
-        if merge.piece_of is not None:
-            of_blocks = self._pieces[merge.piece_of]
-            parts = tuple(of_blocks[first][merge.first] for first in sorted(of_blocks))
+        parts = merge.parts
+        if parts is None:
+            of_blocks = self._pieces[merge.group]
+            parts = tuple(of_blocks[first][merge.piece] for first in sorted(of_blocks))
             for pieces in of_blocks.values():
-                pieces[merge.first] = None
-        return self._calls.stream(remote_work.merge, None, exchange, merge.first, self._calls.most_bytes, *parts)
+                pieces[merge.piece] = None
+        return self._calls.stream(remote_work.merge, None, merge.exchange, merge.first, self._calls.most_bytes, *parts)
 
 
 class JoinStage(_ExchangeStage):
@@ -492,10 +505,11 @@ class JoinStage(_ExchangeStage):
     def _plan_merges(self) -> None:
         self._left = sum(side == 0 for side, _ in self._parts)
         for first, parts in self._groups_to_merge():
-            self._to_merge.append(_Merge(len(self._to_merge), parts, first))
+            self._to_merge.append(_Merge(len(self._to_merge), self._exchange, first, parts))
         self._parts.clear()
 
     def _merge_work(self, merge: _Merge) -> Any:
+        assert merge.parts is not None
         return self._calls.stream(
             remote_work.merge_sides, None, self._exchange, self._left, self._calls.most_bytes, *merge.parts
         )

@@ -5,6 +5,7 @@ Tasks that make blocks are generators of pairs: a table, then its BlockInfo. So 
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -132,10 +133,30 @@ def split_early(
     yield SplitInfo((yield from _grouped(parts, shape)), tuple(samples))
 
 
-def split_again(exchange: Exchange, pieces: int, *parts: Parts) -> Iterator[Parts | SplitInfo]:
-    """Splits one partition's parts of blocks that follow one another."""
-    shape = Shape(pieces, 1)
-    yield SplitInfo((yield from _grouped([iter(exchange.split(table, 0, pieces)) for (table,) in parts], shape)))
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What is made of one partition.
+
+    Args:
+        exchange: what splits it; None to leave it whole.
+        pieces: into how many (1 where it is left whole).
+    """
+
+    exchange: Exchange | None
+    pieces: int
+
+    def of(self, table: pa.Table) -> Iterable[pa.Table]:
+        return [table] if self.exchange is None else self.exchange.split(table, 0, self.pieces)
+
+
+def split_again(cuts: Sequence[Cut], *parts: Parts) -> Iterator[Parts | SplitInfo]:
+    """Splits partitions' parts of blocks that follow one another; all pieces travel by themselves."""
+    shape = Shape(sum(cut.pieces for cut in cuts), 1)
+    pieces = [
+        itertools.chain.from_iterable(cut.of(table) for cut, table in zip(cuts, tables, strict=True))
+        for tables in parts
+    ]
+    yield SplitInfo((yield from _grouped(pieces, shape)))
 
 
 def split_side(exchange: JoinExchange, side: int, shape: Shape, *tables: pa.Table) -> Iterator[Parts | SplitInfo]:
