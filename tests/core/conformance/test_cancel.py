@@ -115,10 +115,11 @@ def test_children_are_cancelled_too(wait_for, gate, log) -> None:
     def parent(gate, log):
         child = wait_for.remote(gate)
         shoal.get(log.note.remote([child]))
-        shoal.get(child)
+        shoal.get([child, wait_for.remote(gate)])
 
     ref = parent.remote(gate, log)
-    shoal.get(gate.arrivals.remote(1))
+    # The second child comes when the first has been noted.
+    shoal.get(gate.arrivals.remote(2))
     shoal.cancel(ref)
     with pytest.raises(TaskCancelledError):
         shoal.get(ref)
@@ -132,10 +133,10 @@ def test_children_can_be_spared(wait_for, gate, log) -> None:
     def parent(gate, log):
         child = wait_for.remote(gate)
         shoal.get(log.note.remote([child]))
-        shoal.get(child)
+        shoal.get([child, wait_for.remote(gate)])
 
     ref = parent.remote(gate, log)
-    shoal.get(gate.arrivals.remote(1))
+    shoal.get(gate.arrivals.remote(2))
     shoal.cancel(ref, recursive=False)
     with pytest.raises(TaskCancelledError):
         shoal.get(ref)

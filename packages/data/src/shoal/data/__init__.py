@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from shoal.data.read_tables import read_delta as read_delta
     from shoal.data.read_tables import read_iceberg as read_iceberg
     from shoal.data.read_tables import read_lance as read_lance
+    from shoal.data.read_tables import read_mongo as read_mongo
     from shoal.data.read_tables import read_sql as read_sql
     from shoal.data.schema import Schema as Schema
 
@@ -93,6 +94,7 @@ _HOMES: dict[str, str] = {
     "read_delta": "read_tables",
     "read_iceberg": "read_tables",
     "read_lance": "read_tables",
+    "read_mongo": "read_tables",
     "read_sql": "read_tables",
     "from_daft": "from_libraries",
     "from_dask": "from_libraries",

@@ -91,6 +91,9 @@ class DataContext:
     max_hash_shuffle_aggregators: int | None = None
     max_errored_blocks: int = 0
     """Blocks that may fail by errors of the user's functions and are left out; -1 for any number."""
+    save_failed_batches_to: str | None = None
+    """A folder (path or URI) for the rows of batches on which a function of the user's raised, as Arrow files; None to save none.
+    The error's notes name the file. Datasets take it when the step is added."""
     actor_task_retry_on_errors: bool | list[type[BaseException]] = False
     write_file_retry_on_errors: list[str] = field(default_factory=list)
     retried_io_errors: list[str] = field(default_factory=list)
@@ -156,5 +159,9 @@ class DataContext:
         if self.max_errored_blocks < -1:
             raise InvalidArgumentError(
                 f"DataContext.max_errored_blocks is {self.max_errored_blocks}; give a number >= 0, or -1 for any number"
+            )
+        if self.save_failed_batches_to is not None and not isinstance(self.save_failed_batches_to, str):
+            raise InvalidArgumentError(
+                f"DataContext.save_failed_batches_to is {self.save_failed_batches_to!r}; give a folder's path, or None to save none"
             )
         return self

@@ -104,7 +104,9 @@ class GroupedData:
             >>> ds.groupby("k").map_groups(lambda g: {"most": [g["x"].max()]}).take_all()
             [{'most': 2}, {'most': 5}]
         """
-        function = user_function(fn, fn_args, fn_kwargs, fn_constructor_args, fn_constructor_kwargs)
+        function = user_function(
+            fn, fn_args, fn_kwargs, fn_constructor_args, fn_constructor_kwargs, self._dataset.context
+        )
         how = compute_of(function.is_class, compute, concurrency, ray_remote_args)
         plan = MapGroups(
             self._dataset._plan,

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from shoal.data._internal.api.arguments import names
 from shoal.data.dataset import Dataset
 from shoal.data.exceptions import InvalidArgumentError
@@ -227,6 +229,54 @@ def read_lance(
         scanner_options=scanner_options,
     )
     return reading(source, override_num_blocks, concurrency, ray_remote_args, **options)
+
+
+def read_mongo(
+    uri: str,
+    database: str,
+    collection: str,
+    *,
+    pipeline: Sequence[Mapping[str, Any]] | None = None,
+    schema: Any = None,
+    concurrency: int | None = None,
+    override_num_blocks: int | None = None,
+    ray_remote_args: dict[str, Any] | None = None,
+    **mongo_args: Any,
+) -> Dataset:
+    """Reads a collection of MongoDB, in the order of `_id`. Needs `shoal-data[mongo]`.
+
+    Tasks read ranges of `_id`, each over its own connection; a pipeline that groups, sorts or limits is run by one. Ids become text.
+
+    Args:
+        uri: of the server: `mongodb://…`.
+        database: its name.
+        collection: its name.
+        pipeline: stages of MongoDB's aggregation; None for the documents as they are.
+        schema: of the result (pyarrow), to which values are cast; None to let the values tell.
+        concurrency: most tasks that read at a time.
+        override_num_blocks: read tasks; None to choose.
+        ray_remote_args: options of those tasks.
+        mongo_args: further arguments of `pymongo.MongoClient`.
+
+    Raises:
+        InvalidArgumentError: (a ValueError) an argument cannot be.
+        ImportError: pymongo is not installed.
+    """
+    from shoal.data._internal.sources.mongo import Collection, MongoSource
+
+    for name, value in (("uri", uri), ("database", database), ("collection", collection)):
+        if not isinstance(value, str) or not value:
+            raise InvalidArgumentError(f"{name} is {value!r}; give a text")
+    if not uri.startswith(("mongodb://", "mongodb+srv://")):
+        raise InvalidArgumentError(f"uri is {uri!r}; it begins with mongodb:// or mongodb+srv://")
+    stages = list(pipeline or [])
+    for stage in stages:
+        if not isinstance(stage, Mapping) or len(stage) != 1 or not next(iter(stage)).startswith("$"):
+            raise InvalidArgumentError(f"pipeline has {stage!r}; a stage is a dict of one operator: {{'$match': …}}")
+    if schema is not None and not isinstance(schema, pa.Schema):
+        raise InvalidArgumentError(f"schema is {schema!r}; give a pyarrow.Schema, or None")
+    source = MongoSource(Collection(uri, database, collection, mongo_args), stages, schema)
+    return reading(source, override_num_blocks, concurrency, ray_remote_args)
 
 
 def _no_catalog(where: str, catalog: Any, instead: str) -> None:

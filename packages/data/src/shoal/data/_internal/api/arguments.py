@@ -9,6 +9,7 @@ from typing import Any
 
 from shoal.data._internal.plan.compute import Compute
 from shoal.data._internal.plan.operators import UserFunction
+from shoal.data.context import DataContext
 from shoal.data.exceptions import InvalidArgumentError
 
 BATCH_FORMATS = ("default", "numpy", "pandas", "pyarrow", None)
@@ -125,6 +126,7 @@ def user_function(
     fn_kwargs: Mapping[str, Any] | None,
     constructor_args: Iterable[Any] | None,
     constructor_kwargs: Mapping[str, Any] | None,
+    context: DataContext,
 ) -> UserFunction:
     """Returns the user's function with its arguments. Raises InvalidArgumentError."""
     if not callable(fn):
@@ -137,7 +139,12 @@ def user_function(
     elif constructor_args or constructor_kwargs:
         raise InvalidArgumentError("fn_constructor_args and fn_constructor_kwargs are for classes; fn is a function")
     return UserFunction(
-        fn, tuple(fn_args or ()), dict(fn_kwargs or {}), tuple(constructor_args or ()), dict(constructor_kwargs or {})
+        fn,
+        tuple(fn_args or ()),
+        dict(fn_kwargs or {}),
+        tuple(constructor_args or ()),
+        dict(constructor_kwargs or {}),
+        context.save_failed_batches_to,
     )
 
 

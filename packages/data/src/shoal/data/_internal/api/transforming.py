@@ -75,7 +75,7 @@ class Transforming(DatasetBase):
             >>> shoal.data.range(3).map(lambda row: {"double": row["id"] * 2}).take_all()
             [{'double': 0}, {'double': 2}, {'double': 4}]
         """
-        function = user_function(fn, fn_args, fn_kwargs, fn_constructor_args, fn_constructor_kwargs)
+        function = user_function(fn, fn_args, fn_kwargs, fn_constructor_args, fn_constructor_kwargs, self._context)
         return self._over(
             MapRows(self._plan, function, compute_of(function.is_class, compute, concurrency, ray_remote_args))
         )
@@ -120,7 +120,7 @@ class Transforming(DatasetBase):
             >>> shoal.data.range(3).map_batches(lambda batch: {"square": batch["id"] ** 2}).take_all()
             [{'square': 0}, {'square': 1}, {'square': 4}]
         """
-        function = user_function(fn, fn_args, fn_kwargs, fn_constructor_args, fn_constructor_kwargs)
+        function = user_function(fn, fn_args, fn_kwargs, fn_constructor_args, fn_constructor_kwargs, self._context)
         size = None if batch_size in (None, "default") else positive("batch_size", batch_size)
         return self._over(
             MapBatches(
@@ -157,7 +157,7 @@ class Transforming(DatasetBase):
             >>> shoal.data.range(2).flat_map(lambda row: [row, row]).take_all()
             [{'id': 0}, {'id': 0}, {'id': 1}, {'id': 1}]
         """
-        function = user_function(fn, fn_args, fn_kwargs, fn_constructor_args, fn_constructor_kwargs)
+        function = user_function(fn, fn_args, fn_kwargs, fn_constructor_args, fn_constructor_kwargs, self._context)
         return self._over(
             FlatMap(self._plan, function, compute_of(function.is_class, compute, concurrency, ray_remote_args))
         )
@@ -202,7 +202,7 @@ class Transforming(DatasetBase):
             return self._over(
                 FilterExpression(self._plan, predicate, compute_of(False, compute, concurrency, ray_remote_args))
             )
-        function = user_function(fn, fn_args, fn_kwargs, fn_constructor_args, fn_constructor_kwargs)
+        function = user_function(fn, fn_args, fn_kwargs, fn_constructor_args, fn_constructor_kwargs, self._context)
         return self._over(
             FilterRows(self._plan, function, compute_of(function.is_class, compute, concurrency, ray_remote_args))
         )
@@ -239,7 +239,7 @@ class Transforming(DatasetBase):
         return self._over(
             MapBatches(
                 self._plan,
-                UserFunction(_AddColumn(col, fn)),
+                UserFunction(_AddColumn(col, fn), save_failed_to=self._context.save_failed_batches_to),
                 None,
                 batch_format,
                 True,

@@ -44,3 +44,5 @@ class BlockInfo:
     schema: pa.Schema
     seconds: float
     """Wall time that making it took."""
+    process_peak: int
+    """Bytes: the most that the process which made it has had in memory so far."""

@@ -274,6 +274,9 @@ class _ExchangeStage(Stage):
         total = sum(side.estimate.total or 0 for side in self._sides) if early else held
         asked = self._asked_partitions()
         self._planned, self._early = True, early
+        if early:
+            # Fewer and larger parts: cutting and storing them is most of the work.
+            self._partition_bytes = max(self._partition_bytes, self._calls.split_bytes)
         self._partitions = asked if asked is not None else self._partitions_for(total)
         self._sizes = [0] * self._partitions
         self._size_splits()

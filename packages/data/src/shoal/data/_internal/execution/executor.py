@@ -18,7 +18,7 @@ from shoal.data._internal.execution.bundle import BlockInfo, Bundle
 from shoal.data._internal.execution.driver_stages import LimitStage
 from shoal.data._internal.execution.exchange_stages import PREPARE, SPLIT, ExchangeStage
 from shoal.data._internal.execution.physical import Node
-from shoal.data._internal.execution.policy import next_to_start
+from shoal.data._internal.execution.policy import OperatorView, blocked_on, next_to_start
 from shoal.data._internal.execution.pool_stage import PoolStage
 from shoal.data._internal.execution.progress import Progress
 from shoal.data._internal.execution.remote_calls import Calls
@@ -112,6 +112,7 @@ class Execution:
         self._failed_blocks = 0
         self._thread = threading.Thread(target=self._run, name="shoal-data-executor", daemon=True)
         self.wall_seconds = 0.0
+        self.peak_bytes = 0
 
     # --- the consumer's side ----------------------------------------------------------------------------------------------------
 
@@ -228,8 +229,20 @@ class Execution:
             free = max(1.0, self._limits.cpus - held) - busy
             position = next_to_start(views, free, self._limits.memory)
             if position is None:
+                self._account(views, free)
                 return
             self._start(self._stages[position])
+
+    def _account(self, views: list[OperatorView], free_cpus: float) -> None:
+        """Notes how things stand until the next change."""
+        now = time.perf_counter()
+        self.peak_bytes = max(self.peak_bytes, sum(view.output_bytes for view in views))
+        for stage, view in zip(self._stages, views, strict=True):
+            if stage.blocked_on is not None:
+                waited = stage.stats.blocked.get(stage.blocked_on, 0.0) + now - stage.blocked_since
+                stage.stats.blocked[stage.blocked_on] = waited
+            stage.blocked_on = None if stage.ended else blocked_on(view, free_cpus)
+            stage.blocked_since = now
 
     def _grow_pools(self) -> None:
         busy = sum(stage.running * stage.cpus for stage in self._stages if stage.free_slots() is None)
@@ -283,6 +296,7 @@ class Execution:
                 return
             info: BlockInfo = await info_ref
             stage.stats.busy_seconds += info.seconds
+            stage.stats.process_peak = max(stage.stats.process_peak, info.process_peak)
             bundle = Bundle(block, info.rows, info.size, info.schema, work.progress)
             if work.purpose == PREPARE:
                 sample = await anext(generator, None)

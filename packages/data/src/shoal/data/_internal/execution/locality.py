@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shoal
+from shoal import engines
 from shoal.data._internal.aggregation.functions import BuiltIn
 from shoal.data._internal.expressions.nodes import UDFExpr
 from shoal.data._internal.plan.compute import Compute
@@ -40,7 +41,12 @@ _COLUMNAR = (
 
 
 def runs_here(plan: Operator, context: DataContext) -> bool:
-    """Whether the plan is small, or columnar work on not much more, holds no references, and asks for no resources, tasks or actors."""
+    """Whether the plan is small, or columnar work on not much more, holds no references, and asks for no resources, tasks or actors.
+
+    On an engine whose tasks have no processes of their own, every plan runs here: its breakpoints and print statements are the driver's.
+    """
+    if shoal.is_initialized() and "process_isolation" not in engines.current().capabilities:
+        return True
     size = known_size(plan)
     if size is None or not _asks_for_nothing(plan):
         return False

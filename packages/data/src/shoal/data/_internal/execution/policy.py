@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shoal.data._internal.execution.stage_stats import INPUT, MEMORY, PROCESSOR
+
 
 @dataclass(frozen=True, slots=True)
 class OperatorView:
@@ -58,6 +60,18 @@ def next_to_start(operators: Sequence[OperatorView], free_cpus: float, memory: f
     if able is not None and not any(view.running for view in operators) and _nothing_to_take(operators):
         return able
     return None
+
+
+def blocked_on(view: OperatorView, free_cpus: float) -> str | None:
+    """Returns what an operator waits for that has no task at work (`INPUT`, `PROCESSOR`, `MEMORY`); None for one that has.
+
+    To be asked when `next_to_start` has nothing more to start.
+    """
+    if view.running:
+        return None
+    if view.waiting == 0:
+        return INPUT
+    return MEMORY if _may_run(view, free_cpus) else PROCESSOR
 
 
 def _may_run(view: OperatorView, free_cpus: float) -> bool:

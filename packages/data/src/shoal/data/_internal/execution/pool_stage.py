@@ -8,7 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 import shoal
+from shoal.data._internal.blocks.combine import slice_rows
 from shoal.data._internal.execution import remote_work
+from shoal.data._internal.execution.bundle import Bundle
 from shoal.data._internal.execution.remote_calls import Calls
 from shoal.data._internal.execution.stage import Work
 from shoal.data._internal.execution.task_stages import TransformStage
@@ -27,9 +29,12 @@ class BlockWorker:
         for step in steps:
             step.open()
 
-    def run(self, most: int | None, number: int, *tables: pa.Table) -> Iterator[Any]:
+    def run(
+        self, most: int | None, number: int, slices: Sequence[remote_work.Slice], *tables: pa.Table
+    ) -> Iterator[Any]:
         """Yields blocks and infos."""
-        yield from remote_work.transform(self._steps, most, number, *tables)
+        rows = [slice_rows(tables[which], start, count) for which, start, count in slices]
+        yield from remote_work.transform(self._steps, most, number, *rows)
 
     def ready(self) -> None:
         """Returns when the constructor has."""
@@ -44,7 +49,11 @@ class _Slot:
 
 
 class PoolStage(TransformStage):
-    """Steps over blocks, on actors."""
+    """Steps over blocks, on actors.
+
+    Where a step has a batch size, a call gets whole batches, as many as are worth a call, of one block or several: all actors work on a
+    large block, and results stream. The cuts depend on the blocks alone, so that they are the same in every run.
+    """
 
     def __init__(
         self, name: str, steps: Sequence[Step], compute: Compute, calls: Calls, rows_together: int | None
@@ -57,6 +66,43 @@ class PoolStage(TransformStage):
         )(BlockWorker)
         self._per_actor = compute.tasks_in_flight or SENT_AHEAD * compute.concurrent_calls
         self._slots: list[_Slot] = []
+        self._offset = 0
+        """Rows of the first block in the queue that have been sent."""
+
+    def waiting(self) -> int:
+        if not self._rows_together:
+            return super().waiting()
+        if not self._queue:
+            return 0
+        rows = sum(bundle.rows for bundle in self._queue) - self._offset
+        a_call = self._rows_a_call()
+        return max(1, -(-rows // a_call)) if self.inputs_ended else rows // a_call
+
+    def _rows_a_call(self) -> int:
+        """Of whole batches that are worth a call, by the size of the next rows."""
+        bundle = next((bundle for bundle in self._queue if bundle.rows), self._queue[0])
+        a_batch = bundle.size * self._rows_together // max(1, bundle.rows)
+        return self._rows_together * max(1, self._calls.least_bytes // max(1, a_batch))
+
+    def _next_call(self) -> tuple[list[Bundle], int, list[remote_work.Slice]]:
+        """Returns blocks, the first one's number in the dataset, and which of their rows are worked on."""
+        if not self._rows_together:
+            bundles, number = self._next_bundles()
+            return bundles, number, [(which, 0, bundle.rows) for which, bundle in enumerate(bundles)]
+        bundles, slices = [], []
+        number, left = self._blocks_seen, self._rows_a_call()
+        while self._queue and left > 0:
+            bundle = self._queue[0]
+            rows = min(left, bundle.rows - self._offset)
+            slices.append((len(bundles), self._offset, rows))
+            bundles.append(bundle)
+            left -= rows
+            self._offset += rows
+            if self._offset >= bundle.rows:
+                self._pop()
+                self._blocks_seen += 1
+                self._offset = 0
+        return bundles, number, slices
 
     @property
     def pool_cpus(self) -> float:
@@ -93,13 +139,13 @@ class PoolStage(TransformStage):
         return False
 
     def start(self) -> Work:
-        bundles, number = self._next_bundles()
+        bundles, number, slices = self._next_call()
         slot = min(self._slots, key=lambda slot: slot.in_flight)
         slot.in_flight += 1
         blocks = [bundle.block for bundle in bundles]
         most = self._calls.most_bytes
         return Work(
-            lambda: slot.actor.run.options(num_returns="streaming").remote(most, number, *blocks),
+            lambda: slot.actor.run.options(num_returns="streaming").remote(most, number, slices, *blocks),
             self._next_sequence(),
             actor=slot,
             inputs=tuple(bundles),

@@ -6,6 +6,7 @@ Tasks that make blocks are generators of pairs: a table, then its BlockInfo. So 
 from __future__ import annotations
 
 import itertools
+import resource
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -249,4 +250,5 @@ def _sent(tables: list[pa.Table], most: int | None, started: float) -> Iterator[
 
 
 def _info(table: pa.Table, started: float) -> BlockInfo:
-    return BlockInfo(table.num_rows, size_bytes(table), table.schema, time.perf_counter() - started)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return BlockInfo(table.num_rows, size_bytes(table), table.schema, time.perf_counter() - started, peak)

@@ -106,6 +106,11 @@ class Run:
             context.max_errored_blocks,
         )
 
+    @property
+    def peak_bytes(self) -> int:
+        """The most that blocks took that were made and not taken yet."""
+        return self._execution.peak_bytes if self._execution is not None else 0
+
     def stats(self) -> list[StageStats]:
         """Returns what each stage did."""
         return self._execution.stats() if self._execution is not None else [self._local]

@@ -93,7 +93,9 @@ class Stage(ABC):
         self._emit_end: Callable[[], None] = _ignore_end
         self._open_sides = sides
         self.running = 0
-        self._blocks_made = 0
+        self.blocked_on: str | None = None
+        """What it waits for, as it was when that was last looked at."""
+        self.blocked_since = 0.0
         self._bytes_made = 0
         self._tasks_ended = 0
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+INPUT, PROCESSOR, MEMORY = "input", "a processor", "memory"
 
 
 @dataclass
@@ -21,3 +23,7 @@ class StageStats:
     wall_seconds: float = 0.0
     """From its first task's start to its last one's end."""
     first_start: float = 0.0
+    process_peak: int = 0
+    """Of the processes that its tasks ran in: the most memory that one of them has had so far."""
+    blocked: dict[str, float] = field(default_factory=dict)
+    """Seconds in which none of its tasks ran, by what it waited for: `INPUT`, `PROCESSOR` or `MEMORY`."""

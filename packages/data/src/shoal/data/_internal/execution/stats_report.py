@@ -9,16 +9,22 @@ if TYPE_CHECKING:
 
 
 def stats_report(run: Run) -> str:
-    """Returns one line a stage: tasks, blocks, rows, bytes, time at work, longest task."""
+    """Returns one line a stage: tasks, blocks, rows, bytes, time at work, longest task, memory, and what it waited for."""
     lines = []
     for number, stage in enumerate(run.stats(), 1):
         line = f"{number}. {stage.name}: {stage.tasks} tasks, {stage.blocks} blocks, {stage.rows} rows, {_size(stage.bytes)}"
         if stage.busy_seconds:
             line += f", {stage.busy_seconds:.3f} s at work in {stage.wall_seconds:.3f} s, longest task {stage.longest_task:.3f} s"
+        if stage.process_peak:
+            line += f", up to {_size(stage.process_peak)} a process"
+        waits = ", ".join(f"{seconds:.3f} s for {what}" for what, seconds in stage.blocked.items() if seconds >= 0.001)
+        if waits:
+            line += f", waited {waits}"
         if stage.failed_blocks:
             line += f", {stage.failed_blocks} blocks failed and were left out"
         lines.append(line)
-    lines.append(f"Total: {run.wall_seconds:.3f} s")
+    held = f", up to {_size(run.peak_bytes)} of blocks between stages" if run.peak_bytes else ""
+    lines.append(f"Total: {run.wall_seconds:.3f} s{held}")
     return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 from shoal.data._internal.blocks.build import table_of_batch, table_of_rows
 from shoal.data._internal.blocks.combine import concat, slice_rows
 from shoal.data._internal.blocks.convert import to_batch, to_rows
+from shoal.data._internal.execution.failed_batches import save_failed
 from shoal.data._internal.plan.operators import (
     Blocks,
     DropColumns,
@@ -96,6 +97,12 @@ class _Callable:
         args, kwargs = self.function.args, self.function.kwargs
         return (lambda value: target(value, *args, **kwargs)) if args or kwargs else target
 
+    def failed(self, step: str, rows: pa.Table, error: BaseException) -> None:
+        """Saves the rows on which it raised, where the user asked for that."""
+        folder = self.function.save_failed_to
+        if folder is not None and isinstance(error, Exception):
+            save_failed(folder, step, rows, error)
+
     def __getstate__(self) -> dict[str, Any]:
         return {"function": self.function, "_instance": None}
 
@@ -141,6 +148,7 @@ class BatchStep(Step):
                         value = _awaited(value)
                     yield self._table(value)
             except BaseException as error:
+                self._function.failed(self.name, batch, error)
                 annotate(error, f"in {self.name}, rows {start} to {start + batch.num_rows - 1} of the block")
                 raise
             start += batch.num_rows
@@ -182,6 +190,7 @@ class RowStep(Step):
                         )
                     rows.append(made)
             except BaseException as error:
+                self._function.failed(self.name, table.slice(len(rows), 1), error)
                 annotate(error, f"in {self.name}, row {start + len(rows)} of the block")
                 raise
             start += table.num_rows
@@ -212,6 +221,7 @@ class FlatMapStep(Step):
                         raise BatchTypeError(f"{self.name} returned {type(made).__name__}; return a list of dicts")
                     rows.extend(made)
             except BaseException as error:
+                self._function.failed(self.name, table.slice(position, 1), error)
                 annotate(error, f"in {self.name}, row {start + position} of the block")
                 raise
             start += table.num_rows
@@ -238,6 +248,7 @@ class FilterStep(Step):
                 for row in to_rows(table):
                     keep.append(bool(function(row)))  # noqa: PERF401  the position tells where it failed
             except BaseException as error:
+                self._function.failed(self.name, table.slice(len(keep), 1), error)
                 annotate(error, f"in {self.name}, row {start + len(keep)} of the block")
                 raise
             start += table.num_rows

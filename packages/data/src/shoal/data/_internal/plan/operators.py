@@ -97,6 +97,8 @@ class UserFunction:
     kwargs: dict[str, Any] = field(default_factory=dict)
     constructor_args: tuple[Any, ...] = ()
     constructor_kwargs: dict[str, Any] = field(default_factory=dict)
+    save_failed_to: str | None = None
+    """Where batches are saved on which it raises; None: nowhere."""
 
     @property
     def is_class(self) -> bool:
