@@ -50,7 +50,9 @@ def main() -> None:
         disk = disk_rate(folder)
         prepare(folder / "small", options.budget * MIB)
         prepare(folder / "large", size)
-        small = [run("small", options, folder, None) for _ in range(options.rounds)]
+        small = [run("small", options, folder, None) for _ in range(options.rounds + 1)][
+            1:
+        ]  # the first reads cold files
         cap = cgroup(options.budget * MIB * 2)
         try:
             large = [run("large", options, folder, cap) for _ in range(options.rounds)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from shoal.data._internal.kernels import Reduction
 from shoal.data.exceptions import BatchTypeError, InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -165,6 +166,10 @@ class BuiltIn(AggregateFn):
         """Returns the columns of state of the rows of a group."""
         raise NotImplementedError
 
+    def reductions(self, prefix: str) -> list[Reduction] | None:
+        """Returns the same columns of state as `make`, where they are but sums, counts and extremes; None where they are more."""
+        return None
+
     def join(self, prefix: str) -> list[pl.Expr]:
         """Returns the columns of state of several states of a group."""
         raise NotImplementedError
@@ -218,6 +223,10 @@ class Count(BuiltIn):
         counted = pl.col(self.on).count() if self.on is not None and self.ignore_nulls else pl.len()
         return [counted.cast(pl.Int64).alias(f"{prefix}n")]
 
+    def reductions(self, prefix: str) -> list[Reduction] | None:
+        counts_values = self.on is not None and self.ignore_nulls
+        return [Reduction(f"{prefix}n", "count" if counts_values else "rows", self.on)]
+
     def join(self, prefix: str) -> list[pl.Expr]:
         import polars as pl
 
@@ -246,6 +255,15 @@ class _Simple(BuiltIn):
 
         assert self.on is not None
         return [self._first(pl.col(self.on)).alias(f"{prefix}v"), *self._counted(prefix)]
+
+    def reductions(self, prefix: str) -> list[Reduction] | None:
+        if self.kind not in ("sum", "min", "max"):
+            return None
+        return [
+            Reduction(f"{prefix}v", self.kind, self.on),
+            Reduction(f"{prefix}n", "count", self.on),
+            Reduction(f"{prefix}nulls", "nulls", self.on),
+        ]
 
     def join(self, prefix: str) -> list[pl.Expr]:
         import polars as pl

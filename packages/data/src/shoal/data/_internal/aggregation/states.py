@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from shoal.data._internal.aggregation.functions import AggregateFn, BuiltIn, dump_state, load_state
 from shoal.data._internal.blocks.combine import concat
-from shoal.data._internal.kernels import group_slices, sort
+from shoal.data._internal.kernels import Reduction, can_reduce, group_slices, reduced, sort
 from shoal.data.exceptions import ColumnNotFoundError
 
 if TYPE_CHECKING:
@@ -32,8 +32,18 @@ def partial(table: pa.Table, keys: Sequence[str], aggregations: Sequence[Aggrega
             aggregation.check(table.schema)
     built_in = _built_in(aggregations)
     wide = _widened(table, [aggregation for _, aggregation in built_in])
-    states = _grouped(wide, keys, [expr for number, item in built_in for expr in item.make(_prefix(number))])
+    reductions = _reductions(built_in)
+    if keys and reductions is not None and can_reduce(wide, keys, reductions):
+        states = sort(reduced(wide, keys, reductions), keys, [False] * len(keys))
+    else:
+        states = _grouped(wide, keys, [expr for number, item in built_in for expr in item.make(_prefix(number))])
     return _with_python_states(states, table, keys, aggregations)
+
+
+def _reductions(built_in: Sequence[tuple[int, BuiltIn]]) -> list[Reduction] | None:
+    """Returns the columns of state of all aggregations; None where one is more than a reduction."""
+    found = [item.reductions(_prefix(number)) for number, item in built_in]
+    return [reduction for some in found for reduction in some or ()] if None not in found else None
 
 
 def combine(tables: Sequence[pa.Table], keys: Sequence[str], aggregations: Sequence[AggregateFn]) -> pa.Table:
