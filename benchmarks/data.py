@@ -176,6 +176,7 @@ def markdown(rows: Sequence[Row], backends: Sequence[str], figures: Figures) -> 
     ]
     lines += [
         "twice polars' and DuckDB's, three times pandas', or a time of its own ([benchmarks/data_rows.py](../benchmarks/data_rows.py)).",
+        "[Notes](benchmarks-data-notes.md) tell what bounds the rows that miss theirs.",
         "",
     ]
     lines += [markdown_line(heading), markdown_line(["---"] * len(heading))]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 _POLARS = {
     "inner": "inner",
@@ -39,10 +40,59 @@ def join(
     """
     if how in ("right_semi", "right_anti"):
         return join(right, left, how.replace("right", "left"), right_on, left_on, right_suffix, left_suffix)
+    if how in ("inner", "left_outer") and len(left_on) == 1:
+        found = _looked_up(left.column(left_on[0]), right.column(right_on[0]))
+        if found is not None:
+            return _beside(left, right, found, how, left_on, right_on, (left_suffix, right_suffix))
     rows = _matching_rows(left, right, how, left_on, right_on)
     if how in ("left_semi", "left_anti"):
         return left.take(rows.column(_LEFT_ROW))
     return _assembled(left, right, rows, left_on, right_on, (left_suffix, right_suffix))
+
+
+def _looked_up(keys: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.Array | None:
+    """Returns for each key the position of the one equal value, null where there is none; None where that is no simple lookup: values that
+    come twice, or other types than whole numbers and text."""
+    simple = pa.types.is_integer(keys.type) or pa.types.is_string(keys.type)
+    if not simple or keys.type != values.type or len(values) > len(keys) or len(values) == 0:
+        return None
+    if values.null_count or pc.count_distinct(values).as_py() < len(values):
+        return None
+    return pc.index_in(keys, value_set=values.combine_chunks()).combine_chunks()
+
+
+def _beside(
+    left: pa.Table,
+    right: pa.Table,
+    found: pa.Array,
+    how: str,
+    left_on: Sequence[str],
+    right_on: Sequence[str],
+    suffixes: tuple[str, str],
+) -> pa.Table:
+    """Returns the left rows with those of the right that were looked up: the left columns are not copied where all have one."""
+    if how == "inner" and found.null_count:
+        there = found.is_valid()
+        left, found = left.filter(there), found.filter(there)
+    shared, twice = _names(left, right, left_on, right_on, suffixes)
+    columns = {name + suffixes[0] if name in twice else name: left.column(name) for name in left.column_names}
+    for name in right.column_names:
+        if name not in shared:
+            columns[name + suffixes[1] if name in twice else name] = right.column(name).take(found)
+    return pa.table(list(columns.values()), names=list(columns))
+
+
+def _names(
+    left: pa.Table, right: pa.Table, left_on: Sequence[str], right_on: Sequence[str], suffixes: tuple[str, str]
+) -> tuple[set[str], set[str]]:
+    """Returns the keys that are one column, and other names that come twice. Raises ValueError where no suffix tells those apart."""
+    shared = {a for a, b in zip(left_on, right_on, strict=True) if a == b}
+    twice = (set(left.column_names) & set(right.column_names)) - shared
+    if twice and suffixes[0] == suffixes[1]:
+        raise ValueError(
+            f"join: both sides have a column {min(twice)!r}; give left_suffix or right_suffix to tell them apart, or rename one"
+        )
+    return shared, twice
 
 
 def _matching_rows(
@@ -78,20 +128,13 @@ def _assembled(
     right_on: Sequence[str],
     suffixes: tuple[str, str],
 ) -> pa.Table:
-    shared = {a for a, b in zip(left_on, right_on, strict=True) if a == b}
-    twice = (set(left.column_names) & set(right.column_names)) - shared
-    if twice and suffixes[0] == suffixes[1]:
-        raise ValueError(
-            f"join: both sides have a column {min(twice)!r}; give left_suffix or right_suffix to tell them apart, or rename one"
-        )
+    shared, twice = _names(left, right, left_on, right_on, suffixes)
     left_rows, right_rows = rows.column(_LEFT_ROW).combine_chunks(), rows.column(_RIGHT_ROW).combine_chunks()
     names: list[str] = []
     columns: list[Any] = []
     for name in left.column_names:
         column = left.column(name).take(left_rows)
         if name in shared and (left_rows.null_count or right_rows.null_count):
-            import pyarrow.compute as pc
-
             other = right.column(name).take(right_rows)
             column = pc.coalesce(column, other.cast(column.type) if other.type != column.type else other)
         names.append(name + suffixes[0] if name in twice else name)
