@@ -520,7 +520,7 @@ class ActorCaller:
 
     def peer_gone(self, peer: Peer) -> None:
         with self._lock:
-            for link in self._links.values():
+            for link in tuple(self._links.values()):  # a life's end may be the last that anybody wanted of the actor
                 if link.peer is peer:
                     link.peer = None
                     if link.state in ("RESTARTING", "DEAD"):

@@ -69,10 +69,12 @@ def _can_be_imported(module: ModuleType) -> bool:
     found: ModuleSpec | None = None
     steps = spec.name.split(".")
     for end in range(1, len(steps) + 1):
-        found = _find_spec(".".join(steps[:end]), path)
+        name = ".".join(steps[:end])
+        found = _find_spec(name, path)
         if found is None:
             return False
-        path = found.submodule_search_locations
+        # A package may have added folders to its path when it was imported, as `shoal` does; so it will where it is imported next.
+        path = getattr(sys.modules.get(name), "__path__", found.submodule_search_locations)
     return found is not None and found.origin == spec.origin
 
 
