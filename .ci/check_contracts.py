@@ -44,6 +44,12 @@ VIOLATIONS = (
     Violation("core-knows-no-library", "_core/api/planted.py", "def late() -> None:\n    import shoal.data"),
     Violation("data-rooms", "data/_internal/blocks/planted.py", "import shoal.data._internal.execution"),
     Violation("data-rooms", "data/_internal/planted/__init__.py", ""),
+    Violation("libraries-use-public-names", "train/planted.py", "import shoal._core.api.engine"),
+    Violation("core-knows-no-library", "_core/api/planted.py", "def late() -> None:\n    import shoal.train"),
+    Violation("train-rooms", "train/_internal/logic/planted.py", "import shoal.train._internal.process.train_worker"),
+    Violation("train-rooms", "train/_internal/logic/planted.py", "import threading"),
+    Violation("train-without-torch", "train/_internal/process/planted.py", "def late() -> None:\n    import torch"),
+    Violation("train-without-torch", "train/_internal/process/planted.py", "import shoal.data"),
     Violation("programs-apart", "_core/process/head.py", "import shoal._core.process.worker"),
     Violation("programs-apart", "_core/process/worker.py", "import shoal._core.process.node"),
 )

@@ -1,0 +1,36 @@
+"""Errors of shoal.train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shoal.exceptions import ShoalError
+
+
+class TrainError(ShoalError):
+    """Base of all errors of shoal.train."""
+
+
+class InvalidArgumentError(TrainError, ValueError):
+    """An argument has a value that it cannot have. The text names the argument, the value and the fix."""
+
+
+class TrainingFailedError(TrainError):
+    """Training ended with a failure that no restart was left for."""
+
+
+class WorkerGroupError(TrainingFailedError):
+    """Workers failed.
+
+    Args:
+        message: what happened, with the ranks.
+        worker_failures: what each of them raised, by rank.
+    """
+
+    def __init__(self, message: str, worker_failures: Mapping[int, BaseException]) -> None:
+        super().__init__(message)
+        self.worker_failures = dict(worker_failures)
+
+
+class ReportMismatchError(TrainingFailedError):
+    """Ranks reported different numbers of times, and a checkpoint waits for the missing ones. The text names the ranks."""
