@@ -57,7 +57,8 @@ def methods(owner: type) -> dict[str, Any]:
             continue
         if isinstance(value, (staticmethod, classmethod)):
             value = value.__func__
-        if inspect.isfunction(value) or isinstance(value, property):
+        # What has no docstring defines an inherited method again, which its base documents.
+        if (inspect.isfunction(value) or isinstance(value, property)) and value.__doc__:
             found[name] = value
     return found
 
