@@ -1,0 +1,57 @@
+"""Trains models of TensorFlow in several workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from shoal.train.configuration import RunConfig, ScalingConfig
+from shoal.train.data_parallel_trainer import DataParallelTrainer
+from shoal.train.tensorflow.tensorflow_config import TensorflowConfig
+
+
+class TensorflowTrainer(DataParallelTrainer):
+    """Runs a training loop of TensorFlow in each worker, with TF_CONFIG for `tf.distribute.MultiWorkerMirroredStrategy`.
+
+    `Model.fit` of Keras 3 does not work with that strategy (https://github.com/keras-team/keras/issues/20585): install tf_keras, and set
+    TF_USE_LEGACY_KERAS=1 before the loop imports tensorflow; or write the steps by `strategy.run`.
+
+    Args:
+        train_loop_per_worker: takes nothing, or the configuration.
+        train_loop_config: what it gets; a dict.
+        tensorflow_config: of the cluster; there is nothing to choose.
+        scaling_config: how many workers; None for one.
+        run_config: name, storage, restarts, checkpoints.
+        datasets: by name; each is divided among the workers.
+
+    Raises:
+        InvalidArgumentError: (a ValueError) an argument cannot be.
+
+    Example:
+        >>> from shoal import train
+        >>> from shoal.train.tensorflow import TensorflowTrainer
+        >>> def loop(config):
+        ...     train.report({"loss": config["loss"]})
+        >>> scaling = train.ScalingConfig(num_workers=0)
+        >>> TensorflowTrainer(loop, train_loop_config={"loss": 0.5}, scaling_config=scaling).fit().metrics
+        {'loss': 0.5}
+    """
+
+    def __init__(
+        self,
+        train_loop_per_worker: Callable[[], Any] | Callable[[dict[str, Any]], Any],
+        *,
+        train_loop_config: Mapping[str, Any] | None = None,
+        tensorflow_config: TensorflowConfig | None = None,
+        scaling_config: ScalingConfig | None = None,
+        run_config: RunConfig | None = None,
+        datasets: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            train_loop_per_worker,
+            train_loop_config=train_loop_config,
+            backend_config=tensorflow_config or TensorflowConfig(),
+            scaling_config=scaling_config,
+            run_config=run_config,
+            datasets=datasets,
+        )

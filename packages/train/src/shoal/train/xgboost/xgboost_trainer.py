@@ -1,0 +1,76 @@
+"""Trains models of XGBoost in several workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from shoal.train._internal.logic.table_arguments import chosen_loop
+from shoal.train.checkpoint import Checkpoint
+from shoal.train.configuration import RunConfig, ScalingConfig
+from shoal.train.data_parallel_trainer import DataParallelTrainer
+from shoal.train.xgboost.table_loop import XGBoostTableLoop
+from shoal.train.xgboost.xgboost_config import XGBoostConfig
+
+if TYPE_CHECKING:
+    from xgboost import Booster
+
+
+class XGBoostTrainer(DataParallelTrainer):
+    """Runs a training loop in each worker; `xgboost.train` in it works on the rows of all workers together.
+
+    Each worker gives `xgboost.train` its own part of the rows, and all get the same model. Instead of a loop there may be `label_column`,
+    `params`, `num_boost_round` and `datasets`: then the dataset 'train' is trained on, and all are evaluated on.
+
+    Args:
+        train_loop_per_worker: takes nothing, or the configuration; None where there is a `label_column`.
+        train_loop_config: what it gets; a dict.
+        xgboost_config: of the communicator; None for XGBoost's own.
+        scaling_config: how many workers; None for one.
+        run_config: name, storage, restarts, checkpoints.
+        datasets: by name; each is divided among the workers.
+        label_column: what is predicted; all other columns are features.
+        params: as in `xgboost.train`.
+        num_boost_round: rounds; None for 10.
+
+    Raises:
+        InvalidArgumentError: (a ValueError) an argument cannot be.
+
+    Example:
+        >>> from shoal.train import ScalingConfig
+        >>> from shoal.train.xgboost import XGBoostTrainer
+        >>> def loop():
+        ...     import xgboost
+        ...     # matrix = xgboost.DMatrix(features_of_this_rank, label=labels_of_this_rank)
+        ...     # xgboost.train(params, matrix, callbacks=[RayTrainReportCallback()])
+        >>> trainer = XGBoostTrainer(loop, scaling_config=ScalingConfig(num_workers=2))
+    """
+
+    def __init__(
+        self,
+        train_loop_per_worker: Callable[[], Any] | Callable[[dict[str, Any]], Any] | None = None,
+        *,
+        train_loop_config: Mapping[str, Any] | None = None,
+        xgboost_config: XGBoostConfig | None = None,
+        scaling_config: ScalingConfig | None = None,
+        run_config: RunConfig | None = None,
+        datasets: Mapping[str, Any] | None = None,
+        label_column: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        num_boost_round: int | None = None,
+    ) -> None:
+        super().__init__(
+            chosen_loop(train_loop_per_worker, XGBoostTableLoop, label_column, params, num_boost_round, datasets),
+            train_loop_config=train_loop_config,
+            backend_config=xgboost_config or XGBoostConfig(),
+            scaling_config=scaling_config,
+            run_config=run_config,
+            datasets=datasets,
+        )
+
+    @classmethod
+    def get_model(cls, checkpoint: Checkpoint) -> Booster:
+        """Returns the model of a checkpoint that `RayTrainReportCallback` reported under its own name."""
+        from shoal.train.xgboost.report_callback import RayTrainReportCallback
+
+        return RayTrainReportCallback.get_model(checkpoint)
