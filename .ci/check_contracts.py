@@ -50,6 +50,11 @@ VIOLATIONS = (
     Violation("train-rooms", "train/_internal/logic/planted.py", "import threading"),
     Violation("train-without-torch", "train/_internal/process/planted.py", "def late() -> None:\n    import torch"),
     Violation("train-without-torch", "train/_internal/process/planted.py", "import shoal.data"),
+    Violation("libraries-use-public-names", "tune/planted.py", "import shoal._core.api.engine"),
+    Violation("tune-logic", "tune/_internal/logic/planted.py", "import asyncio"),
+    Violation("tune-logic", "tune/_internal/logic/planted.py", "import shoal.tune._internal.process"),
+    Violation("train-below-tune", "train/planted.py", "import shoal.tune"),
+    Violation("train-below-tune", "air/planted.py", "def late() -> None:\n    import shoal.tune"),
     Violation("programs-apart", "_core/process/head.py", "import shoal._core.process.worker"),
     Violation("programs-apart", "_core/process/worker.py", "import shoal._core.process.node"),
 )
