@@ -25,8 +25,14 @@ class RefHome(Protocol):
 
     def get_one(self, ref: ObjectRef[Any], timeout: float | None) -> Any: ...
 
-    def on_ready(self, ref: ObjectRef[Any], callback: Callable[[], None]) -> None:
-        """Calls `callback` once, from any thread, when the object's value or error is available."""
+    def on_ready(
+        self,
+        ref: ObjectRef[Any],
+        callback: Callable[[], None],
+        soon: Callable[[Callable[[], None]], Any] | None = None,
+    ) -> None:
+        """Calls `callback` once, from any thread, when the object's value or error is available. `soon` runs a function on the caller's
+        event loop in its next turn: what asking for the value takes may be put off to then."""
 
     def ref_parts(self, object_id: bytes) -> tuple[bytes, str]:
         """Returns what another process needs to rebuild the reference: object id and owner address."""
@@ -133,7 +139,7 @@ class ObjectRef(Generic[T_co]):
             if not loop.is_closed():
                 loop.call_soon_threadsafe(settle)
 
-        self._home.on_ready(self, wake)
+        self._home.on_ready(self, wake, loop.call_soon)
         return future
 
     def __await__(self) -> Generator[Any, None, T_co]:
@@ -170,7 +176,12 @@ class _Nowhere:
     def get_one(self, ref: ObjectRef[Any], timeout: float | None) -> Any:
         raise _lost(ref)
 
-    def on_ready(self, ref: ObjectRef[Any], callback: Callable[[], None]) -> None:
+    def on_ready(
+        self,
+        ref: ObjectRef[Any],
+        callback: Callable[[], None],
+        soon: Callable[[Callable[[], None]], Any] | None = None,
+    ) -> None:
         raise _lost(ref)
 
     def ref_parts(self, object_id: bytes) -> tuple[bytes, str]:

@@ -412,9 +412,18 @@ class References:
                     break
         return positions
 
-    def on_ready(self, ref: ObjectRef[Any], callback: Callable[[], None]) -> None:
+    def on_ready(
+        self,
+        ref: ObjectRef[Any],
+        callback: Callable[[], None],
+        soon: Callable[[Callable[[], None]], Any] | None = None,
+    ) -> None:
         entry = self.entry_of(ref)
-        self.on_awaited()
+        if soon is None:
+            self.on_awaited()
+        else:
+            # Other coroutines of the caller's loop may have calls for the same frame.
+            soon(self.on_awaited)
         with self.lock:
             if entry.kind == PENDING:
                 self.await_locked(ref._id, entry, CallbackWaiter(callback, self._run_soon))

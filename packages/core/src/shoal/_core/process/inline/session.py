@@ -141,7 +141,12 @@ class InlineSession:
             self.objects.borrow(object_id)
         return ObjectRef(object_id, self)
 
-    def on_ready(self, ref: ObjectRef[Any], callback: Callable[[], None]) -> None:
+    def on_ready(
+        self,
+        ref: ObjectRef[Any],
+        callback: Callable[[], None],
+        soon: Callable[[Callable[[], None]], Any] | None = None,
+    ) -> None:
         object_id = self.id_of(ref)
         with self.turns:
             entry = self.objects.entries[object_id]
