@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ import shoal
 from shoal._common import test_utils
 from shoal._private import internal_api
 from shoal.exceptions import InvalidOptionTypeError, ObjectFreedError, UnsupportedError
-from shoal.experimental import get_object_locations, internal_kv, set_resource, tqdm_ray
+from shoal.experimental import get_object_locations, internal_kv, preload, set_resource, tqdm_ray
 
 
 @pytest.fixture
@@ -104,3 +105,24 @@ def test_programs_as_text() -> None:
     with pytest.raises(subprocess.CalledProcessError) as caught:
         test_utils.run_string_as_driver("1 / 0")
     assert "ZeroDivisionError" in caught.value.output
+
+
+def test_preload_wants_a_list_of_names(session: None) -> None:
+    preload(["decimal"])
+    for wrong in ("decimal", [1], 3):
+        with pytest.raises(InvalidOptionTypeError, match="modules"):
+            preload(wrong)  # type: ignore[arg-type]
+
+
+def test_workers_find_what_a_running_session_preloads(no_session: None) -> None:
+    class Worker:
+        def has(self) -> bool:
+            return "this" in sys.modules
+
+    with shoal.init(num_cpus=1):
+        workers = [shoal.remote(num_cpus=0)(Worker).remote() for _ in range(3)]
+        assert shoal.get([worker.has.remote() for worker in workers]) == [False] * 3
+        preload(["this"])
+        # Those that wait idle already are used first; a session keeps few of them.
+        later = [shoal.remote(num_cpus=0)(Worker).remote() for _ in range(8)]
+        assert any(shoal.get([worker.has.remote() for worker in later]))

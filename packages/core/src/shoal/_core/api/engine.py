@@ -157,6 +157,9 @@ class Engine(Protocol):
         self, kind: str, name: str, description: str, tags: dict[str, str], value: float, boundaries: list[float]
     ) -> None: ...
 
+    def preload(self, modules: Sequence[str]) -> None:
+        """Workers that start from now on find these modules imported, where that can be."""
+
     def current_actor(self) -> ActorRef:
         """Returns a weak hold on the actor that the caller runs in. Only called where `context().actor_id` is there."""
 

@@ -35,6 +35,7 @@ from shoal._core.schema.messages import (
     MetricRecorded,
     Notice,
     OutputLines,
+    PreloadModules,
     Query,
     ReclaimLease,
     StreamItem,
@@ -587,6 +588,9 @@ class Client:
         self, kind: str, name: str, description: str, tags: dict[str, str], value: float, boundaries: list[float]
     ) -> None:
         self.node.send(MetricRecorded(kind, name, description, tags, value, boundaries))
+
+    def preload(self, modules: Sequence[str]) -> None:
+        self.node.send(PreloadModules(list(modules)))
 
     # --- classes ------------------------------------------------------------------------------------------------------------------------
 

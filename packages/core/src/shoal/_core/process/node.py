@@ -271,6 +271,8 @@ class Node:
             return
         elif kind is messages.KillWorker:
             self.workers.end(message.worker_id, message.reason)
+        elif kind is messages.PreloadModules:
+            self.workers.preload(message.modules)
         elif kind is messages.StillNeeded:
             worker = self.workers.by_id.get(client)
             if worker is not None:

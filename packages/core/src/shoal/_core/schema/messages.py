@@ -151,6 +151,12 @@ class KillWorker(Message, tag=19):
     reason: str
 
 
+class PreloadModules(Message, tag=124):
+    """client -> node: workers that start from now on find these modules imported."""
+
+    modules: list[str]
+
+
 class WhyDied(Message, tag=20):
     """client -> node: tell me (WorkerDied) what became of this worker, now or when it is known."""
 
@@ -665,6 +671,7 @@ AnyMessage = (
     | WorkerBlocked
     | WorkerUnblocked
     | KillWorker
+    | PreloadModules
     | WhyDied
     | Notice
     | Allocate

@@ -365,6 +365,9 @@ class InlineEngine:
         if conflict:
             sys.stderr.write(f"shoal: {conflict}\n")
 
+    def preload(self, modules: Sequence[str]) -> None:
+        """Nothing: there are no workers, and this process imports what it uses."""
+
     # --- the end ------------------------------------------------------------------------------------------------------------------
 
     def shutdown(self) -> None:
