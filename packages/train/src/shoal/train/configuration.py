@@ -19,10 +19,12 @@ class ScalingConfig:
     """How many workers there are, and what each of them has.
 
     Args:
-        num_workers: processes (>= 1); 0 to run the loop in the driver, for debugging.
+        num_workers: processes (>= 1); 0 to run the loop in the driver, for debugging. A pair (fewest, most) is elastic: the run has as many workers
+            as fit, goes on with fewer where some are lost, and with more, from a checkpoint on, when there is room again.
         use_gpu: each worker has a GPU.
         resources_per_worker: amounts by resource; None for one CPU, or one GPU with `use_gpu`.
         placement_strategy: of their placement group: 'PACK', 'SPREAD', 'STRICT_PACK' or 'STRICT_SPREAD'.
+        elastic_resize_monitor_interval_s: seconds that a number of workers is kept, before more of them are asked for.
 
     Raises:
         InvalidArgumentError: (a ValueError) an argument cannot be.
@@ -31,15 +33,22 @@ class ScalingConfig:
         >>> from shoal.train import ScalingConfig
         >>> ScalingConfig(num_workers=2).num_cpus_per_worker
         1.0
+        >>> ScalingConfig(num_workers=(1, 4)).max_workers
+        4
     """
 
-    num_workers: int = 1
+    num_workers: int | tuple[int, int] = 1
     use_gpu: bool = False
     resources_per_worker: Mapping[str, float] | None = None
     placement_strategy: str = "PACK"
+    elastic_resize_monitor_interval_s: float = 60.0
 
     def __post_init__(self) -> None:
-        _check_whole("num_workers", self.num_workers, 0, "or 0 to run in the driver")
+        _check_workers(self.num_workers)
+        if not _is_amount(self.elastic_resize_monitor_interval_s):
+            raise InvalidArgumentError(
+                f"elastic_resize_monitor_interval_s is {self.elastic_resize_monitor_interval_s!r}; give seconds >= 0"
+            )
         strategies = ("PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD")
         if self.placement_strategy not in strategies:
             raise InvalidArgumentError(
@@ -48,6 +57,21 @@ class ScalingConfig:
         for name, amount in (self.resources_per_worker or {}).items():
             if not _is_amount(amount):
                 raise InvalidArgumentError(f"resources_per_worker[{name!r}] is {amount!r}; give an amount >= 0")
+
+    @property
+    def min_workers(self) -> int:
+        """The fewest that a run goes on with."""
+        return self.num_workers if isinstance(self.num_workers, int) else self.num_workers[0]
+
+    @property
+    def max_workers(self) -> int:
+        """The most that a run has."""
+        return self.num_workers if isinstance(self.num_workers, int) else self.num_workers[1]
+
+    @property
+    def is_elastic(self) -> bool:
+        """Whether a run may go on with another number of workers."""
+        return self.min_workers < self.max_workers
 
     @property
     def resources(self) -> Mapping[str, float]:
@@ -71,8 +95,8 @@ class ScalingConfig:
 
     @property
     def total_resources(self) -> dict[str, float]:
-        """Of all workers together."""
-        return {name: amount * self.num_workers for name, amount in self.resources.items()}
+        """Of all workers together; of the most, where their number is elastic."""
+        return {name: amount * self.max_workers for name, amount in self.resources.items()}
 
 
 @dataclass(frozen=True)
@@ -134,6 +158,15 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.name is not None and not _is_name(self.name):
             raise InvalidArgumentError(f"name is {self.name!r}; give a text without '/'")
+
+
+def _check_workers(value: object) -> None:
+    if not isinstance(value, tuple):
+        _check_whole("num_workers", value, 0, "0 to run in the driver, or a pair (fewest, most)")
+        return
+    whole = all(isinstance(one, int) and not isinstance(one, bool) for one in value)
+    if len(value) != 2 or not whole or not 1 <= value[0] <= value[1]:
+        raise InvalidArgumentError(f"num_workers is {value!r}; give a pair (fewest, most) with 1 <= fewest <= most")
 
 
 def _check_whole(argument: str, value: object, least: int, instead: str) -> None:
