@@ -1,0 +1,5 @@
+"""Results for TensorBoard."""
+
+from shoal.air.integrations.tensorboard import TBXLoggerCallback
+
+__all__ = ["TBXLoggerCallback"]
