@@ -19,8 +19,9 @@ class ScalingConfig:
     """How many workers there are, and what each of them has.
 
     Args:
-        num_workers: processes (>= 1); 0 to run the loop in the driver, for debugging. A pair (fewest, most) is elastic: the run has as many workers
-            as fit, goes on with fewer where some are lost, and with more, from a checkpoint on, when there is room again.
+        num_workers: processes (>= 1); 0 to run the loop in the driver, for debugging. A pair (fewest, most) is elastic: the run
+            has as many workers as fit, goes on with fewer where some are lost, and with more, from a checkpoint on, when there
+            is room again.
         use_gpu: each worker has a GPU.
         resources_per_worker: amounts by resource; None for one CPU, or one GPU with `use_gpu`.
         placement_strategy: of their placement group: 'PACK', 'SPREAD', 'STRICT_PACK' or 'STRICT_SPREAD'.
