@@ -1,0 +1,66 @@
+"""Checkpoints that hold an estimator."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from shoal import cloudpickle
+from shoal.train.checkpoint import Checkpoint
+from shoal.train.exceptions import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+
+class SklearnCheckpoint(Checkpoint):
+    """A folder with an estimator in the file 'model.pkl', pickled. Read only what you trust: unpickling runs code.
+
+    Example:
+        >>> from sklearn.linear_model import LinearRegression
+        >>> from shoal.train.sklearn import SklearnCheckpoint
+        >>> model = LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0])
+        >>> SklearnCheckpoint.from_estimator(model).get_estimator().predict([[2.0]]).round(6).tolist()
+        [5.0]
+    """
+
+    MODEL_FILENAME = "model.pkl"
+
+    @classmethod
+    def from_estimator(cls, estimator: BaseEstimator, *, path: str | os.PathLike[str] | None = None) -> Self:
+        """Writes an estimator to a folder, and returns the checkpoint that the folder is.
+
+        Args:
+            estimator: fitted, or not.
+            path: of a local folder, which is made where it is not there; None for a new temporary one, which stays.
+
+        Raises:
+            OSError: the file could not be written.
+        """
+        folder = Path(path) if path is not None else Path(tempfile.mkdtemp(prefix="shoal-sklearn-"))
+        folder.mkdir(parents=True, exist_ok=True)
+        # An estimator may hold functions of the program that made it, which pickle alone cannot carry.
+        (folder / cls.MODEL_FILENAME).write_bytes(cloudpickle.dumps(estimator))
+        return cls(folder)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint) -> Self:
+        """Returns a checkpoint, as of a result, as one of this class."""
+        return cls(checkpoint.path, checkpoint.filesystem)
+
+    def get_estimator(self) -> Any:
+        """Returns the estimator.
+
+        Raises:
+            InvalidArgumentError: (a ValueError) there is no estimator in the folder.
+        """
+        with self.as_directory() as folder:
+            try:
+                pickled = (Path(folder) / self.MODEL_FILENAME).read_bytes()
+            except FileNotFoundError:
+                raise InvalidArgumentError(
+                    f"{self!r} has no file {self.MODEL_FILENAME!r}; give one that SklearnTrainer or from_estimator made"
+                ) from None
+        return cloudpickle.loads(pickled)
