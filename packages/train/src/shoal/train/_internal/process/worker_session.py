@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shoal.train._internal.process.run_storage import RunStorage
@@ -29,6 +29,8 @@ class Report:
 
     metrics: dict[str, Any]
     has_checkpoint: bool
+    positions: dict[str, Any] = field(default_factory=dict)
+    """By dataset: how far this rank has read its part."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ class WorkerSession:
                     shutil.rmtree(local)
             self.checkpoint = self.storage.checkpoint(target)
         self._reports += 1
-        self.outgoing.put(Report(dict(metrics), checkpoint is not None))
+        positions = {name: shard.position() for name, shard in self.shards.items() if hasattr(shard, "position")}
+        self.outgoing.put(Report(dict(metrics), checkpoint is not None, positions))
 
 
 class CurrentSession:
