@@ -1,0 +1,84 @@
+"""From a bound application to the deployments that it consists of, each with handles where others were bound to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from shoal.serve._internal.schema.deployments import ApplicationSpec, DeploymentId, DeploymentSpec
+from shoal.serve.deployment import Application
+from shoal.serve.exceptions import InvalidArgumentError
+
+Pickle = Callable[[Any], bytes]
+
+
+def application_spec(
+    target: Application,
+    name: str,
+    route_prefix: str | None,
+    handle: Callable[[DeploymentId], Any],
+    pickle: Pickle,
+) -> ApplicationSpec:
+    """Returns what is to run.
+
+    Args:
+        target: its ingress, bound.
+        name: of the application.
+        route_prefix: for HTTP; None for none.
+        handle: makes a handle.
+        pickle: makes bytes of classes, functions and arguments.
+
+    Raises:
+        InvalidArgumentError: an argument is bound to itself.
+    """
+    graph = _Graph(name, handle, pickle)
+    ingress = graph.add(target)
+    return ApplicationSpec(name, route_prefix, ingress.name, tuple(graph.specs))
+
+
+class _Graph:
+    def __init__(self, app: str, handle: Callable[[DeploymentId], Any], pickle: Pickle) -> None:
+        self.specs: list[DeploymentSpec] = []
+        self._app = app
+        self._handle = handle
+        self._pickle = pickle
+        self._ids: dict[int, DeploymentId | None] = {}
+        self._names: dict[str, int] = {}
+
+    def add(self, application: Application) -> DeploymentId:
+        key = id(application)
+        if key in self._ids:
+            known = self._ids[key]
+            if known is None:
+                raise InvalidArgumentError(
+                    f"the deployment {application.deployment.name} is bound to itself, directly or through others; "
+                    f"deployments may not go in circles"
+                )
+            return known
+        self._ids[key] = None
+        args = self._resolved(application.args)
+        kwargs = self._resolved(application.kwargs)
+        own = self._ids[key] = DeploymentId(self._app, self._unique(application.deployment.name))
+        config = application.deployment.config.model_copy(update={"name": own.name})
+        definition = self._pickle(application.deployment.func_or_class)
+        init = self._pickle((args, kwargs))
+        actor = repr((sorted(config.ray_actor_options.items()), config.placement_group_bundles, config.version))
+        code_version = hashlib.sha256(b"\0".join((definition, init, actor.encode()))).hexdigest()[:16]
+        self.specs.append(DeploymentSpec(own, definition, init, config, code_version))
+        return own
+
+    def _resolved(self, value: Any) -> Any:
+        if isinstance(value, Application):
+            return self._handle(self.add(value))
+        if type(value) in (list, tuple):
+            return type(value)(self._resolved(item) for item in value)
+        if type(value) is dict:
+            return {name: self._resolved(item) for name, item in value.items()}
+        return value
+
+    def _unique(self, name: str) -> str:
+        """Another deployment of a name that is taken gets a number, as in Ray."""
+        count = self._names.get(name, 0)
+        self._names[name] = count + 1
+        return name if count == 0 else f"{name}_{count}"

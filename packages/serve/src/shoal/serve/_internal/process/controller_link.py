@@ -1,0 +1,85 @@
+"""How a process learns what the controller says: one question is always open, and is answered when something has changed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import shoal
+from shoal.serve.exceptions import ServeError
+
+CONTROLLER, NAMESPACE = "SERVE_CONTROLLER_ACTOR", "serve"
+
+Listener = Callable[[Any], None]
+
+
+def find_controller() -> Any:
+    """Returns the controller's handle. Raises ServeError where nothing is served."""
+    try:
+        return shoal.get_actor(CONTROLLER, namespace=NAMESPACE)
+    except ValueError:
+        raise ServeError("nothing is served in this session; start with serve.run(...) or serve.start()") from None
+
+
+class ControllerLink:
+    """Tells listeners what is new of what they listen to, on a thread of the core's: they return quickly, and take locks of their own.
+
+    Args:
+        controller: the controller's handle.
+    """
+
+    def __init__(self, controller: Any) -> None:
+        self.controller = controller
+        self._lock = threading.Lock()
+        self._versions: dict[str, int] = {}
+        self._listeners: dict[str, list[Listener]] = {}
+        self._asking = 0
+
+    def listen(self, key: str, listener: Listener) -> None:
+        """`listener` is told the value of `key` now and whenever it changes."""
+        with self._lock:
+            self._listeners.setdefault(key, []).append(listener)
+            self._versions[key] = -1
+            self._asking += 1
+        self._ask()
+
+    def look_again(self, key: str) -> None:
+        """The listeners of `key` are told what it is now, also where that is not new."""
+        future: Future[Any] = self.controller.value_of.remote(key).future()
+        future.add_done_callback(lambda done: self._seen_again(key, done))
+
+    def _seen_again(self, key: str, done: Future[Any]) -> None:
+        if done.exception() is not None:
+            return
+        version, value = done.result()
+        with self._lock:
+            current = version >= self._versions.get(key, -1)
+            if current:
+                self._versions[key] = version
+            listeners = list(self._listeners.get(key, ())) if current else []
+        for listener in listeners:
+            listener(value)
+
+    def _ask(self) -> None:
+        with self._lock:
+            asking, versions = self._asking, dict(self._versions)
+        future: Future[Any] = self.controller.listen.remote(versions).future()
+        future.add_done_callback(lambda done: self._answered(asking, done))
+
+    def _answered(self, asking: int, done: Future[Any]) -> None:
+        if done.exception() is not None:
+            # The controller is gone, and with it what there was to hear; what is sent from now on fails by itself.
+            return
+        told = []
+        with self._lock:
+            for key, (version, value) in done.result().items():
+                if version > self._versions.get(key, -1):
+                    self._versions[key] = version
+                    told += [(listener, value) for listener in self._listeners.get(key, ())]
+            current = asking == self._asking
+        for listener, value in told:
+            listener(value)
+        if current:
+            self._ask()

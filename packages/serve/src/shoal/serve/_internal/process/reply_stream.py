@@ -1,0 +1,84 @@
+"""An answer that is sent in parts: what code has sent is gathered until it is asked for, and code waits where too much has been."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from shoal.serve._internal.schema.requests import HttpRequest, Streaming
+
+MOST_ITEMS = 256
+"""That are gathered before the code has to wait."""
+
+
+class ReplyStream:
+    """One answer, and the task that makes it.
+
+    Args:
+        body: takes this stream, sends to it, and returns at the end.
+        request: of HTTP, whose body `receive` gives; None for calls by handle.
+        over: is called when the task has ended.
+    """
+
+    def __init__(
+        self, body: Callable[[ReplyStream], Any], request: HttpRequest | None, over: Callable[[], None]
+    ) -> None:
+        self._items: list[Any] = []
+        self._error: BaseException | None = None
+        self._finished = False
+        self._wake = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._incoming: deque[Any] = deque()
+        self._arrived = asyncio.Event()
+        if request is not None and request.scope["type"] == "http":
+            self._incoming.append({"type": "http.request", "body": request.body, "more_body": request.more_body})
+        self._over = over
+        self.task = asyncio.get_running_loop().create_task(self._run(body))
+
+    async def _run(self, body: Callable[[ReplyStream], Any]) -> None:
+        try:
+            await body(self)
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._finished = True
+            self._wake.set()
+            self._over()
+
+    async def send(self, item: Any) -> None:
+        """Adds an item; waits where too many have not been fetched."""
+        if not self._has_room.is_set():
+            await self._has_room.wait()
+        self._items.append(item)
+        if len(self._items) >= MOST_ITEMS:
+            self._has_room.clear()
+        # The head of an answer travels with what follows it.
+        if not (isinstance(item, dict) and item.get("type") == "http.response.start"):
+            self._wake.set()
+
+    async def next_part(self) -> Streaming:
+        """Returns what there is, at least one item or the end. Raises what the code raised, once its items are fetched."""
+        await self._wake.wait()
+        items, self._items = self._items, []
+        self._wake.clear()
+        self._has_room.set()
+        if self._finished:
+            self._wake.set()
+            if self._error is not None and not items:
+                raise self._error
+        return Streaming(items, self._finished and self._error is None)
+
+    async def receive(self) -> Any:
+        """Returns the next ASGI message from outside."""
+        while not self._incoming:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._incoming.popleft()
+
+    async def push(self, messages: list[Any]) -> None:
+        """Takes messages from outside."""
+        self._incoming.extend(messages)
+        self._arrived.set()

@@ -1,0 +1,20 @@
+"""Which request the running code works on."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import NamedTuple
+
+
+class RequestContext(NamedTuple):
+    """What is known of the request that is being worked on; empty outside of any."""
+
+    request_id: str = ""
+    call_id: str = ""
+    app: str = ""
+    route: str = ""
+    model_id: str = ""
+
+
+NO_REQUEST = RequestContext()
+CURRENT: ContextVar[RequestContext] = ContextVar("shoal_serve_request", default=NO_REQUEST)

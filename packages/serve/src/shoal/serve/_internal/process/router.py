@@ -1,0 +1,165 @@
+"""Sends requests to the replicas of one deployment: one in each process that has a handle of it."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import shoal
+from shoal.serve._internal.logic.replica_choice import ReplicaChoice
+from shoal.serve._internal.process.controller_link import ControllerLink
+from shoal.serve._internal.schema.deployments import DeploymentId, DeploymentTargets, ReplicaInfo
+from shoal.serve._internal.schema.requests import Busy, RequestMeta
+from shoal.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
+
+
+class Call:
+    """One request on its way. `done` is called once, on any thread, with its value or error.
+
+    Args:
+        meta: about it.
+        args: of the method.
+        kwargs: of the method.
+        method: of the replica's actor: 'call' or 'http'.
+        done: takes (value, error).
+    """
+
+    __slots__ = ("args", "done", "kwargs", "meta", "method", "replica")
+
+    def __init__(
+        self,
+        meta: RequestMeta,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        method: str,
+        done: Callable[[Any, BaseException | None], None],
+    ) -> None:
+        self.meta = meta
+        self.args = args
+        self.kwargs = kwargs
+        self.method = method
+        self.done = done
+        self.replica: ReplicaInfo | None = None
+        """Who has it; None while it waits."""
+
+
+class Router:
+    """Sends requests to one deployment.
+
+    Args:
+        deployment: which.
+        link: tells which replicas there are.
+    """
+
+    def __init__(self, deployment: DeploymentId, link: ControllerLink) -> None:
+        self.deployment = deployment
+        self._lock = threading.Lock()
+        self._choice = ReplicaChoice(lambda n: int(random.random() * n))
+        self._waiting: deque[Call] = deque()
+        self._max_queued = -1
+        self._gone = ""
+        self._known = False
+        self._link = link
+        self._key = f"deployment:{deployment.app}:{deployment.name}"
+        link.listen(self._key, self._targets_changed)
+
+    def _targets_changed(self, targets: DeploymentTargets | None) -> None:
+        if targets is None:
+            targets = DeploymentTargets((), gone="there never was one of this name")
+        with self._lock:
+            self._known = True
+            self._max_queued = targets.max_queued
+            self._gone = targets.gone
+            self._choice.replicas_changed(targets.replicas)
+            lost = list(self._waiting) if targets.gone else []
+            if lost:
+                self._waiting.clear()
+        for call in lost:
+            call.done(None, DeploymentUnavailableError(f"{self.deployment} is not there: {targets.gone}"))
+        self._send_waiting()
+
+    def submit(self, call: Call) -> None:
+        """Sends a request, now or when a replica has room. Never blocks."""
+        error: BaseException | None = None
+        with self._lock:
+            # It may have been deployed anew a moment ago: the controller has the last word.
+            look_again = bool(self._gone) and not self._waiting
+            call.replica = None if self._waiting else self._choice.take(call.meta.model_id)
+            if call.replica is None:
+                if self._known and not self._gone and 0 <= self._max_queued <= len(self._waiting):
+                    error = BackPressureError(len(self._waiting), self._max_queued)
+                else:
+                    self._waiting.append(call)
+        if look_again:
+            self._link.look_again(self._key)
+        if error is not None:
+            call.done(None, error)
+        elif call.replica is not None:
+            self._send(call, call.replica)
+
+    def cancel(self, call: Call) -> None:
+        """Ends a request, wherever it is. Its `done` is still called."""
+        with self._lock:
+            waits = call.replica is None and call in self._waiting
+            if waits:
+                self._waiting.remove(call)
+            replica = call.replica
+        if replica is not None:
+            replica.actor.cancel.remote(call.meta.call_id)
+
+    def _send(self, call: Call, replica: ReplicaInfo) -> None:
+        method = getattr(replica.actor, call.method)
+        future: Future[Any] = method.remote(call.meta, call.args, call.kwargs).future()
+        future.add_done_callback(lambda done: self._answered(call, replica, done))
+
+    def _answered(self, call: Call, replica: ReplicaInfo, done: Future[Any]) -> None:
+        error = done.exception()
+        value = done.result() if error is None else None
+        ask = False
+        with self._lock:
+            if isinstance(value, Busy):
+                if value.ending:
+                    self._choice.gone(replica.replica_id)
+                else:
+                    self._choice.ended(replica.replica_id)
+                    ask = self._choice.full(replica.replica_id)
+                call.replica = None
+                self._waiting.appendleft(call)
+            else:
+                self._choice.ended(replica.replica_id)
+                if isinstance(error, shoal.exceptions.ActorError):
+                    self._choice.gone(replica.replica_id)
+                    error = _lost(replica, error)
+        if ask:
+            room: Future[Any] = replica.actor.room.remote().future()
+            room.add_done_callback(lambda done: self._has_room(replica.replica_id))
+        if not isinstance(value, Busy):
+            call.done(value, error)
+        self._send_waiting()
+
+    def _has_room(self, replica_id: str) -> None:
+        with self._lock:
+            self._choice.has_room(replica_id)
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    return
+                replica = self._choice.take(self._waiting[0].meta.model_id)
+                if replica is None:
+                    return
+                call = self._waiting.popleft()
+                call.replica = replica
+            self._send(call, replica)
+
+
+def _lost(replica: ReplicaInfo, cause: BaseException) -> ReplicaUnavailableError:
+    error = ReplicaUnavailableError(f"replica {replica.replica_id} died while it had the request: {cause}")
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,51 @@
+"""The routers of this process, and its link to the controller: one of each, found again by whoever needs it."""
+
+from __future__ import annotations
+
+import threading
+
+import shoal
+from shoal.serve._internal.process.controller_link import ControllerLink, find_controller
+from shoal.serve._internal.process.router import Router
+from shoal.serve._internal.schema.deployments import DeploymentId
+
+
+class Routers:
+    """Makes routers when they are first asked for, anew in each session."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._routers: dict[DeploymentId, Router] = {}
+        self._link: ControllerLink | None = None
+        self._session = ""
+
+    def link(self) -> ControllerLink:
+        """Returns this process's link. Raises ServeError where nothing is served."""
+        with self._lock:
+            return self._link_locked()
+
+    def _link_locked(self) -> ControllerLink:
+        session = shoal.get_runtime_context().get_job_id() if shoal.is_initialized() else ""
+        if self._link is None or session != self._session:
+            self._link = ControllerLink(find_controller())
+            self._session = session
+            self._routers.clear()
+        return self._link
+
+    def of(self, deployment: DeploymentId) -> Router:
+        """Returns the router of a deployment. Raises ServeError where nothing is served."""
+        with self._lock:
+            link = self._link_locked()
+            router = self._routers.get(deployment)
+            if router is None:
+                router = self._routers[deployment] = Router(deployment, link)
+            return router
+
+    def forget(self) -> None:
+        """Serving is over."""
+        with self._lock:
+            self._link = None
+            self._routers.clear()
+
+
+ROUTERS = Routers()

@@ -1,0 +1,113 @@
+"""The user's class or function inside of a replica: made, called, and asked for HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from shoal import cloudpickle
+from shoal.serve._internal.schema.deployments import DeploymentSpec
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Any]
+Send = Callable[[Message], Any]
+
+ASGI_APP = "_shoal_serve_asgi_app"
+"""The attribute in which `serve.ingress` leaves the ASGI application of a class."""
+
+
+class UserCode:
+    """One deployment's class or function.
+
+    Args:
+        spec: the deployment.
+    """
+
+    def __init__(self, spec: DeploymentSpec) -> None:
+        self._definition = cloudpickle.loads(spec.definition)
+        self._args, self._kwargs = cloudpickle.loads(spec.init)
+        self._threads = ThreadPoolExecutor(spec.config.max_ongoing_requests, thread_name_prefix="shoal-serve-sync")
+        self.instance: Any = None
+        self._asgi: Any = None
+
+    async def start(self) -> None:
+        """Makes the instance. Raises what its constructor raises."""
+        if inspect.isclass(self._definition):
+            kind: Any = self._definition
+            instance = kind.__new__(kind)
+            made = kind.__init__(instance, *self._args, **self._kwargs)
+            if inspect.isawaitable(made):
+                await made
+            self.instance = instance
+        else:
+            self.instance = self._definition
+        self._asgi = getattr(self.instance, ASGI_APP, None)
+
+    async def reconfigure(self, user_config: Any) -> None:
+        """Gives the instance its user_config."""
+        await self.run(self.instance.reconfigure, user_config)
+
+    def method(self, name: str) -> Callable[..., Any]:
+        """Returns a method. Raises AttributeError, which names those that there are."""
+        if name == "__call__" and inspect.isfunction(self.instance):
+            function: Callable[..., Any] = self.instance
+            return function
+        found: Callable[..., Any] | None = getattr(self.instance, name, None)
+        if found is None:
+            there = ", ".join(n for n in dir(type(self.instance)) if not n.startswith("_"))
+            raise AttributeError(f"{type(self.instance).__name__} has no method {name!r}; it has: {there or 'none'}")
+        return found
+
+    async def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Calls a function: coroutines on the loop, others on a thread."""
+        target = function if inspect.isroutine(function) else type(function).__call__
+        if inspect.iscoroutinefunction(target):
+            return await function(*args, **kwargs)
+        if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
+            return function(*args, **kwargs)
+        context = contextvars.copy_context()
+        call = functools.partial(context.run, functools.partial(function, *args, **kwargs))
+        value = await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        return await value if inspect.isawaitable(value) else value
+
+    async def items(self, generator: Any) -> AsyncIterator[Any]:
+        """Yields what a generator yields; one that is not async runs on a thread."""
+        if hasattr(generator, "__aiter__"):
+            async for item in generator:
+                yield item
+            return
+        loop, end, context = asyncio.get_running_loop(), object(), contextvars.copy_context()
+        following = functools.partial(context.run, next, iter(generator), end)
+        while (item := await loop.run_in_executor(self._threads, following)) is not end:
+            yield item
+
+    async def asgi(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Answers HTTP: by the class's ASGI application where it has one, else by `__call__` with a Starlette request."""
+        if self._asgi is not None:
+            await self._asgi(scope, receive, send)
+            return
+        from starlette.requests import Request
+
+        value = await self.run(self.method("__call__"), Request(scope, receive, send))
+        await response_of(value, self)(scope, receive, send)
+
+
+def response_of(value: Any, code: UserCode) -> Any:
+    """Returns the Starlette response that a value means."""
+    from fastapi.encoders import jsonable_encoder
+    from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+
+    if isinstance(value, Response):
+        return value
+    if inspect.isgenerator(value) or inspect.isasyncgen(value):
+        return StreamingResponse(code.items(value))
+    if isinstance(value, bytes):
+        return Response(value, media_type="application/octet-stream")
+    if isinstance(value, str):
+        return PlainTextResponse(value)
+    return JSONResponse(jsonable_encoder(value))

@@ -1,0 +1,45 @@
+"""Values with versions, which others wait to see change."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+
+class WatchedValues:
+    """For one event loop."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, tuple[int, Any]] = {}
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+
+    def set(self, key: str, value: Any) -> None:
+        """Changes a value, and wakes those who wait for it."""
+        version, _ = self._values.get(key, (0, None))
+        self._values[key] = (version + 1, value)
+        for future in self._waiting.pop(key, ()):
+            if not future.done():
+                future.set_result(None)
+
+    def get(self, key: str) -> tuple[int, Any]:
+        """Returns a value with its version; (0, None) where there was none yet."""
+        return self._values.get(key, (0, None))
+
+    async def newer_than(self, versions: dict[str, int]) -> dict[str, tuple[int, Any]]:
+        """Returns the values whose versions are higher than these; waits until there is one."""
+        while True:
+            found = {
+                key: self._values[key]
+                for key, version in versions.items()
+                if key in self._values and self._values[key][0] > version
+            }
+            if found:
+                return found
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            for key in versions:
+                self._waiting.setdefault(key, set()).add(future)
+            try:
+                await future
+            finally:
+                for key in versions:
+                    self._waiting.get(key, set()).discard(future)

@@ -1,0 +1,1 @@
+"""Words that driver, controller, replicas and proxies share: frozen data, no effects."""

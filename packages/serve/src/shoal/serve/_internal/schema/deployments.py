@@ -1,0 +1,94 @@
+"""What is to run, as the driver tells the controller, and the controller its replicas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from shoal.serve.config import DeploymentConfig
+
+
+class DeploymentId(NamedTuple):
+    """One deployment of one application."""
+
+    app: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.app}"
+
+
+@dataclass(frozen=True)
+class DeploymentSpec:
+    """One deployment that is to run.
+
+    Args:
+        id: which.
+        definition: the pickled class or function.
+        init: the pickled (args, kwargs) of its constructor, with handles where other deployments were bound.
+        config: its options.
+        code_version: changes with whatever needs new replicas: definition, init, options of the actor.
+    """
+
+    id: DeploymentId
+    definition: bytes
+    init: bytes
+    config: DeploymentConfig
+    code_version: str
+
+
+@dataclass(frozen=True)
+class ApplicationSpec:
+    """One application that is to run.
+
+    Args:
+        name: of the application.
+        route_prefix: under which HTTP reaches it; None for not at all.
+        ingress: the deployment that gets requests from outside.
+        deployments: all, those that others use first.
+    """
+
+    name: str
+    route_prefix: str | None
+    ingress: str
+    deployments: tuple[DeploymentSpec, ...]
+
+
+class ReplicaInfo(NamedTuple):
+    """A replica that takes requests, as routers know it.
+
+    Args:
+        replica_id: of the replica.
+        actor: its handle.
+        max_ongoing: requests that it takes at a time.
+        node_id: where it runs.
+        models: ids of multiplexed models that it holds.
+    """
+
+    replica_id: str
+    actor: Any
+    max_ongoing: int
+    node_id: str
+    models: tuple[str, ...] = ()
+
+
+class DeploymentTargets(NamedTuple):
+    """Where requests for a deployment go now: what routers listen to.
+
+    Args:
+        replicas: that take requests.
+        max_queued: requests that may wait in one router; -1 for any number.
+        gone: why there will be none any more; empty while there may.
+    """
+
+    replicas: tuple[ReplicaInfo, ...]
+    max_queued: int = -1
+    gone: str = ""
+
+
+class Route(NamedTuple):
+    """Where a prefix of HTTP paths leads: what proxies listen to."""
+
+    prefix: str
+    app: str
+    ingress: str

@@ -1,0 +1,53 @@
+"""What travels between those who ask and a replica. Tuples: they are made and unmade on every request."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class RequestMeta(NamedTuple):
+    """About one request.
+
+    Args:
+        request_id: the same for all that one request from outside causes.
+        call_id: of this call alone; what `cancel` takes.
+        app: whose ingress it came in through.
+        route: the prefix that matched; empty for calls by handle.
+        method: of the deployment's class.
+        model_id: of the multiplexed model; empty for none.
+        stream: whether items are taken one after the other.
+    """
+
+    request_id: str
+    call_id: str
+    app: str
+    route: str = ""
+    method: str = "__call__"
+    model_id: str = ""
+    stream: bool = False
+
+
+class HttpRequest(NamedTuple):
+    """An ASGI scope of HTTP or a WebSocket, but for what only makes sense where the connection is, and the first part of its body."""
+
+    scope: dict[str, Any]
+    body: bytes
+    more_body: bool
+
+
+class Busy(NamedTuple):
+    """The answer of a replica that has as many requests as it takes, or is about to end: somebody else should do it."""
+
+    ending: bool
+
+
+class Streaming(NamedTuple):
+    """The first part of an answer that comes in parts: `next_items(call_id)` gives the others.
+
+    Args:
+        items: that were there by now; of HTTP, ASGI messages.
+        finished: whether these are all.
+    """
+
+    items: list[Any]
+    finished: bool

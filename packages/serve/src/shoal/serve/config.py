@@ -1,0 +1,151 @@
+"""How deployments, their scaling and the servers in front of them are set up. Checked when made; frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class AutoscalingConfig(_Frozen):
+    """How many replicas a deployment has, by how much there is to do.
+
+    Args:
+        min_replicas: at least so many; 0 to have none while nobody asks.
+        initial_replicas: at first; None for `min_replicas`.
+        max_replicas: at most so many.
+        target_ongoing_requests: requests that one replica should have at a time, on average.
+        metrics_interval_s: seconds between two looks at them.
+        look_back_period_s: seconds over which they are averaged.
+        upscale_delay_s: seconds for which more replicas must have been wanted.
+        downscale_delay_s: seconds for which fewer must have been wanted.
+        downscale_to_zero_delay_s: the same for the last one; None for `downscale_delay_s`.
+        upscaling_factor: of a step up, relative to what is wanted; None for 1.
+        downscaling_factor: of a step down; None for 1.
+        aggregation_function: 'mean', 'max' or 'min' over the period.
+        policy: a function of its own instead (`AutoscalingPolicy`); None for the rule above.
+
+    Raises:
+        pydantic.ValidationError: (a ValueError) a value cannot be.
+    """
+
+    min_replicas: NonNegativeInt = 1
+    initial_replicas: NonNegativeInt | None = None
+    max_replicas: PositiveInt = 1
+    target_ongoing_requests: PositiveFloat = 2
+    metrics_interval_s: PositiveFloat = 10
+    look_back_period_s: PositiveFloat = 30
+    upscale_delay_s: NonNegativeFloat = 30
+    downscale_delay_s: NonNegativeFloat = 600
+    downscale_to_zero_delay_s: NonNegativeFloat | None = None
+    upscaling_factor: PositiveFloat | None = None
+    downscaling_factor: PositiveFloat | None = None
+    aggregation_function: Literal["mean", "max", "min"] = "mean"
+    policy: Any = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> AutoscalingConfig:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(
+                f"min_replicas is {self.min_replicas} and max_replicas {self.max_replicas}; max must not be below min"
+            )
+        first = self.initial_replicas
+        if first is not None and not self.min_replicas <= first <= self.max_replicas:
+            raise ValueError(
+                f"initial_replicas is {first}; give a number from {self.min_replicas} to {self.max_replicas}"
+            )
+        return self
+
+
+class HTTPOptions(_Frozen):
+    """Where and how HTTP is served. Fixed when serving starts.
+
+    Args:
+        host: the address to listen on; anything but loopback is reachable from outside, and said loudly.
+        port: 0 for any that is free.
+        root_path: that a proxy in front strips.
+        request_timeout_s: seconds after which a request is answered with 408; None for never.
+        keep_alive_timeout_s: seconds after which an idle connection is closed.
+        middlewares: of Starlette, around everything.
+    """
+
+    host: str = "127.0.0.1"
+    port: NonNegativeInt = 8000
+    root_path: str = ""
+    request_timeout_s: PositiveFloat | None = None
+    keep_alive_timeout_s: PositiveFloat = 90
+    middlewares: Sequence[Any] = ()
+    ssl_keyfile: str | None = None
+    ssl_certfile: str | None = None
+    ssl_keyfile_password: str | None = None
+    ssl_ca_certs: str | None = None
+
+
+class gRPCOptions(_Frozen):
+    """Where gRPC is served.
+
+    Args:
+        port: 0 for any that is free.
+        grpc_servicer_functions: import paths of `add_…Servicer_to_server` functions.
+        request_timeout_s: seconds; None for never.
+        enable_reflection: let clients ask for the services.
+    """
+
+    port: NonNegativeInt = 9000
+    grpc_servicer_functions: Sequence[str | Callable[..., Any]] = ()
+    request_timeout_s: PositiveFloat | None = None
+    enable_reflection: bool = True
+
+
+class ProxyLocation(StrEnum):
+    """Which machines answer from outside."""
+
+    Disabled = "Disabled"
+    HeadOnly = "HeadOnly"
+    EveryNode = "EveryNode"
+
+
+class DeploymentConfig(_Frozen):
+    """The options of one deployment, all of them: what `@serve.deployment` and `.options` take, checked."""
+
+    name: str
+    num_replicas: PositiveInt | None = 1
+    max_ongoing_requests: PositiveInt = 5
+    max_queued_requests: int = Field(default=-1, ge=-1)
+    ray_actor_options: dict[str, Any] = Field(default_factory=dict)
+    autoscaling_config: AutoscalingConfig | None = None
+    user_config: Any = None
+    health_check_period_s: PositiveFloat = 10
+    health_check_timeout_s: PositiveFloat = 30
+    graceful_shutdown_wait_loop_s: NonNegativeFloat = 2
+    graceful_shutdown_timeout_s: NonNegativeFloat = 20
+    placement_group_bundles: list[dict[str, float]] | None = None
+    placement_group_strategy: str = "PACK"
+    max_replicas_per_node: PositiveInt | None = None
+    logging_config: Any = None
+    request_router_config: Any = None
+    max_constructor_retry_count: PositiveInt = 20
+    version: str | None = None
+
+    @property
+    def initial_replicas(self) -> int:
+        """How many replicas there are at first."""
+        if self.autoscaling_config is not None:
+            first = self.autoscaling_config.initial_replicas
+            return first if first is not None else self.autoscaling_config.min_replicas
+        return self.num_replicas or 1

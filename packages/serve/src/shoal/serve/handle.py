@@ -1,0 +1,268 @@
+"""Calling deployments from other deployments and from programs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Generator, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Any
+
+import shoal
+from shoal.serve._internal.process.request_context import CURRENT
+from shoal.serve._internal.process.router import Call
+from shoal.serve._internal.process.routers import ROUTERS
+from shoal.serve._internal.schema.deployments import DeploymentId
+from shoal.serve._internal.schema.requests import RequestMeta, Streaming
+from shoal.serve.exceptions import RequestCancelledError
+
+
+@dataclass(frozen=True)
+class HandleOptions:
+    """What `DeploymentHandle.options` sets."""
+
+    method: str = "__call__"
+    model_id: str = ""
+    stream: bool = False
+
+
+PLAIN = HandleOptions()
+
+
+class DeploymentHandle:
+    """Calls a deployment: `handle.remote(...)` its `__call__`, `handle.method.remote(...)` another method. Picklable."""
+
+    def __init__(self, deployment: DeploymentId, options: HandleOptions = PLAIN) -> None:
+        self._deployment = deployment
+        self._options = options
+
+    @property
+    def deployment_name(self) -> str:
+        """Of the deployment that it calls."""
+        return self._deployment.name
+
+    @property
+    def app_name(self) -> str:
+        """Of that deployment's application."""
+        return self._deployment.app
+
+    def options(
+        self,
+        *,
+        method_name: str | None = None,
+        multiplexed_model_id: str | None = None,
+        stream: bool | None = None,
+    ) -> DeploymentHandle:
+        """Returns a handle that calls otherwise.
+
+        Args:
+            method_name: of the deployment's class.
+            multiplexed_model_id: what `serve.get_multiplexed_model_id()` gives there.
+            stream: the method is a generator: its items are taken one after the other.
+        """
+        options = self._options
+        if method_name is not None:
+            options = replace(options, method=method_name)
+        if multiplexed_model_id is not None:
+            options = replace(options, model_id=multiplexed_model_id)
+        if stream is not None:
+            options = replace(options, stream=stream)
+        return DeploymentHandle(self._deployment, options)
+
+    def __getattr__(self, name: str) -> DeploymentHandle:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self.options(method_name=name)
+
+    def remote(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls the deployment. Never blocks.
+
+        Responses among the arguments arrive as their values.
+
+        Returns:
+            DeploymentResponse: or a DeploymentResponseGenerator, where `stream` is set.
+        """
+        current = CURRENT.get()
+        options = self._options
+        call_id = uuid.uuid4().hex
+        meta = RequestMeta(
+            current.request_id or call_id,
+            call_id,
+            current.app or self._deployment.app,
+            current.route,
+            options.method,
+            options.model_id,
+            options.stream,
+        )
+        router = ROUTERS.of(self._deployment)
+        kind = DeploymentResponseGenerator if options.stream else DeploymentResponse
+        return kind(router, meta, args, kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DeploymentHandle, (self._deployment, self._options)
+
+    def __repr__(self) -> str:
+        return f"DeploymentHandle({self._deployment}, {self._options.method})"
+
+
+class _Answer:
+    """A call's outcome, for those who wait on threads or on event loops."""
+
+    def __init__(self, router: Any, meta: RequestMeta, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._router = router
+        self._future: Future[Any] = Future()
+        self._cancelled = False
+        self._call = Call(meta, args, kwargs, "call", self._done)
+        responses = [value for value in (*args, *kwargs.values()) if isinstance(value, DeploymentResponse)]
+        if responses:
+            self._submit_after(responses)
+        else:
+            router.submit(self._call)
+
+    @property
+    def request_id(self) -> str:
+        """Of the request from outside that this belongs to, else of the call."""
+        return self._call.meta.request_id
+
+    def cancel(self) -> None:
+        """Ends the call wherever it is, and what it has called. Waiting for it raises RequestCancelledError."""
+        if self._future.done():
+            return
+        self._cancelled = True
+        self._router.cancel(self._call)
+        self._done(None, RequestCancelledError(self.request_id))
+
+    def cancelled(self) -> bool:
+        """Whether `cancel` came before its end."""
+        return self._cancelled
+
+    def _done(self, value: Any, error: BaseException | None) -> None:
+        try:
+            if error is not None:
+                self._future.set_exception(error)
+            else:
+                self._future.set_result(value)
+        except Exception:
+            # It was cancelled, and has its outcome; nobody waits for this one.
+            assert self._future.done()
+
+    def _submit_after(self, responses: list[DeploymentResponse]) -> None:
+        left = len(responses)
+        lock = threading.Lock()
+
+        def one_is_there(future: Future[Any]) -> None:
+            nonlocal left
+            with lock:
+                left -= 1
+                last = left == 0
+            if not last:
+                return
+            failed = next((r._future.exception() for r in responses if r._future.exception() is not None), None)
+            if failed is not None:
+                self._done(None, failed)
+                return
+            call = self._call
+            call.args = tuple(_value_of(value) for value in call.args)
+            call.kwargs = {name: _value_of(value) for name, value in call.kwargs.items()}
+            self._router.submit(call)
+
+        for response in responses:
+            response._future.add_done_callback(one_is_there)
+
+    async def _value(self) -> Any:
+        try:
+            return await asyncio.wrap_future(self._future)
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+
+
+def _value_of(value: Any) -> Any:
+    return value._future.result() if isinstance(value, DeploymentResponse) else value
+
+
+class DeploymentResponse(_Answer):
+    """The answer of one call: `await` it, or call `result()` outside of event loops."""
+
+    def result(self, *, timeout_s: float | None = None) -> Any:
+        """Returns the value. Blocks.
+
+        Args:
+            timeout_s: seconds; None for no limit.
+
+        Raises:
+            TimeoutError: it is not there in time.
+            RuntimeError: in an event loop, which would stand still; use `await`.
+            Exception: what the deployment raised.
+        """
+        _refuse_in_loop()
+        return self._future.result(timeout_s)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._value().__await__()
+
+
+class DeploymentResponseGenerator(_Answer):
+    """The items that a call yields: iterate over it, or `async for` in event loops."""
+
+    def __init__(self, router: Any, meta: RequestMeta, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        super().__init__(router, meta, args, kwargs)
+        self._items: deque[Any] = deque()
+        self._started = False
+        self._finished = False
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        _refuse_in_loop()
+        while not self._items:
+            if self._finished:
+                raise StopIteration
+            self._take(shoal.get(self._more()) if self._started else self._future.result())
+        return self._items.popleft()
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        while not self._items:
+            if self._finished:
+                raise StopAsyncIteration
+            try:
+                self._take(await self._more() if self._started else await self._value())
+            except asyncio.CancelledError:
+                self.cancel()
+                raise
+        return self._items.popleft()
+
+    def _more(self) -> Any:
+        replica = self._call.replica
+        assert replica is not None
+        return replica.actor.next_items.remote(self._call.meta.call_id)
+
+    def _take(self, part: Streaming) -> None:
+        self._started = True
+        self._items.extend(part.items)
+        self._finished = part.finished
+
+    def cancel(self) -> None:
+        """Ends the call wherever it is, and what it has called."""
+        if self._finished:
+            return
+        if self._future.done():
+            self._cancelled = True
+            self._router.cancel(self._call)
+            return
+        super().cancel()
+
+
+def _refuse_in_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError("this blocks, and would stop the event loop that it is called in; use `await response` there")

@@ -1,0 +1,26 @@
+"""What the tests of shoal.serve share: one session a module, serving on a port of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import shoal
+from shoal import serve
+
+
+@pytest.fixture(scope="module", autouse=True)
+def session() -> Iterator[None]:
+    shoal.shutdown()
+    shoal.init(num_cpus=8, log_to_driver=False)
+    yield
+    serve.shutdown()
+    shoal.shutdown()
+
+
+@pytest.fixture(scope="module")
+def url() -> str:
+    """Of the proxy."""
+    host, port = serve.start(http_options={"port": 0})
+    return f"http://{host}:{port}"
