@@ -34,3 +34,7 @@ class WorkerGroupError(TrainingFailedError):
 
 class ReportMismatchError(TrainingFailedError):
     """Ranks reported different numbers of times, and a checkpoint waits for the missing ones. The text names the ranks."""
+
+
+class CheckpointError(TrainError, OSError):
+    """A checkpoint could not be stored. Checkpoints from before are untouched; the text says why, and what can be done."""

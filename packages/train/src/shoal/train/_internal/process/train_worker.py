@@ -73,8 +73,10 @@ def _run(session: WorkerSession, loop: Callable[[], Any], meeting: Meeting, back
     try:
         backend.begin(rank, meeting)
         value = loop()
+        session.close()
         backend.end()
     except BaseException as error:
+        session.close_after(error)
         session.outgoing.put(Failed(error))
     else:
         session.outgoing.put(Finished(value))
