@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Generator, Iterator
 from concurrent.futures import Future
@@ -12,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import shoal
+from shoal.serve._internal.process.call_ids import CALL_IDS
 from shoal.serve._internal.process.request_context import CURRENT
 from shoal.serve._internal.process.router import Call
 from shoal.serve._internal.process.routers import ROUTERS
@@ -87,7 +87,7 @@ class DeploymentHandle:
         """
         current = CURRENT.get()
         options = self._options
-        call_id = uuid.uuid4().hex
+        call_id = CALL_IDS.next()
         meta = RequestMeta(
             current.request_id or call_id,
             call_id,

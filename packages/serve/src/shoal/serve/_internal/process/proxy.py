@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 
+from shoal.serve._internal.process.call_ids import CALL_IDS
 from shoal.serve._internal.process.controller_link import ControllerLink
 from shoal.serve._internal.process.router import Call
 from shoal.serve._internal.process.routers import ROUTERS
@@ -119,7 +119,7 @@ class Proxy:
 
     async def _pass_on(self, route: Route, scope: dict[str, Any], receive: Any, send: Any) -> None:
         first = await receive()
-        call_id = uuid.uuid4().hex
+        call_id = CALL_IDS.next()
         passed = {key: scope[key] for key in PASSED_ON if key in scope}
         passed["root_path"] = scope.get("root_path", "") + route.prefix.rstrip("/")
         request = HttpRequest(passed, first.get("body", b""), first.get("more_body", False))
