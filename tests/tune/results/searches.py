@@ -38,6 +38,8 @@ def trial_of(folder: Path, number: int, config: dict[str, Any], reports: list[di
             logger.log_trial_result(iteration, trial, trial.last_result)
     for logger in loggers:
         logger.log_trial_end(trial)
+    if trial.error is not None:
+        Path(path, "error.txt").write_text(f"Traceback:\n  …\n{type(trial.error).__name__}: {trial.error}\n")
     return trial
 
 
