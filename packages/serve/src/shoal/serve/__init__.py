@@ -2,6 +2,7 @@
 
 from shoal.serve._internal.version import __version__ as __version__
 from shoal.serve.api import delete, run, shutdown, start
+from shoal.serve.batching import batch
 from shoal.serve.config import AutoscalingConfig, HTTPOptions, ProxyLocation, gRPCOptions
 from shoal.serve.deployment import Application, Deployment, deployment
 from shoal.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
@@ -15,6 +16,7 @@ __all__ = [
     "DeploymentResponseGenerator",
     "HTTPOptions",
     "ProxyLocation",
+    "batch",
     "delete",
     "deployment",
     "gRPCOptions",

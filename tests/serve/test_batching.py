@@ -1,0 +1,155 @@
+"""Functions that work on lists, called with single items."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shoal import serve
+from shoal.serve.exceptions import InvalidArgumentError
+
+
+def test_calls_at_the_same_time_share_a_list() -> None:
+    sizes = []
+
+    @serve.batch(max_batch_size=4, batch_wait_timeout_s=10)
+    async def double(numbers: list[int]) -> list[int]:
+        sizes.append(len(numbers))
+        return [2 * number for number in numbers]
+
+    async def main() -> list[int]:
+        return await asyncio.gather(*(double(number) for number in range(8)))
+
+    assert asyncio.run(main()) == [0, 2, 4, 6, 8, 10, 12, 14]
+    assert sizes == [4, 4]
+
+
+def test_a_lone_call_does_not_wait_longer_than_it_has_to() -> None:
+    @serve.batch(max_batch_size=100, batch_wait_timeout_s=0.001)
+    async def echo(items: list[str]) -> list[str]:
+        return items
+
+    assert asyncio.run(asyncio.wait_for(echo("a"), 30)) == "a"
+
+
+def test_each_object_has_batches_of_its_own() -> None:
+    class Model:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        @serve.batch(max_batch_size=2, batch_wait_timeout_s=10)
+        async def tag(self, items: list[int]) -> list[str]:
+            return [f"{self.name}{item}/{len(items)}" for item in items]
+
+    async def main() -> list[list[str]]:
+        a, b = Model("a"), Model("b")
+        return await asyncio.gather(a.tag(1), b.tag(2), a.tag(3), b.tag(4))
+
+    assert asyncio.run(main()) == ["a1/2", "b2/2", "a3/2", "b4/2"]
+
+
+def test_errors_of_single_items_and_of_all() -> None:
+    @serve.batch(max_batch_size=3, batch_wait_timeout_s=10)
+    async def invert(numbers: list[int]) -> list[float]:
+        if any(number < 0 for number in numbers):
+            raise ValueError("negative")
+        return [1 / number if number else ZeroDivisionError("item 0") for number in numbers]
+
+    async def main(*numbers: int) -> list[object]:
+        return await asyncio.gather(*(invert(number) for number in numbers), return_exceptions=True)
+
+    one, zero, two = asyncio.run(main(1, 0, 2))
+    assert (one, two) == (1.0, 0.5)
+    assert isinstance(zero, ZeroDivisionError)
+    assert [str(error) for error in asyncio.run(main(1, -1, 2))] == ["negative"] * 3
+
+
+def test_a_wrong_number_of_results_is_told() -> None:
+    @serve.batch(max_batch_size=2, batch_wait_timeout_s=10)
+    async def short(items: list[int]) -> list[int]:
+        return items[:1]
+
+    async def main() -> None:
+        await asyncio.gather(short(1), short(2))
+
+    with pytest.raises(TypeError, match="got a list of 2 and gave 1 results"):
+        asyncio.run(main())
+
+
+def test_generators_give_each_caller_its_own_parts() -> None:
+    @serve.batch(max_batch_size=2, batch_wait_timeout_s=10)
+    async def count(starts: list[int]) -> AsyncIterator[list[int]]:
+        for step in range(3):
+            yield [start + step for start in starts]
+
+    async def parts(start: int) -> list[int]:
+        return [part async for part in count(start)]
+
+    async def main() -> list[list[int]]:
+        return await asyncio.gather(parts(10), parts(20))
+
+    assert asyncio.run(main()) == [[10, 11, 12], [20, 21, 22]]
+
+
+def test_who_has_gone_is_left_out() -> None:
+    seen: list[list[int]] = []
+
+    @serve.batch(max_batch_size=2, batch_wait_timeout_s=10)
+    async def echo(items: list[int]) -> list[int]:
+        seen.append(items)
+        return items
+
+    async def main() -> list[int]:
+        gone = asyncio.ensure_future(echo(1))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait([gone])
+        return await asyncio.gather(echo(2), echo(3))
+
+    assert asyncio.run(main()) == [2, 3]
+    assert seen == [[2, 3]]
+
+
+def test_limits_change_while_calls_wait() -> None:
+    @serve.batch(max_batch_size=100, batch_wait_timeout_s=1000)
+    async def echo(items: list[int]) -> list[int]:
+        return items
+
+    async def main() -> list[int]:
+        calls = [asyncio.ensure_future(echo(n)) for n in range(3)]
+        await asyncio.sleep(0)
+        echo.set_max_batch_size(3)
+        return await asyncio.gather(*calls)
+
+    assert asyncio.run(main()) == [0, 1, 2]
+
+
+def test_no_more_lists_at_a_time_than_allowed() -> None:
+    running, most = 0, 0
+
+    @serve.batch(max_batch_size=1, max_concurrent_batches=2)
+    async def work(items: list[int]) -> list[int]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        return items
+
+    async def main() -> list[int]:
+        return await asyncio.gather(*(work(n) for n in range(10)))
+
+    assert asyncio.run(main()) == list(range(10))
+    assert most == 2
+
+
+def test_misuse_is_told_at_once() -> None:
+    with pytest.raises(InvalidArgumentError, match="max_batch_size is 0"):
+        serve.batch(max_batch_size=0)(lambda items: items)
+    with pytest.raises(InvalidArgumentError, match="not async"):
+
+        @serve.batch
+        def plain(items: list[int]) -> list[int]:
+            return items
