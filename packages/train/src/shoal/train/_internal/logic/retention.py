@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shoal.train._internal.logic.metric_lookup import looked_up
 from shoal.train.configuration import CheckpointConfig
 
 
@@ -18,13 +19,19 @@ class Kept:
     metrics: dict[str, Any]
 
 
-def to_delete(kept: Sequence[Kept], config: CheckpointConfig) -> list[Kept]:
-    """Returns those that go: all but the best (or latest) `num_to_keep`, and never the latest."""
+def to_delete(kept: Sequence[Kept], config: CheckpointConfig, needed: Collection[int] = ()) -> list[Kept]:
+    """Returns those that go: all but the best (or latest) `num_to_keep`, and never the latest.
+
+    Args:
+        kept: those that are there.
+        config: which are kept.
+        needed: numbers of those that must not go yet.
+    """
     if config.num_to_keep is None or not kept:
         return []
     latest = max(kept, key=lambda one: one.number)
     ranked = sorted(kept, key=lambda one: (_score(one, config), one.number), reverse=True)
-    return [one for one in ranked[config.num_to_keep :] if one is not latest]
+    return [one for one in ranked[config.num_to_keep :] if one is not latest and one.number not in needed]
 
 
 def _score(one: Kept, config: CheckpointConfig) -> float:
@@ -32,7 +39,7 @@ def _score(one: Kept, config: CheckpointConfig) -> float:
     name = config.checkpoint_score_attribute
     if name is None:
         return 0.0
-    value = one.metrics.get(name)
+    value = looked_up(one.metrics, name)
     if not isinstance(value, int | float) or math.isnan(value):
         return -math.inf
     return float(value) if config.checkpoint_score_order == "max" else -float(value)

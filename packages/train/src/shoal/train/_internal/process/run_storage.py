@@ -132,6 +132,11 @@ class RunStorage:
         with self.filesystem.open_output_stream(path) as stream:
             stream.write(content)
 
+    def remove(self, name: str) -> None:
+        """Removes a file, where it is there. Raises OSError."""
+        if self.filesystem.get_file_info(f"{self.path}/{name}").type != fs.FileType.NotFound:
+            self.filesystem.delete_file(f"{self.path}/{name}")
+
     def remove_attempt(self, attempt: str, kept: set[str]) -> None:
         """Removes checkpoints of an attempt that did not become whole. Raises OSError.
 
@@ -197,13 +202,18 @@ class CheckpointList:
         self._forget([one for one in self._kept if self._checkpoints[one.number] == checkpoint])
         self._kept.append(Kept(number, metrics))
         self._checkpoints[number] = checkpoint
-        gone = to_delete(self._kept, self._config)
+        self._thin_out()
+        return checkpoint
+
+    def _thin_out(self) -> None:
+        """The list first: what it names is there."""
+        pending = [n for n, status in self._statuses.items() if status is ReportedCheckpointStatus.PENDING_VALIDATION]
+        gone = to_delete(self._kept, self._config, pending)
         removed = [self._checkpoints[one.number] for one in gone]
         self._forget(gone)
         self._write()
         for one in removed:
             _remove(one)
-        return checkpoint
 
     def validated(self, number: int, status: ReportedCheckpointStatus, metrics: dict[str, Any] | None = None) -> None:
         """A checkpoint's validation has begun or ended: its metrics are added to the checkpoint's, where that is still there."""
@@ -214,7 +224,7 @@ class CheckpointList:
             self._kept = [
                 Kept(one.number, one.metrics | metrics) if one.number == number else one for one in self._kept
             ]
-        self._write()
+        self._thin_out()
 
     def forget_attempt(self, attempt: str) -> None:
         """Removes what an attempt that is over has left of checkpoints that did not become whole. Raises OSError."""

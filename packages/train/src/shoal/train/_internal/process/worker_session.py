@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shoal.train._internal.process.local_folder import LocalFolder
@@ -43,14 +43,12 @@ class Report:
         number: its place among this rank's reports of this attempt, from 0.
         checkpoint: where the files are; None where there are none.
         validation: whether the checkpoint is validated, or how.
-        positions: by dataset: how far this rank has read its part.
     """
 
     metrics: dict[str, Any]
     number: int = 0
     checkpoint: Checkpoint | None = None
     validation: bool | ValidationTaskConfig = False
-    positions: dict[str, Any] = field(default_factory=dict)
 
     @property
     def has_checkpoint(self) -> bool:
@@ -119,8 +117,7 @@ class WorkerSession:
     ) -> None:
         """Sends metrics on, and stores a checkpoint's files. Waits for no other rank."""
         self._outbox.check()
-        positions = {name: shard.position() for name, shard in self.shards.items() if hasattr(shard, "position")}
-        report = Report(dict(metrics), self._reports, None, validation, positions)
+        report = Report(dict(metrics), self._reports, None, validation)
         if checkpoint is None:
             self._reports += 1
             self._outbox.now(report)
