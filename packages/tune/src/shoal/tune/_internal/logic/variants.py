@@ -3,68 +3,79 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from shoal.tune.search_space import Domain, Grid
+from shoal.tune._internal.logic.parameter_tree import fixed, grids, matched, resolved
+from shoal.tune.search_space import Categorical, Domain
 
-Path = tuple[str | int, ...]
 
-
-def variants(space: Mapping[str, Any], samples: int, seed: int) -> Iterator[dict[str, Any]]:
+def variants(
+    space: Mapping[str, Any],
+    samples: int,
+    seed: int,
+    points: Sequence[Mapping[str, Any]] = (),
+    constant_grid: bool = False,
+    skip: int = 0,
+) -> Iterator[dict[str, Any]]:
     """Yields one configuration a trial: all combinations of the grids, `samples` times (-1: without end).
 
     Args:
         space: parameters, nested in dicts and lists; what is no domain is taken as it is.
         samples: how often the grids are gone through.
         seed: trial n draws from a generator of its own, so its values depend on neither other trials nor timing.
+        points: values that the first samples have, one after the other.
+        constant_grid: what is drawn is drawn once for all combinations of the grids.
+        skip: how many of them are not yielded.
     """
-    grids = list(_found(space, Grid))
     number = 0
-    for _ in itertools.count() if samples == -1 else range(samples):
-        for chosen in itertools.product(*(grid.values for _, grid in grids)):
-            random = np.random.default_rng([seed, number])
-            config: dict[str, Any] = _copied(space)
-            for (path, _), value in zip(grids, chosen, strict=True):
-                _put(config, path, value)
-            for path, domain in _found(space, Domain):
-                _put(config, path, domain.draw(random, config))
-            yield config
+    for sample in itertools.count() if samples == -1 else range(samples):
+        given = fixed(space, matched(space, points[sample])) if sample < len(points) else space
+        for combination in _combinations(given):
+            if number >= skip:
+                random = np.random.default_rng([seed, sample if constant_grid else number])
+                yield resolved(combination, _drawing(random), random)
             number += 1
 
 
-def count_of(space: Mapping[str, Any], samples: int) -> int | None:
+def count_of(space: Mapping[str, Any], samples: int, points: Sequence[Mapping[str, Any]] = ()) -> int | None:
     """Returns how many trials there will be; None for no end."""
-    grids = 1
-    for _, grid in _found(space, Grid):
-        grids *= len(grid.values)
-    return None if samples == -1 else grids * samples
+    if samples == -1:
+        return None
+    given = sum(_size(fixed(space, matched(space, point))) for point in points[:samples])
+    return given + max(0, samples - len(points)) * _size(space)
 
 
-def _found(space: Any, kind: type[Any], path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    if isinstance(space, kind):
-        yield path, space
-    elif isinstance(space, Mapping):
-        # Ray writes a grid as a dict too.
-        if kind is Grid and set(space) == {"grid_search"}:
-            yield path, Grid(tuple(space["grid_search"]))
-            return
-        for key, value in space.items():
-            yield from _found(value, kind, (*path, key))
-    elif isinstance(space, list | tuple):
-        for key, value in enumerate(space):
-            yield from _found(value, kind, (*path, key))
+def _combinations(space: Any) -> Iterator[Any]:
+    found = grids(space)
+    if not found:
+        yield space
+        return
+    for chosen in itertools.product(*(range(len(values)) for values in found.values())):
+        # A grid's value may hold grids of its own.
+        yield from _combinations(fixed(space, dict(zip(found, chosen, strict=True))))
 
 
-def _copied(space: Any) -> Any:
-    if isinstance(space, Mapping):
-        return {key: _copied(value) for key, value in space.items()}
-    return [_copied(value) for value in space] if isinstance(space, list | tuple) else space
+def _size(space: Any) -> int:
+    found = grids(space)
+    if not any(_holds_grid(value) for values in found.values() for value in values):
+        size = 1
+        for values in found.values():
+            size *= len(values)
+        return size
+    return sum(1 for _ in _combinations(space))
 
 
-def _put(config: Any, path: Path, value: Any) -> None:
-    for step in path[:-1]:
-        config = config[step]
-    config[path[-1]] = value
+def _holds_grid(value: Any) -> bool:
+    return bool(grids(value))
+
+
+def _drawing(random: np.random.Generator) -> Any:
+    def ask(name: str, domain: Domain) -> Any:
+        if isinstance(domain, Categorical):
+            return int(random.integers(len(domain.categories)))
+        return domain.draw(random, {})
+
+    return ask

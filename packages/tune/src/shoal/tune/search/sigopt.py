@@ -1,0 +1,22 @@
+"""SigOpt was a service. It has closed, so there is nothing that its searcher could ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shoal.tune.exceptions import TuneError
+from shoal.tune.search.searcher import Searcher
+
+
+class SearcherGoneError(TuneError, NotImplementedError):
+    """The service behind a searcher does not exist any more. The text names others."""
+
+
+class SigOptSearch(Searcher):
+    """Raises SearcherGoneError: SigOpt's service has closed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise SearcherGoneError(
+            "SigOptSearch: SigOpt's service has closed, so there is nothing to ask. "
+            "OptunaSearch(sampler=optuna.samplers.GPSampler()) or BayesOptSearch() search by Gaussian processes too, in this process"
+        )
