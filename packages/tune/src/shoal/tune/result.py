@@ -46,13 +46,8 @@ class TrialResult(Result):
             filesystem=filesystem,
             best_checkpoints=cast("list[tuple[Checkpoint, dict[str, Any]]]", LazyList(checkpoints)),
             history=cast("list[dict[str, Any]]", LazyList(history)),
+            config=trial.config,
         )
-        self._config = trial.config
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The configuration that it ran with."""
-        return self._config
 
     @property
     def metrics_dataframe(self) -> pd.DataFrame:

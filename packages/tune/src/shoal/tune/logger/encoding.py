@@ -23,8 +23,9 @@ def json_line(result: Mapping[str, Any]) -> bytes:
         line = _ENCODER.encode(result)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
         return _slow_line(result)
-    # The fast encoder makes null of NaN and of infinities.
-    if b"null" in line and _is_doubtful(result):
+    # The fast encoder makes null of NaN and of infinities. As many as there are Nones are in order; counting is cheaper than looking.
+    nulls = line.count(b"null")
+    if nulls and nulls != sum(value is None for value in result.values()) and _is_doubtful(result):
         return _slow_line(result)
     return line + b"\n"
 
