@@ -4,8 +4,10 @@ from shoal.serve._internal.version import __version__ as __version__
 from shoal.serve.api import delete, run, shutdown, start
 from shoal.serve.batching import batch
 from shoal.serve.config import AutoscalingConfig, HTTPOptions, ProxyLocation, gRPCOptions
+from shoal.serve.context import ReplicaContext, get_replica_context
 from shoal.serve.deployment import Application, Deployment, deployment
 from shoal.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
+from shoal.serve.multiplex import get_multiplexed_model_id, multiplexed
 
 __all__ = [
     "Application",
@@ -16,10 +18,14 @@ __all__ = [
     "DeploymentResponseGenerator",
     "HTTPOptions",
     "ProxyLocation",
+    "ReplicaContext",
     "batch",
     "delete",
     "deployment",
     "gRPCOptions",
+    "get_multiplexed_model_id",
+    "get_replica_context",
+    "multiplexed",
     "run",
     "shutdown",
     "start",

@@ -10,10 +10,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
-import shoal
 from shoal.serve._internal.process.call_ids import CALL_IDS
 from shoal.serve._internal.process.request_context import CURRENT
-from shoal.serve._internal.process.router import Call
+from shoal.serve._internal.process.router import AnyRouter, Call
 from shoal.serve._internal.process.routers import ROUTERS
 from shoal.serve._internal.schema.deployments import DeploymentId
 from shoal.serve._internal.schema.requests import RequestMeta, Streaming
@@ -111,7 +110,7 @@ class DeploymentHandle:
 class _Answer:
     """A call's outcome, for those who wait on threads or on event loops."""
 
-    def __init__(self, router: Any, meta: RequestMeta, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(self, router: AnyRouter, meta: RequestMeta, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._router = router
         self._future: Future[Any] = Future()
         self._cancelled = False
@@ -208,7 +207,7 @@ class DeploymentResponse(_Answer):
 class DeploymentResponseGenerator(_Answer):
     """The items that a call yields: iterate over it, or `async for` in event loops."""
 
-    def __init__(self, router: Any, meta: RequestMeta, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(self, router: AnyRouter, meta: RequestMeta, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         super().__init__(router, meta, args, kwargs)
         self._items: deque[Any] = deque()
         self._started = False
@@ -222,7 +221,7 @@ class DeploymentResponseGenerator(_Answer):
         while not self._items:
             if self._finished:
                 raise StopIteration
-            self._take(shoal.get(self._more()) if self._started else self._future.result())
+            self._take(self._part().result())
         return self._items.popleft()
 
     def __aiter__(self) -> AsyncIterator[Any]:
@@ -233,16 +232,14 @@ class DeploymentResponseGenerator(_Answer):
             if self._finished:
                 raise StopAsyncIteration
             try:
-                self._take(await self._more() if self._started else await self._value())
+                self._take(await asyncio.wrap_future(self._part()))
             except asyncio.CancelledError:
                 self.cancel()
                 raise
         return self._items.popleft()
 
-    def _more(self) -> Any:
-        replica = self._call.replica
-        assert replica is not None
-        return replica.actor.next_items.remote(self._call.meta.call_id)
+    def _part(self) -> Future[Any]:
+        return self._router.next_items(self._call) if self._started else self._future
 
     def _take(self, part: Streaming) -> None:
         self._started = True

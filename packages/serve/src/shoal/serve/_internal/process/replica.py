@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 from shoal.serve._internal.process.reply_stream import ReplyStream
-from shoal.serve._internal.process.request_context import CURRENT, RequestContext
+from shoal.serve._internal.process.request_context import CURRENT, HERE, RequestContext
 from shoal.serve._internal.process.user_code import UserCode
 from shoal.serve._internal.schema.deployments import DeploymentSpec
 from shoal.serve._internal.schema.requests import Busy, HttpRequest, RequestMeta, Streaming
+from shoal.serve.context import ReplicaContext
 
 
 class Replica:
@@ -34,7 +36,11 @@ class Replica:
 
     async def start(self) -> None:
         """Makes the user's object, and gives it its user_config. Raises what they raise."""
+        deployment = self._spec.id
+        context = ReplicaContext(deployment.app, deployment.name, self._id, None, code_version=self._spec.code_version)
+        HERE.set(context)
         await self._code.start()
+        self._context = replace(context, servable_object=self._code.instance)
         if self._spec.config.user_config is not None:
             await self._code.reconfigure(self._spec.config.user_config)
 
@@ -101,6 +107,7 @@ class Replica:
             await stream.push(messages)
 
     def _begin(self, meta: RequestMeta) -> None:
+        HERE.set(self._context)
         CURRENT.set(RequestContext(meta.request_id, meta.call_id, meta.app, meta.route, meta.model_id))
         task = asyncio.current_task()
         assert task is not None

@@ -1,9 +1,9 @@
-"""Which request the running code works on."""
+"""Where the running code runs, and which request it works on."""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class RequestContext(NamedTuple):
@@ -15,6 +15,9 @@ class RequestContext(NamedTuple):
     route: str = ""
     model_id: str = ""
 
+
+HERE: ContextVar[Any] = ContextVar("shoal_serve_replica", default=None)
+"""The replica's `ReplicaContext`, in all that runs in it."""
 
 NO_REQUEST = RequestContext()
 CURRENT: ContextVar[RequestContext] = ContextVar("shoal_serve_request", default=NO_REQUEST)

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Protocol
 
 import shoal
 from shoal.serve._internal.logic.replica_choice import ReplicaChoice
@@ -45,6 +45,18 @@ class Call:
         self.done = done
         self.replica: ReplicaInfo | None = None
         """Who has it; None while it waits."""
+
+
+class AnyRouter(Protocol):
+    """Where calls go: to replicas in other processes, or in this one."""
+
+    def submit(self, call: Call) -> None: ...
+
+    def cancel(self, call: Call) -> None: ...
+
+    def next_items(self, call: Call) -> Future[Any]: ...
+
+    def push(self, call: Call, messages: list[Any]) -> Future[Any]: ...
 
 
 class Router:
@@ -110,6 +122,18 @@ class Router:
             replica = call.replica
         if replica is not None:
             replica.actor.cancel.remote(call.meta.call_id)
+
+    def next_items(self, call: Call) -> Future[Any]:
+        """Returns what a stream, whose first part has come, has next: a Streaming."""
+        assert call.replica is not None
+        future: Future[Any] = call.replica.actor.next_items.remote(call.meta.call_id).future()
+        return future
+
+    def push(self, call: Call, messages: list[Any]) -> Future[Any]:
+        """Gives ASGI messages to a request of HTTP; ends when there is room for more."""
+        assert call.replica is not None
+        future: Future[Any] = call.replica.actor.push.remote(call.meta.call_id, messages).future()
+        return future
 
     def _send(self, call: Call, replica: ReplicaInfo) -> None:
         method = getattr(replica.actor, call.method)

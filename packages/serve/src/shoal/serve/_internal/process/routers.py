@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
 import shoal
 from shoal.serve._internal.process.controller_link import ControllerLink, find_controller
-from shoal.serve._internal.process.router import Router
+from shoal.serve._internal.process.router import AnyRouter, Router
 from shoal.serve._internal.schema.deployments import DeploymentId
 
 
@@ -16,6 +17,7 @@ class Routers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._routers: dict[DeploymentId, Router] = {}
+        self._local: dict[DeploymentId, AnyRouter] = {}
         self._link: ControllerLink | None = None
         self._session = ""
 
@@ -32,8 +34,16 @@ class Routers:
             self._routers.clear()
         return self._link
 
-    def of(self, deployment: DeploymentId) -> Router:
+    def set_local(self, app: str, routers: Mapping[DeploymentId, AnyRouter]) -> None:
+        """From now on these are an application's routers: its replicas are in this process. Nothing for no longer."""
+        with self._lock:
+            self._local = {key: router for key, router in self._local.items() if key.app != app} | dict(routers)
+
+    def of(self, deployment: DeploymentId) -> AnyRouter:
         """Returns the router of a deployment. Raises ServeError where nothing is served."""
+        local = self._local.get(deployment)
+        if local is not None:
+            return local
         with self._lock:
             link = self._link_locked()
             router = self._routers.get(deployment)
