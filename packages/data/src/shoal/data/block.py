@@ -40,6 +40,25 @@ class BlockMetadata:
     input_files: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class RefBundle:
+    """Blocks of a dataset that runs, in its order.
+
+    Args:
+        blocks: references to them, with what is known of each.
+    """
+
+    blocks: tuple[tuple[Any, BlockMetadata], ...]
+
+    def num_rows(self) -> int:
+        """Returns the rows of all blocks."""
+        return sum(metadata.num_rows or 0 for _, metadata in self.blocks)
+
+    def size_bytes(self) -> int:
+        """Returns what they take in memory."""
+        return sum(metadata.size_bytes or 0 for _, metadata in self.blocks)
+
+
 class BlockAccessor:
     """Reads a block and converts it. For custom datasources and aggregations; made by `BlockAccessor.for_block`.
 

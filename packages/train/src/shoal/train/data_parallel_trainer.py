@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import datetime as dt
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import shoal
 from shoal.train._internal.process.in_driver import run_in_driver
+from shoal.train._internal.process.run_datasets import RunDatasets
 from shoal.train._internal.process.run_storage import CheckpointList, RunStorage
 from shoal.train._internal.process.training_run import Plan, TrainingRun
 from shoal.train.backend import BackendConfig
+from shoal.train.checkpoint import Checkpoint
 from shoal.train.configuration import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-from shoal.train.exceptions import InvalidArgumentError
+from shoal.train.data_config import DataConfig
+from shoal.train.exceptions import InvalidArgumentError, TrainingFailedError, UnsupportedTrainerError
+from shoal.train.forwarding import Forwarding, current
+from shoal.train.reporting import ValidationConfig
 from shoal.train.result import Result
+
+_TRIAL_KEYS = ("train_loop_config", "scaling_config")
+"""What a configuration of `as_trainable()` may have."""
 
 
 class DataParallelTrainer:
@@ -27,10 +38,23 @@ class DataParallelTrainer:
         backend_config: what is set up in the workers before.
         scaling_config: how many workers; None for one.
         run_config: name, storage, restarts, checkpoints.
-        datasets: by name; each is divided among the workers.
+        datasets: by name; `shoal.train.get_dataset_shard` gives each worker its part.
+        dataset_config: which of them are divided; None for all.
+        validation_config: how checkpoints that are reported with `validation=` are validated.
+        metadata: accepted for Ray's sake.
+        resume_from_checkpoint: what `shoal.train.get_checkpoint` gives at first; a run of the same name goes on from its own instead.
 
     Raises:
         InvalidArgumentError: (a ValueError) an argument cannot be.
+
+    Example:
+        >>> from shoal import train
+        >>> from shoal.train.data_parallel_trainer import DataParallelTrainer
+        >>> def loop(config):
+        ...     train.report({"loss": config["loss"]})
+        >>> scaling = train.ScalingConfig(num_workers=0)
+        >>> DataParallelTrainer(loop, train_loop_config={"loss": 0.5}, scaling_config=scaling).fit().metrics
+        {'loss': 0.5}
     """
 
     def __init__(
@@ -42,58 +66,140 @@ class DataParallelTrainer:
         scaling_config: ScalingConfig | None = None,
         run_config: RunConfig | None = None,
         datasets: Mapping[str, Any] | None = None,
+        dataset_config: DataConfig | None = None,
+        validation_config: ValidationConfig | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        resume_from_checkpoint: Checkpoint | None = None,
     ) -> None:
-        self._loop = _bound(train_loop_per_worker, train_loop_config)
-        self._backend = backend_config or BackendConfig()
-        self._scaling = scaling_config or ScalingConfig()
-        self._run = run_config or RunConfig()
+        _bound(train_loop_per_worker, train_loop_config)
+        self._loop: Callable[..., Any] = train_loop_per_worker
+        self._loop_config = dict(train_loop_config) if train_loop_config is not None else None
+        self._backend = _of_type("backend_config", backend_config, BackendConfig) or BackendConfig()
+        self._scaling = _of_type("scaling_config", scaling_config, ScalingConfig) or ScalingConfig()
+        self._run = _of_type("run_config", run_config, RunConfig) or RunConfig()
+        self._data_config = _of_type("dataset_config", dataset_config, DataConfig) or DataConfig()
+        self._validation = _of_type("validation_config", validation_config, ValidationConfig)
+        self._start_from = _of_type("resume_from_checkpoint", resume_from_checkpoint, Checkpoint)
+        self._metadata = dict(metadata or {})
         self._datasets = dict(datasets or {})
+        RunDatasets(self._datasets, self._data_config)
 
     def fit(self) -> Result:
-        """Trains, and returns what it came to.
+        """Trains, and returns what it came to. A run of the same name and storage goes on from its last checkpoint.
+
+        May be called in any thread, in an actor, and in a trial of a search.
 
         Raises:
             TrainingFailedError: workers failed more often than `FailureConfig.max_failures`, cannot be placed, or reported different
-                numbers of times.
+                numbers of times. `WorkerGroupError.worker_failures` has what each rank raised.
         """
+        return self._fit(None)
+
+    def as_trainable(self) -> Callable[[Mapping[str, Any]], dict[str, Any] | None]:
+        """Returns a function for a search: it trains with other settings, and hands its reports on.
+
+        Its argument is a dict: 'train_loop_config' is put over the trainer's, and 'scaling_config' (a ScalingConfig, or a dict of
+        its arguments) replaces that. Reports go to whoever opened `shoal.train.forwarding.forward_to`; without it the function
+        returns the last metrics. Each call is a run of its own, whatever the trainer's is called.
+
+        Raises:
+            InvalidArgumentError: (a ValueError) by the function: the dict has other keys.
+        """
+        return partial(_run_trial, self)
+
+    @classmethod
+    def restore(cls, path: str, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raises UnsupportedTrainerError: a trainer with the run's name goes on with it.
+
+        Args:
+            path: of the run's folder.
+        """
+        folder, _, name = str(path).rstrip("/").rpartition("/")
+        raise UnsupportedTrainerError(
+            f"{cls.__name__}.restore is not offered: make the trainer as before, with "
+            f"RunConfig(name={name!r}, storage_path={folder!r}), and call fit(): it goes on from the last checkpoint"
+        )
+
+    @classmethod
+    def can_restore(cls, path: str, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raises UnsupportedTrainerError, as `restore`.
+
+        Args:
+            path: of the run's folder.
+        """
+        cls.restore(path)
+
+    def _fit(self, forwarding: Forwarding | None) -> Result:
         name = self._run.name or f"train_run-{dt.datetime.now(dt.UTC):%Y-%m-%d_%H-%M-%S_%f}"
         storage = RunStorage.of(self._run.storage_path, self._run.storage_filesystem, name)
         storage.make()
         checkpoints = CheckpointList(storage, self._run.checkpoint_config or CheckpointConfig())
         plan = Plan(
-            self._loop,
-            self._scaling,
-            self._run.failure_config or FailureConfig(),
-            self._backend.make,
-            name,
-            storage,
-            self._shards,
+            loop=_bound(self._loop, self._loop_config),
+            scaling=self._scaling,
+            failure=self._run.failure_config or FailureConfig(),
+            backend=self._backend,
+            experiment=name,
+            storage=storage,
+            datasets=RunDatasets(self._datasets, self._data_config),
+            start_from=(forwarding.start_from if forwarding is not None else None) or self._start_from,
+            runtime_env=self._run.worker_runtime_env,
         )
+        forward = forwarding.reporter if forwarding is not None else None
+        history: list[dict[str, Any]] = []
+        value: Any = None
+        error: TrainingFailedError | None = None
         if self._scaling.num_workers == 0:
-            history, value = run_in_driver(plan, checkpoints)
+            history, value = run_in_driver(plan, checkpoints, (), forward)
         else:
             if not shoal.is_initialized():
                 shoal.init()
-            run = TrainingRun(plan, checkpoints)
+            run = TrainingRun(plan, checkpoints, (), forward)
             run.run()
-            if run.error is not None:
-                raise run.error
-            history, value = run.controller.history, run.controller.return_value
-        return Result(
+            history, value, error = run.controller.history, run.controller.return_value, run.error
+        result = Result(
             metrics=history[-1] if history else None,
             checkpoint=checkpoints.latest,
-            error=None,
+            error=error,
             path=storage.path,
             filesystem=storage.filesystem,
             best_checkpoints=checkpoints.all(),
             return_value=value,
             history=history,
         )
+        if error is not None:
+            raise error
+        return result
 
-    def _shards(self, workers: int) -> Sequence[Mapping[str, Any]]:
-        """Returns each rank's part of each dataset, by rank."""
-        split = {name: dataset.streaming_split(workers, equal=True) for name, dataset in self._datasets.items()}
-        return [{name: parts[rank] for name, parts in split.items()} for rank in range(workers)]
+
+def _run_trial(trainer: DataParallelTrainer, config: Mapping[str, Any]) -> dict[str, Any] | None:
+    wrong = [key for key in config if key not in _TRIAL_KEYS]
+    if wrong:
+        raise InvalidArgumentError(
+            f"the configuration of a trainer has {', '.join(map(repr, wrong))}; it may have {' and '.join(map(repr, _TRIAL_KEYS))}: "
+            f"put what the training loop gets into 'train_loop_config'"
+        )
+    forwarding = current()
+    trial = copy.copy(trainer)
+    if "train_loop_config" in config:
+        trial._loop_config = {**(trainer._loop_config or {}), **config["train_loop_config"]}
+        _bound(trial._loop, trial._loop_config)
+    scaling = config.get("scaling_config")
+    if scaling is not None:
+        trial._scaling = scaling if isinstance(scaling, ScalingConfig) else ScalingConfig(**scaling)
+    # By its own name, since a run of the same name would go on with the checkpoints of another trial.
+    changes: dict[str, Any] = {"name": f"{trainer._run.name or 'train'}-{uuid.uuid4().hex[:8]}"}
+    if forwarding is not None and forwarding.storage_path is not None:
+        changes |= {"storage_path": forwarding.storage_path, "storage_filesystem": None}
+    trial._run = dataclasses.replace(trainer._run, **changes)
+    result = trial._fit(forwarding)
+    return result.metrics if forwarding is None else None
+
+
+def _of_type(argument: str, value: Any, wanted: type) -> Any:
+    if value is not None and not isinstance(value, wanted):
+        raise InvalidArgumentError(f"{argument} is {value!r}; give a {wanted.__name__}")
+    return value
 
 
 def _bound(loop: Any, config: Mapping[str, Any] | None) -> Callable[[], Any]:
@@ -104,7 +210,7 @@ def _bound(loop: Any, config: Mapping[str, Any] | None) -> Callable[[], Any]:
             [
                 p
                 for p in inspect.signature(loop).parameters.values()
-                if p.default is p.empty and p.kind is not p.VAR_KEYWORD
+                if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
             ]
         )
     except (TypeError, ValueError):

@@ -38,3 +38,28 @@ class ReportMismatchError(TrainingFailedError):
 
 class CheckpointError(TrainError, OSError):
     """A checkpoint could not be stored. Checkpoints from before are untouched; the text says why, and what can be done."""
+
+
+class ControllerError(TrainingFailedError):
+    """What drives the run failed, and not the workers.
+
+    Args:
+        message: what happened.
+        controller_failure: what was raised.
+    """
+
+    def __init__(self, message: str, controller_failure: BaseException) -> None:
+        super().__init__(message)
+        self.controller_failure = controller_failure
+
+
+class WorkerHungError(TrainError):
+    """A rank has reported nothing for longer than it may, or does not answer. The text has its Python stack."""
+
+
+class LoopExitError(TrainError):
+    """A training loop called `sys.exit`, or was interrupted: it did not return."""
+
+
+class UnsupportedTrainerError(TrainError, NotImplementedError):
+    """Something of Ray's that is not offered. The text names what to use instead."""

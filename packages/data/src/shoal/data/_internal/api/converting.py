@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import shoal
 from shoal.data._internal.api.arguments import not_negative
 from shoal.data._internal.api.consuming import Consuming
 from shoal.data._internal.blocks.convert import to_batch, to_numpy
+
+if TYPE_CHECKING:
+    from shoal.data.block import RefBundle
 
 
 class Converting(Consuming):
@@ -50,6 +54,14 @@ class Converting(Consuming):
         """Returns references to Arrow tables, one a block."""
         blocks = [bundle.block for bundle in self._bundles()]
         return [block if isinstance(block, shoal.ObjectRef) else shoal.put(block) for block in blocks]
+
+    def iter_internal_ref_bundles(self) -> Iterator[RefBundle]:
+        """Runs the dataset, and yields its blocks as they come, in order: references, without the data."""
+        from shoal.data.block import BlockMetadata, RefBundle
+
+        for bundle in self._bundles():
+            ref = bundle.block if isinstance(bundle.block, shoal.ObjectRef) else shoal.put(bundle.block)
+            yield RefBundle(((ref, BlockMetadata(bundle.rows, bundle.size)),))
 
     def get_internal_block_refs(self) -> list[Any]:
         """Returns references to the blocks."""

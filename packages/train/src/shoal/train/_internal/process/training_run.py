@@ -3,23 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import queue
+import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import shoal
-from shoal.train._internal.logic.controller import Commit, Controller, Effect, End, StartGroup, StopGroup
+from shoal.train._internal.logic.controller import (
+    Commit,
+    Controller,
+    Effect,
+    End,
+    MeasureCapacity,
+    StartGroup,
+    StopGroup,
+)
+from shoal.train._internal.logic.progress import ProgressWatch, to_blame
+from shoal.train._internal.process.environment import seconds
+from shoal.train._internal.process.failures import explained, is_death, original
+from shoal.train._internal.process.preloading import preload_once
+from shoal.train._internal.process.run_datasets import RunDatasets, write_positions
+from shoal.train._internal.process.run_observer import RunObserver
 from shoal.train._internal.process.run_storage import CheckpointList, RunStorage
-from shoal.train._internal.process.worker_group import WorkerGroup
-from shoal.train._internal.process.worker_session import Failed, Finished, Report
-from shoal.train.backend import Backend
+from shoal.train._internal.process.train_worker import Duty, Reported
+from shoal.train._internal.process.worker_group import (
+    NoRoomError,
+    RankedWorkers,
+    Reservation,
+    capacity,
+    check_that_fit,
+)
+from shoal.train._internal.process.worker_session import Finished
+from shoal.train.backend import Backend, BackendConfig
+from shoal.train.checkpoint import Checkpoint
 from shoal.train.configuration import FailureConfig, ScalingConfig
-from shoal.train.exceptions import ReportMismatchError, TrainingFailedError, WorkerGroupError
+from shoal.train.exceptions import ReportMismatchError, TrainingFailedError, WorkerHungError
 
-START_SECONDS = float(os.environ.get("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "60"))
+FAILURE_SECONDS = 0.5
+"""After a rank raised: for what the others failed with, since the first is often not the cause."""
+RESIZE_SECONDS = 5.0
+"""For more workers than the fewest to be placed, before fewer are tried."""
+STACK_SECONDS = 5.0
+"""For a rank to tell where its loop is."""
+
+_MUTE = "it does not answer: its process is stopped, or native code holds the interpreter"
+
+Forward = Callable[[dict[str, Any], Checkpoint | None], None]
+"""Is given rank 0's reports, in the caller's thread."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +64,38 @@ class Plan:
         loop: of each worker; takes nothing.
         scaling: how many workers.
         failure: how often they are started again.
-        backend: makes what is set up in each.
+        backend: what is set up in each.
         experiment: the run's name.
         storage: its folder.
-        shards: from the number of workers to each rank's part of each dataset.
+        datasets: each rank's part of them.
+        start_from: what a new run begins from; None for nothing.
+        runtime_env: of the workers; None for the session's.
     """
 
     loop: Callable[[], Any]
     scaling: ScalingConfig
     failure: FailureConfig
-    backend: Callable[[], Backend]
+    backend: BackendConfig
     experiment: str
     storage: RunStorage
-    shards: Callable[[int], Sequence[Mapping[str, Any]]]
+    datasets: RunDatasets
+    start_from: Checkpoint | None = None
+    runtime_env: Mapping[str, Any] | None = None
+
+
+@dataclass
+class _Attempt:
+    """What belongs to one group of workers."""
+
+    number: int
+    name: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    workers: RankedWorkers | None = None
+    watch: ProgressWatch | None = None
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    failures: dict[int, BaseException] = field(default_factory=dict)
+    stored: dict[int, Checkpoint] = field(default_factory=dict)
+    """By report: where the files of its checkpoint are."""
+    backend: Backend | None = None
 
 
 class TrainingRun:
@@ -51,25 +104,45 @@ class TrainingRun:
     Args:
         plan: what is run.
         checkpoints: of the run's folder.
+        observers: are told what happens.
+        forward: is given rank 0's reports in the caller's thread; what it raises ends the run.
     """
 
-    def __init__(self, plan: Plan, checkpoints: CheckpointList) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        checkpoints: CheckpointList,
+        observers: Sequence[RunObserver] = (),
+        forward: Forward | None = None,
+    ) -> None:
         self._plan = plan
         self._checkpoints = checkpoints
-        self.controller = Controller(plan.scaling.num_workers, plan.failure.max_failures, checkpoints.next_number)
+        self._observers = list(observers)
+        self._forward = forward
+        scaling = plan.scaling
+        self.controller = Controller(
+            scaling.min_workers, scaling.max_workers, plan.failure.max_failures, checkpoints.next_number
+        )
         self.error: TrainingFailedError | None = None
-        self._group: WorkerGroup | None = None
-        self._attempt = ""
-        self._following: list[asyncio.Task[None]] = []
+        self._start_seconds = seconds("WORKER_GROUP_START_TIMEOUT_S", 60.0) or 60.0
+        self._warn_seconds = seconds("COLLECTIVE_WARN_INTERVAL_S", 60.0)
+        self._fail_seconds = seconds("PROGRESS_TIMEOUT_S", None)
+        self._answer_seconds = seconds("WORKER_HEALTH_CHECK_TIMEOUT_S", 600.0)
+        self._reservation: Reservation | None = None
+        self._attempt = _Attempt(-1)
         self._over: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._crash: BaseException | None = None
+        self._outbox: queue.SimpleQueue[tuple[dict[str, Any], Checkpoint | None] | None] = queue.SimpleQueue()
 
     def run(self) -> None:
         """Returns when the run is over; `error` tells how it failed. Ctrl-C ends the workers."""
         thread = threading.Thread(target=self._thread, name="shoal-train-controller", daemon=True)
         thread.start()
         try:
+            while (item := self._outbox.get()) is not None:
+                if self._forward is not None:
+                    self._forward(*item)
             thread.join()
         except BaseException:
             self._cancel()
@@ -80,7 +153,7 @@ class TrainingRun:
 
     def _cancel(self) -> None:
         loop, over = self._loop, self._over
-        if loop is not None and over is not None:
+        if loop is not None and over is not None and not loop.is_closed():
             loop.call_soon_threadsafe(over.set)
 
     def _thread(self) -> None:
@@ -88,94 +161,299 @@ class TrainingRun:
             asyncio.run(self._main())
         except BaseException as error:
             self._crash = error
+        finally:
+            self._outbox.put(None)
 
     async def _main(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         try:
-            self._carry_out(self.controller.begin())
+            self._begin()
             await self._over.wait()
         finally:
-            self._stop()
+            self._stop(keep_place=False)
+            self._plan.datasets.stop()
+
+    def _begin(self) -> None:
+        try:
+            check_that_fit(self._plan.scaling)
+        except TrainingFailedError as error:
+            self._end(End(cause=error))
+            return
+        self._carry_out(self.controller.begin())
+
+    # --- effects ------------------------------------------------------------------------------------------------------
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
-            if isinstance(effect, StartGroup):
+            if isinstance(effect, MeasureCapacity):
+                fit = capacity(
+                    self._plan.scaling.resources, shoal.available_resources(), self._plan.scaling.max_workers
+                )
+                self._carry_out(self.controller.capacity(fit))
+            elif isinstance(effect, StartGroup):
                 self._start(effect)
             elif isinstance(effect, StopGroup):
-                self._stop()
+                self._stop(effect.keep_place)
             elif isinstance(effect, Commit):
-                folder = self._plan.storage.folder_of(self._attempt, effect.report)
-                self._checkpoints.add(effect.number, folder, effect.metrics)
+                self._commit(effect)
             else:
                 self._end(effect)
 
     def _start(self, start: StartGroup) -> None:
-        plan = self._plan
-        self._attempt = uuid.uuid4().hex[:8]
-        try:
-            self._group = WorkerGroup(plan.scaling, START_SECONDS)
-        except TrainingFailedError as error:
-            self.error = error
-            assert self._over is not None
-            self._over.set()
-            return
-        except shoal.exceptions.ShoalError as error:
-            self._carry_out(self.controller.failed({0: error}))
-            return
-        group, backend, latest = self._group, plan.backend(), self._checkpoints.latest
-        shards = plan.shards(len(group.workers))
-        loop = shoal.put(plan.loop)
-        for rank, worker, parts in zip(group.ranks, group.workers, shards, strict=True):
-            stream = worker.run.options(num_returns="streaming").remote(
-                loop, rank, group.meeting, backend, plan.experiment, plan.storage, self._attempt, latest, parts
-            )
-            self._following.append(asyncio.get_running_loop().create_task(self._follow(rank.world_rank, stream)))
-        self._carry_out(self.controller.group_started())
+        attempt = self._attempt = _Attempt(start.attempt)
+        self._spawn(self._starting(attempt, start.workers))
 
-    async def _follow(self, rank: int, stream: Any) -> None:
+    def _spawn(self, work: Any) -> None:
+        """Runs something that belongs to the attempt, and ends with it."""
+        tasks = self._attempt.tasks
+        task = asyncio.get_running_loop().create_task(self._guarded(work))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def _guarded(self, work: Any) -> None:
         try:
-            async for ref in stream:
-                item = await ref
-                if isinstance(item, Report):
-                    self._carry_out(self.controller.reported(rank, item.metrics, item.has_checkpoint))
-                elif isinstance(item, Finished):
-                    self._carry_out(self.controller.rank_finished(rank, item.value))
-                else:
-                    assert isinstance(item, Failed)
-                    self._carry_out(self.controller.failed({rank: item.error}))
-                    return
-        except shoal.exceptions.ShoalError as error:
-            self._carry_out(self.controller.failed({rank: error}))
+            await work
         except Exception as error:
+            # What an observer raises, or a defect of ours, is the run's failure.
             self._crash = error
             assert self._over is not None
             self._over.set()
 
-    def _stop(self) -> None:
+    async def _starting(self, attempt: _Attempt, workers: int) -> None:
+        try:
+            await self._started(attempt, workers)
+        except NoRoomError as error:
+            self._carry_out(
+                self.controller.no_room(attempt.number) or self.controller.cannot_start(attempt.number, error)
+            )
+        except TrainingFailedError as error:
+            self._carry_out(self.controller.cannot_start(attempt.number, error))
+        except shoal.exceptions.ShoalError as error:
+            self._carry_out(self._failed(attempt, {0: original(error)}))
+
+    async def _started(self, attempt: _Attempt, count: int) -> None:
+        plan, scaling = self._plan, self._plan.scaling
+        if self._reservation is None:
+            self._reservation = Reservation(scaling, count)
+        limit = self._start_seconds if count == scaling.min_workers else min(RESIZE_SECONDS, self._start_seconds)
+        workers = attempt.workers = await RankedWorkers.start(scaling, self._reservation, plan.runtime_env, limit)
+        meeting = await workers.meet()
+        backend = attempt.backend = plan.backend.make()
+        await self._call_backend(attempt, "on_start")
+        await self._call_backend(attempt, "on_training_start")
+        latest = self._checkpoints.latest or plan.start_from
+        # Data's own set-up waits for its actors.
+        shards = await asyncio.to_thread(plan.datasets.shards, count, latest)
+        environment = workers.environment(backend.share_cuda_visible_devices)
+        committed = self._checkpoints.reported()
+        loop = shoal.put(plan.loop)
+        attempt.watch = ProgressWatch(count, time.monotonic(), self._warn_seconds, self._fail_seconds)
+        for rank, actor in zip(workers.ranks, workers.actors, strict=True):
+            duty = Duty(
+                rank,
+                meeting,
+                backend,
+                plan.backend.train_func_context,
+                plan.experiment,
+                plan.storage,
+                attempt.name,
+                latest,
+                shards[rank.world_rank],
+                committed,
+                environment[rank.world_rank],
+            )
+            stream = actor.run.options(num_returns="streaming").remote(loop, duty)
+            self._spawn(self._follow(attempt, rank.world_rank, stream))
+        self._carry_out(self.controller.group_started(attempt.number))
+        for observer in self._observers:
+            observer.started(attempt.number, count)
+        self._spawn(self._watching(attempt))
+        if scaling.is_elastic and count < scaling.max_workers:
+            self._spawn(self._growing(attempt, count))
+
+    async def _call_backend(self, attempt: _Attempt, method: str) -> None:
+        """Calls a method of Ray's kind, where the backend has it: it may block, so it has a thread."""
+        backend, workers = attempt.backend, attempt.workers
+        if backend is None or workers is None or getattr(type(backend), method) is getattr(Backend, method):
+            return
+        await asyncio.to_thread(getattr(backend, method), workers.for_backend(), self._plan.backend)
+
+    def _stop(self, keep_place: bool) -> None:
+        attempt = self._attempt
         current = asyncio.current_task()
-        for task in self._following:
+        for task in list(attempt.tasks):
             if task is not current:
                 task.cancel()
-        self._following.clear()
-        if self._group is not None:
-            self._group.stop()
-            self._group = None
+        if attempt.workers is not None:
+            attempt.workers.stop()
+            attempt.workers = None
+            self._checkpoints.forget_attempt(attempt.name)
+        if self._reservation is not None and not keep_place:
+            self._reservation.release()
+            self._reservation = None
+
+    def _commit(self, commit: Commit) -> None:
+        attempt = self._attempt
+        stored = attempt.stored.pop(commit.report)
+        write_positions(stored, commit.positions)
+        checkpoint = self._checkpoints.add(commit.number, stored, commit.metrics[0])
+        committed = self._checkpoints.reported()
+        for actor in attempt.workers.actors if attempt.workers is not None else ():
+            actor.checkpoints_are.remote(committed, commit.report)
+        for observer in self._observers:
+            observer.committed(commit.number, checkpoint, commit.metrics)
+        self._hand_over(commit.metrics[0], checkpoint)
+
+    def _hand_over(self, metrics: dict[str, Any], checkpoint: Checkpoint | None) -> None:
+        if self._forward is not None:
+            self._outbox.put((metrics, checkpoint))
 
     def _end(self, end: End) -> None:
         assert self._over is not None
         if end.mismatch:
             self.error = ReportMismatchError(end.mismatch)
         elif end.failures:
-            self.error = _explained(end.failures, self.controller.attempt)
+            self.error = explained(end.failures, self.controller.restarts)
+        elif isinstance(end.cause, TrainingFailedError):
+            self.error = end.cause
         self._over.set()
 
+    # --- what the ranks say -------------------------------------------------------------------------------------------
 
-def _explained(failures: Mapping[int, BaseException], restarts: int) -> WorkerGroupError:
-    ranks = ", ".join(f"rank {rank}: {type(error).__name__}: {error}" for rank, error in failures.items())
-    again = f" after {restarts} restarts" if restarts else ""
-    error = WorkerGroupError(
-        f"Training failed{again}. {ranks}. FailureConfig(max_failures=n) starts the workers again from the last checkpoint.",
-        failures,
-    )
-    error.__cause__ = next(iter(failures.values()))
-    return error
+    async def _follow(self, attempt: _Attempt, rank: int, stream: Any) -> None:
+        try:
+            async for ref in stream:
+                item = await ref
+                if isinstance(item, Reported):
+                    self._report(attempt, rank, item)
+                else:
+                    assert isinstance(item, Finished)
+                    await self._finish(attempt, rank, item.value)
+        except Exception as error:
+            await self._fail(attempt, rank, original(error))
+
+    def _report(self, attempt: _Attempt, rank: int, item: Reported) -> None:
+        report = item.report
+        if attempt.watch is not None:
+            attempt.watch.heard(rank, time.monotonic())
+        if report.checkpoint is not None:
+            attempt.stored.setdefault(report.number, report.checkpoint)
+        for observer in self._observers:
+            observer.reported(rank, report.metrics, report.has_checkpoint)
+        if rank == 0 and not report.has_checkpoint:
+            self._hand_over(report.metrics, None)
+        effects = self.controller.reported(attempt.number, rank, report.metrics, report.has_checkpoint, item.positions)
+        self._carry_out(effects)
+
+    async def _finish(self, attempt: _Attempt, rank: int, value: Any) -> None:
+        if attempt.watch is not None:
+            attempt.watch.ended(rank)
+        if len(self.controller.finished) == self.controller.workers - 1:
+            await self._call_backend(attempt, "on_shutdown")
+        preload_once(self._plan.backend.preload)
+        self._carry_out(self.controller.rank_finished(attempt.number, rank, value))
+
+    async def _fail(self, attempt: _Attempt, rank: int, error: BaseException) -> None:
+        """A rank failed. The first to fail waits for what the others say of it, but not for long."""
+        is_first = not attempt.failures
+        attempt.failures[rank] = error
+        if attempt.watch is not None:
+            attempt.watch.ended(rank)
+        ended = len(attempt.failures) + len(self.controller.finished)
+        if not is_death(error) and ended < self.controller.workers:
+            if not is_first:
+                return
+            await asyncio.sleep(FAILURE_SECONDS)
+        self._carry_out(self._failed(attempt, attempt.failures))
+
+    def _failed(self, attempt: _Attempt, failures: Mapping[int, BaseException]) -> list[Effect]:
+        effects = self.controller.failed(attempt.number, failures)
+        if effects:
+            for observer in self._observers:
+                observer.failed(attempt.number, dict(failures), not self.controller.is_over)
+        return effects
+
+    # --- silence and room ---------------------------------------------------------------------------------------------
+
+    async def _watching(self, attempt: _Attempt) -> None:
+        """Looks after ranks that are silent for too long; each time is a deadline of one of them."""
+        watch = attempt.watch
+        assert watch is not None
+        while (deadline := watch.deadline()) is not None:
+            await asyncio.sleep(max(0.0, deadline - time.monotonic()) + 0.001)
+            now = time.monotonic()
+            if lost := watch.lost(now):
+                await self._give_up(attempt, watch, lost)
+                return
+            if silent := watch.silent(now):
+                # By itself, since a rank that does not answer is waited for.
+                self._spawn(self._look_after(attempt, watch, silent))
+
+    async def _look_after(self, attempt: _Attempt, watch: ProgressWatch, silent: list[int]) -> None:
+        """Warns where a rank keeps others waiting; ends the attempt where one does not answer."""
+        stacks, unanswered = await self._stacks(attempt, range(watch.ranks))
+        blamed = to_blame(silent, stacks)
+        if not blamed:
+            return
+        told = "\n".join(f"--- rank {rank}\n{stacks.get(rank, 'does not answer')}" for rank in range(watch.ranks))
+        names = ", ".join(map(str, blamed))
+        sys.stderr.write(
+            f"shoal: rank {names} has reported nothing for {self._warn_seconds:g} s, and others wait. "
+            f"SHOAL_TRAIN_PROGRESS_TIMEOUT_S=<seconds> starts the workers again after such a silence.\n{told}\n"
+        )
+        pending = {rank: task for rank, task in unanswered.items() if rank in blamed}
+        if not pending:
+            return
+        _, mute = await asyncio.wait(pending.values(), timeout=self._answer_seconds)
+        failures: dict[int, BaseException] = {
+            rank: WorkerHungError(
+                f"rank {rank} for {self._answer_seconds:g} s (SHOAL_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S): {_MUTE}"
+            )
+            for rank, task in pending.items()
+            if task in mute
+        }
+        if failures:
+            self._carry_out(self._failed(attempt, failures))
+
+    async def _give_up(self, attempt: _Attempt, watch: ProgressWatch, lost: list[int]) -> None:
+        stacks, _ = await self._stacks(attempt, lost)
+        blamed = to_blame(lost, stacks) or lost
+        now = time.monotonic()
+        failures: dict[int, BaseException] = {
+            rank: WorkerHungError(
+                f"rank {rank} has reported nothing for {watch.silence(rank, now):.1f} s (SHOAL_TRAIN_PROGRESS_TIMEOUT_S). "
+                f"Its loop was here:\n{stacks.get(rank, _MUTE)}"
+            )
+            for rank in blamed
+        }
+        self._carry_out(self._failed(attempt, failures))
+
+    async def _stacks(
+        self, attempt: _Attempt, ranks: Sequence[int]
+    ) -> tuple[dict[int, str], dict[int, asyncio.Task[str]]]:
+        """Returns where loops are, by rank, and the questions that were not answered in time."""
+        workers = attempt.workers
+        assert workers is not None
+        asked = {rank: asyncio.ensure_future(_answer(workers.actors[rank].stack.remote())) for rank in ranks}
+        await asyncio.wait(asked.values(), timeout=STACK_SECONDS)
+        answered = {rank: task for rank, task in asked.items() if task.done()}
+        stacks = {rank: task.result() for rank, task in answered.items() if task.exception() is None}
+        return stacks, {rank: task for rank, task in asked.items() if rank not in answered}
+
+    async def _growing(self, attempt: _Attempt, count: int) -> None:
+        """Waits for room for one worker more, once this number has been kept for a while."""
+        scaling = self._plan.scaling
+        await asyncio.sleep(scaling.elastic_resize_monitor_interval_s)
+        spare = Reservation(scaling, 1)
+        try:
+            await spare.ready()
+            more = capacity(scaling.resources, shoal.available_resources(), scaling.max_workers)
+        finally:
+            # The workers that follow reserve for themselves.
+            spare.release()
+        self._carry_out(self.controller.room(attempt.number, count + 1 + more))
+
+
+async def _answer(ref: Any) -> str:
+    found: str = await ref
+    return found
