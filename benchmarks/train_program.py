@@ -65,7 +65,7 @@ def stepper(model: Any, width: int, rows: int) -> Callable[[], None]:
     features, targets = torch.randn(rows, width), torch.randn(rows, 1)
 
     def step() -> None:
-        loss = torch.nn.functional.mse_loss(model(features), targets)
+        loss: Any = torch.nn.functional.mse_loss(model(features), targets)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

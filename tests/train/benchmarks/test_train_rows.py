@@ -9,7 +9,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))  # its programs import each other by their file names
 
-from train_rows import Row, is_same_or_less  # noqa: E402
+from train_rows import Row, is_same_or_less
 
 WHOLE = Row("whole", "a program", "s", "once", {"torchrun": 1.0, "ray": 0.5}, limit=10.0)
 STEP = Row("step", "a step", "ms", "step", same_as="torchrun")
