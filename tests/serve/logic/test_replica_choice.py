@@ -64,22 +64,25 @@ def test_those_that_stay_keep_their_count() -> None:
 
 def test_models_stay_where_they_are() -> None:
     names = [f"replica-{n}" for n in range(5)]
-    made, other = choice(*map(replica, names)), choice(*map(replica, reversed(names)), seed=1)
-    homes = {f"m{n}": taken(made, f"m{n}") for n in range(40) if not made.replicas_changed(map(replica, names))}
-    for model, home in homes.items():
-        for info in list(other.slots):
-            other.slots[info].ongoing = 0
-        assert taken(other, model) == home
-    assert len(set(homes.values())) == 5
-    for slot in made.slots.values():
-        slot.ongoing = 0
-    gone = "replica-2"
-    made.gone(gone)
-    for model, home in homes.items():
-        for slot in made.slots.values():
-            slot.ongoing = 0
-        if home != gone:
-            assert taken(made, model) == home
+    models = [f"m{n}" for n in range(40)]
+
+    def homes(made: ReplicaChoice) -> dict[str, str | None]:
+        found = {}
+        for model in models:
+            found[model] = home = taken(made, model)
+            assert home is not None
+            made.ended(home)
+        return found
+
+    made = choice(*map(replica, names))
+    before = homes(made)
+    assert len(set(before.values())) == 5
+    assert homes(choice(*map(replica, reversed(names)), seed=1)) == before
+    made.gone("replica-2")
+    after = homes(made)
+    assert {model for model in models if after[model] != before[model]} == {
+        model for model in models if before[model] == "replica-2"
+    }
 
 
 @given(

@@ -71,7 +71,7 @@ class ReplicaChoice:
         return slot.info
 
     def _order_of(self, model_id: str) -> list[Slot]:
-        """The order in which replicas are asked for a model: the same in all routers, and for most models when replicas come and go, too."""
+        """The order in which replicas are asked for a model: the same in all routers; most models keep theirs when replicas come and go."""
         found = self._orders_by_model.get(model_id)
         if found is None:
             if len(self._orders_by_model) >= MOST_ORDERS:
