@@ -96,7 +96,9 @@ def test_a_metric_that_comes_later_is_a_column(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "ending", ["on_step_end_later", "get_state", "on_trial_error", "on_experiment_end", "many"], ids=str
+    "ending",
+    ["on_step_end_later", "get_state", "on_trial_save", "on_trial_error", "on_experiment_end", "many"],
+    ids=str,
 )
 @pytest.mark.parametrize("kind", [JsonLoggerCallback, CSVLoggerCallback])
 def test_lines_wait_in_memory_until(kind: type[Any], ending: str, tmp_path: Path) -> None:
@@ -115,6 +117,8 @@ def test_lines_wait_in_memory_until(kind: type[Any], ending: str, tmp_path: Path
         feed(logger, one, results(3, 3, text="x" * FULL), end=False)
     elif ending == "on_trial_error":
         logger.on_trial_error(0, [one], one)
+    elif ending == "on_trial_save":
+        logger.on_trial_save(0, [one], one)
     elif ending == "on_experiment_end":
         logger.on_experiment_end([one])
     else:

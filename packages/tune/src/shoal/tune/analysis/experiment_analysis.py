@@ -12,7 +12,7 @@ from pyarrow import fs
 from shoal.train import Checkpoint
 from shoal.tune._internal.logic.parameters import flattened
 from shoal.tune._internal.logic.scores import best_trial, checked_mode, checked_scope, why_there_is_no_best
-from shoal.tune.analysis.stored_trials import trials_in
+from shoal.tune.analysis.stored_trials import known_trials
 from shoal.tune.exceptions import InvalidArgumentError, NoBestResultError
 from shoal.tune.experiment.trial import Trial
 from shoal.tune.result import frame_of, kept_checkpoints, read_history
@@ -60,7 +60,7 @@ class ExperimentAnalysis:
         self._path = place.path.rstrip("/")
         if self._path.endswith((".json", ".pkl")):
             self._path = self._path.rpartition("/")[0]
-        self.trials: list[Trial] = list(trials) if trials is not None else trials_in(self._path, self._filesystem)
+        self.trials: list[Trial] = list(trials) if trials is not None else known_trials(self._path, self._filesystem)
         """Of the search, in the order in which they were made."""
         self.default_metric = default_metric
         self.default_mode = checked_mode(default_mode) if default_mode is not None else None

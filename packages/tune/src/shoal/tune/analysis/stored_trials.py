@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import re
 from collections.abc import Mapping, Sequence
@@ -12,12 +13,25 @@ from pyarrow import fs
 from shoal.train import Checkpoint
 from shoal.tune._internal.logic.metrics import MetricAnalysis, flat_result
 from shoal.tune._internal.logic.parameters import flattened
-from shoal.tune.exceptions import TrialError
+from shoal.tune._internal.process.search_storage import TRIALS, read_trials
+from shoal.tune.exceptions import RestoreError, TrialError
 from shoal.tune.experiment.trial import ERROR, RUNNING, TERMINATED, Trial
 from shoal.tune.result import history_in, kept_checkpoints, parameters_in
 
+logger = logging.getLogger(__name__)
+
 FOLDER = re.compile(r"^(?P<name>.+?)_(?P<id>[0-9a-f]{5}_\d{5}|[0-9a-f]{8})(?:_(?P<number>\d+))?(?:_|$)")
 """How a trial's folder is named: the trainable's name, the id, the number, parameters and a date."""
+
+
+def known_trials(path: str, filesystem: fs.FileSystem) -> list[Trial]:
+    """Returns the trials of a search: as the search itself stored them, or as their folders tell. Raises FileNotFoundError."""
+    if filesystem.get_file_info(f"{path}/{TRIALS}").type == fs.FileType.File:
+        try:
+            return read_trials(path, filesystem)[0]
+        except RestoreError as error:
+            logger.warning("%s: what the search stored cannot be read (%s); its trials' folders are", path, error)
+    return trials_in(path, filesystem)
 
 
 def trials_in(path: str, filesystem: fs.FileSystem) -> list[Trial]:

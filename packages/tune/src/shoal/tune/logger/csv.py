@@ -44,6 +44,12 @@ class CSVLoggerCallback(LoggerCallback):
         table.add_result(result)
         self._schedule.added(table)
 
+    def log_trial_save(self, trial: Any) -> None:
+        # The trial may go on from this checkpoint after a crash: what it reported before has to be there then.
+        table = self._tables.get(trial.trial_id)
+        if table is not None:
+            self._schedule.flush(table)
+
     def log_trial_end(self, trial: Any, failed: bool = False) -> None:
         table = self._tables.pop(trial.trial_id, None)
         if table is not None:

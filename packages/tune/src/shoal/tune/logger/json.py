@@ -46,6 +46,12 @@ class JsonLoggerCallback(LoggerCallback):
         file.add(json_line(result))
         self._schedule.added(file)
 
+    def log_trial_save(self, trial: Any) -> None:
+        # The trial may go on from this checkpoint after a crash: what it reported before has to be there then.
+        file = self._files.get(trial.trial_id)
+        if file is not None:
+            self._schedule.flush(file)
+
     def log_trial_end(self, trial: Any, failed: bool = False) -> None:
         file = self._files.pop(trial.trial_id, None)
         if file is not None:
