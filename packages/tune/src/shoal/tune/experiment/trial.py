@@ -47,11 +47,20 @@ class Trial:
     num_failures: int = 0
     error_file: str | None = None
     error: BaseException | None = None
+    checkpoints: list[tuple[Checkpoint, dict[str, Any]]] = field(default_factory=list)
+    """Those that are kept, oldest first, each with the report that it came with. The latest is among them."""
+    start_time: float | None = None
+    """When it began to run for the first time, in seconds since 1970."""
+    why_stopped: str | None = None
+    """What ended it before it ended by itself: 'scheduler', 'stopper', 'time budget', …"""
+
+    custom_name: str | None = None
+    """What TuneConfig(trial_name_creator=...) made."""
 
     @property
     def trial_name(self) -> str:
-        """The trainable's name and the id."""
-        return f"{self.trainable_name}_{self.trial_id}"
+        """The trainable's name and the id, or what `trial_name_creator` made."""
+        return self.custom_name or f"{self.trainable_name}_{self.trial_id}"
 
     def get_error(self) -> BaseException | None:
         """Returns what ended the trial, where it failed."""

@@ -1,0 +1,73 @@
+"""Configurations as trees, and as flat tables of 'a/b'."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shoal.tune.search_space import Domain, Grid
+
+
+def flattened(tree: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Returns the leaves of nested dicts, by 'a/b'. A dict that is empty is a leaf."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        path = f"{before}{key}"
+        if isinstance(value, Mapping) and value:
+            flat |= flattened(value, f"{path}/")
+        else:
+            flat[path] = value
+    return flat
+
+
+def unflattened(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns nested dicts of names like 'a/b'."""
+    tree: dict[str, Any] = {}
+    for path, value in flat.items():
+        *steps, last = path.split("/") if isinstance(path, str) else [path]
+        into = tree
+        for step in steps:
+            into = into.setdefault(step, {})
+        into[last] = unflattened(value) if isinstance(value, Mapping) and value else value
+    return tree
+
+
+def merged(constants: Mapping[str, Any], suggested: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a configuration with the constants of a space where a searcher suggested nothing."""
+    result = dict(suggested)
+    for key, value in constants.items():
+        if key not in result:
+            if not is_open(value):
+                result[key] = value
+        elif isinstance(value, Mapping) and isinstance(result[key], Mapping):
+            result[key] = merged(value, result[key])
+    return result
+
+
+def is_open(value: Any) -> bool:
+    """Whether a part of a space has anything to draw or to go through."""
+    if isinstance(value, Domain | Grid):
+        return True
+    if isinstance(value, Mapping):
+        return set(value) == {"grid_search"} or any(is_open(one) for one in value.values())
+    return isinstance(value, list | tuple) and any(is_open(one) for one in value)
+
+
+def evaluated(space: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the part of a configuration that differs between trials, flat: what the space leaves open, and what is not in the space."""
+    return dict(_evaluated(space, config, ""))
+
+
+def _evaluated(space: Any, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(space, Mapping) and isinstance(value, Mapping) and set(space) != {"grid_search"}:
+        for key, part in value.items():
+            below = f"{path}/{key}" if path else str(key)
+            if key in space:
+                yield from _evaluated(space[key], part, below)
+            else:
+                yield from flattened({below: part}).items()
+    elif isinstance(space, list | tuple) and isinstance(value, list | tuple) and len(space) == len(value):
+        for number, (inner, part) in enumerate(zip(space, value, strict=True)):
+            yield from _evaluated(inner, part, f"{path}/{number}" if path else str(number))
+    elif is_open(space):
+        yield path, value

@@ -1,0 +1,713 @@
+"""A search: which trial starts, goes on, waits or ends, and why. Events in, effects out; no clock, file or process.
+
+A trial is PENDING until an executor is free for it, RUNNING until it has ended or was told to, PAUSED where the scheduler wants it to wait,
+and TERMINATED or ERROR at last. An executor that runs a trial always owes an answer (`reported`, `failed` or `executor_lost`); the answer
+to a report is GoOn or EndTrial. What a trial that was told to end becomes stands in `Life.ending`, and happens when it has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from shoal.train import Checkpoint, CheckpointConfig
+from shoal.tune._internal.logic import effects as act
+from shoal.tune._internal.logic.checkpoints import CheckpointBook, Stored
+from shoal.tune._internal.logic.effects import Effect, Frame, Notify, Report
+from shoal.tune._internal.logic.life import CHANGE, COMPLETE, FAIL, INTERRUPT, PAUSE, Change, Life, bundles_of
+from shoal.tune._internal.logic.metrics import MetricAnalysis, check_metrics, flat_result
+from shoal.tune._internal.logic.parameters import evaluated, merged
+from shoal.tune._internal.logic.slots import BUSY, IDLE, STARTING, Bundles, Executor, Slots
+from shoal.tune._internal.logic.suggestions import Suggestions
+from shoal.tune._internal.logic.trial_names import experiment_tag, trial_id
+from shoal.tune.exceptions import (
+    InfeasibleTrialError,
+    InvalidArgumentError,
+    InvalidReportError,
+    MetricNotReportedError,
+    SearchStalledError,
+    TuneError,
+)
+from shoal.tune.experiment.trial import ERROR, PAUSED, PENDING, RUNNING, TERMINATED, Trial
+from shoal.tune.schedulers.trial_scheduler import TrialScheduler
+
+HOPELESS = (MetricNotReportedError, InvalidReportError, InvalidArgumentError)
+"""Failures that another try would end in, too."""
+GRACE = 2.0
+"""Seconds that a trial has to end by itself when the search ends it."""
+STARTS = 3
+"""Executors that may die one after the other before any of them is ready."""
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What a search is to do, checked.
+
+    Args:
+        search: a text that no other search has; names are made of it.
+        experiment: the search's name.
+        trainable: name of what runs.
+        space: of parameters.
+        resources: bundles of a trial, by its configuration.
+        place: gives a trial its name and folders.
+        checkpoint_at: the checkpoint of a trial with a number.
+        date: of a time in seconds since 1970, as text.
+        metrics: that every report has to have.
+        max_failures: how often a trial is tried again; -1 for any number.
+        fail_fast: whether one trial's failure ends the search.
+        time_budget: seconds; None for no end.
+        reuse: whether an executor runs one trial after the other.
+        saves_itself: whether a trial can make a checkpoint when it is asked to (classes).
+        checkpoints: which are kept.
+        stopper: says of a result whether its trial ends, and whether the search does; None for no such thing.
+    """
+
+    search: str
+    experiment: str
+    trainable: str
+    space: Mapping[str, Any]
+    resources: Callable[[dict[str, Any]], Bundles]
+    place: Callable[[Trial], None]
+    checkpoint_at: Callable[[Trial, int], Checkpoint]
+    date: Callable[[float], str]
+    metrics: tuple[str, ...] = ()
+    max_failures: int = 0
+    fail_fast: bool = False
+    time_budget: float | None = None
+    reuse: bool = True
+    saves_itself: bool = False
+    checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
+    stopper: Any = None
+
+
+class SearchState:
+    """Decides for one search.
+
+    Args:
+        plan: what is to be done.
+        suggestions: where configurations come from.
+        scheduler: which trials run on.
+        slots: for executors.
+    """
+
+    def __init__(self, plan: SearchPlan, suggestions: Suggestions, scheduler: TrialScheduler, slots: Slots) -> None:
+        self.plan = plan
+        self.suggestions = suggestions
+        self.scheduler = scheduler
+        self.slots = slots
+        self.trials: list[Trial] = []
+        self.changed: dict[str, Trial] = {}
+        """Trials that are not as they were when the caller last emptied this."""
+        self.lives: dict[str, Life] = {}
+        self.is_ending: str | None = None
+        """Why no trial begins any more."""
+        self.error: BaseException | None = None
+        """What ended the search."""
+        self.time_used = 0.0
+        """Seconds of earlier runs of this search."""
+        self._live: dict[str, Trial] = {}
+        self._book = CheckpointBook(plan.checkpoints)
+        self._running: dict[int, Life] = {}
+        self._controller = _Controller(self)
+        self._reporting: Life | None = None
+        self._effects: list[Effect] = []
+        self._deadline: float | None = None
+        self._kill_at: float | None = None
+        self._failed_starts = 0
+        self._is_interrupted = False
+
+    # --- what the caller asks ---------------------------------------------------------------------------------------------------
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing runs, and nothing will."""
+        if self._running:
+            return False
+        return self.is_ending is not None or (not self._live and self.suggestions.is_finished)
+
+    @property
+    def lock_step(self) -> bool:
+        """Whether a trial waits at each report for what the search decides about it."""
+        return not (
+            self.scheduler.supports_buffered_results
+            and self.plan.stopper is None
+            and not self.suggestions.wants_results
+        )
+
+    @property
+    def live_trials(self) -> Sequence[Trial]:
+        """Trials that are not over."""
+        return list(self._live.values())
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When `tick` has to be called, on the clock of `now`."""
+        deadlines = [one for one in (self._deadline, self._kill_at) if one is not None]
+        return min(deadlines, default=None)
+
+    # --- events -----------------------------------------------------------------------------------------------------------------
+
+    def begin(self, now: float) -> list[Effect]:
+        """The search starts, or goes on after it was restored."""
+        if self.plan.time_budget is not None:
+            self._deadline = now + max(0.0, self.plan.time_budget - self.time_used)
+        self._fill()
+        return self._done()
+
+    def executor_ready(self, number: int) -> list[Effect]:
+        """A process has started."""
+        self._failed_starts = 0
+        executor = self.slots.get(number)
+        if executor is not None:
+            executor.status = IDLE
+            self._fill()
+        return self._done()
+
+    def reported(self, number: int, frame: Frame) -> list[Effect]:
+        """A trial has reported, or ended."""
+        life = self._running[number]
+        if frame.pid:
+            life.facts |= {"pid": frame.pid, "hostname": frame.hostname, "node_ip": frame.node_ip}
+        self._take(life, frame.reports)
+        if frame.saved is not None and life.trial.last_result is not None:
+            self._store(life, frame.saved, dict(life.trial.last_result))
+        if not frame.ended:
+            save, life.save_next = life.save_next, False
+            if life.ending is None:
+                self._effects.append(act.GoOn(number, save))
+            else:
+                self._effects.append(act.EndTrial(number, save or self._needs_checkpoint(life)))
+            return self._done()
+        self._leave(life, frame.reusable and self.plan.reuse)
+        self._ended(life)
+        self._fill()
+        return self._done()
+
+    def failed(self, number: int, error: BaseException) -> list[Effect]:
+        """A trial raised. Its process is not used again: it may be in any state."""
+        return self.executor_lost(number, error)
+
+    def executor_lost(self, number: int, error: BaseException) -> list[Effect]:
+        """A process ended, or could not be started."""
+        executor = self.slots.get(number)
+        life = self._running.get(number)
+        if executor is None:
+            return self._done()
+        if life is None:
+            self._effects.append(act.EndExecutor(number))
+            self.slots.remove(executor)
+            self._failed_starts += 1
+            if self._failed_starts >= STARTS:
+                self._crash(error)
+        else:
+            self._leave(life, reusable=False)
+            if life.ending in (None, FAIL):
+                life.ending, life.error = FAIL, life.error or error
+            self._ended(life)
+        self._fill()
+        return self._done()
+
+    def cannot_start(self, error: BaseException) -> list[Effect]:
+        """No executor can be started, now or later."""
+        self._crash(error)
+        return self._done()
+
+    def tick(self, now: float) -> list[Effect]:
+        """Time has passed."""
+        if self._kill_at is not None and now >= self._kill_at:
+            self._kill_at = None
+            for number, life in list(self._running.items()):
+                self._leave(life, reusable=False)
+                self._ended(life)
+                assert number not in self._running
+        if self._deadline is not None and now >= self._deadline:
+            self._deadline = None
+            self.end_all("time budget", now)
+        return self._done()
+
+    def interrupt(self) -> list[Effect]:
+        """The user wants to stop. Trials that can save themselves do at the end of their step; others go back to their checkpoint."""
+        self._is_interrupted = True
+        self.is_ending = self.is_ending or "interrupt"
+        for life in list(self._running.values()):
+            if self.plan.saves_itself:
+                life.end(INTERRUPT, "interrupt")
+            else:
+                self._leave(life, reusable=False)
+                life.end(INTERRUPT, "interrupt")
+                self._ended(life)
+        return self._done()
+
+    def end_all(self, why: str, now: float) -> None:
+        """Ends all trials, and the search with them."""
+        if self.is_ending is None:
+            self.is_ending = why
+        for trial in list(self._live.values()):
+            life = self.lives[trial.trial_id]
+            if life.executor is None:
+                self._complete(life, why, tell_scheduler=True)
+            elif life.ending not in (COMPLETE, FAIL):
+                life.end(COMPLETE, why)
+        if self._running:
+            self._kill_at = now + GRACE
+
+    # --- reports ----------------------------------------------------------------------------------------------------------------
+
+    def _take(self, life: Life, reports: Iterable[Report]) -> None:
+        trial = life.trial
+        results: list[dict[str, Any]] = []
+        for report in reports:
+            if life.ending is not None:
+                break  # it had gone on before it heard of its end
+            result = self._result(life, report)
+            flat = flat_result(result)
+            try:
+                check_metrics(str(trial), self.plan.metrics, flat)
+            except MetricNotReportedError as error:
+                life.error = error
+                life.end(FAIL)
+                break
+            trial.last_result = result
+            life.analysis.add(flat)
+            results.append(result)
+            if report.checkpoint is not None:
+                self._store(life, report.checkpoint, result)
+            self._decide(life, result, flat, report.is_last)
+        if results:
+            self.changed[trial.trial_id] = trial
+            self._effects.append(Notify(act.RESULTS, trial, results=results))
+            self._carry_out_requests()
+
+    def _result(self, life: Life, report: Report) -> dict[str, Any]:
+        """Returns a report with what the search adds to each."""
+        result = report.metrics
+        seconds = report.seconds
+        own = result.get("time_this_iter_s")
+        if type(own) is float or type(own) is int:
+            seconds = float(own)
+        life.iteration += 1
+        life.iterations_since_restore += 1
+        life.time_total += seconds
+        life.time_since_restore += seconds
+        result["training_iteration"] = life.iteration
+        result["time_this_iter_s"] = seconds
+        result["time_total_s"] = life.time_total
+        result["timestamp"] = int(report.timestamp)
+        result["date"] = self.plan.date(report.timestamp)
+        result["done"] = report.is_last
+        result["time_since_restore"] = life.time_since_restore
+        result["iterations_since_restore"] = life.iterations_since_restore
+        result.update(life.facts)
+        if report.checkpoint is not None:
+            result["checkpoint_dir_name"] = f"checkpoint_{report.checkpoint:06d}"
+        return result
+
+    def _decide(self, life: Life, result: dict[str, Any], flat: dict[str, Any], is_last: bool) -> None:
+        """What a result means for its trial."""
+        trial, scheduler = life.trial, self.scheduler
+        stopper = self.plan.stopper
+        stops = stopper is not None and bool(stopper(trial.trial_id, flat))
+        ends_all = stopper is not None and stopper.stop_all()
+        if is_last or stops:
+            result["done"] = True
+            scheduler.on_trial_complete(self._controller, trial, flat)
+            life.end(COMPLETE, "its own report" if is_last else "stopper")
+        else:
+            self._reporting = life
+            decision = scheduler.on_trial_result(self._controller, trial, flat)
+            self._reporting = None
+            self.suggestions.result(trial.trial_id, flat)
+            if decision == TrialScheduler.STOP:
+                result["done"] = True
+                life.end(COMPLETE, "scheduler")
+            elif decision == TrialScheduler.PAUSE:
+                life.end(PAUSE)
+            elif decision not in (TrialScheduler.CONTINUE, TrialScheduler.NOOP):
+                raise TuneError(
+                    f"{type(scheduler).__name__}.on_trial_result returned {decision!r}; return CONTINUE, PAUSE, STOP or NOOP"
+                )
+        if ends_all and self.is_ending is None:
+            self.is_ending = "stopper"
+            for other in list(self._live.values()):
+                if (another := self.lives[other.trial_id]).ending is None:
+                    if another.executor is None:
+                        self._complete(another, "stopper", tell_scheduler=True)
+                    else:
+                        another.end(COMPLETE, "stopper")
+
+    def _store(self, life: Life, number: int, result: dict[str, Any]) -> None:
+        """A checkpoint was stored."""
+        trial = life.trial
+        stored = Stored(number, self.plan.checkpoint_at(trial, number), dict(result), life.iteration, life.time_total)
+        life.next_checkpoint = number + 1
+        gone = self._book.add(life.kept, stored)
+        self._show_checkpoints(life)
+        self.changed[trial.trial_id] = trial
+        self._effects.append(Notify(act.SAVED, trial, checkpoint=stored.checkpoint))
+        self._effects += [act.DeleteCheckpoint(one) for one in gone]
+
+    def _show_checkpoints(self, life: Life) -> None:
+        latest = life.kept.latest
+        life.trial.checkpoint = latest.checkpoint if latest is not None else None
+        life.trial.checkpoints = [(one.checkpoint, one.result) for one in life.kept.stored]
+
+    @staticmethod
+    def _needs_checkpoint(life: Life) -> bool:
+        """Whether a trial that ends here goes on later from where it is."""
+        if life.ending == CHANGE:
+            return life.change is None or life.change.start_from is None
+        return life.ending in (PAUSE, INTERRUPT)
+
+    # --- the ends of trials ---------------------------------------------------------------------------------------------------------
+
+    def _leave(self, life: Life, reusable: bool) -> None:
+        """A trial and its executor part."""
+        executor = life.executor
+        assert executor is not None
+        life.executor = None
+        del self._running[executor.number]
+        if reusable and not self.is_ending:
+            executor.status = IDLE
+        else:
+            self.slots.remove(executor)
+            self._effects.append(act.EndExecutor(executor.number))
+
+    def _ended(self, life: Life) -> None:
+        """A trial has ended, because it was told to or by itself."""
+        ending, life.ending = life.ending, None
+        if ending is None:
+            self.scheduler.on_trial_complete(self._controller, life.trial, flat_result(life.trial.last_result))
+            self._complete(life, None)
+        elif ending == COMPLETE:
+            self._complete(life, life.why)
+        elif ending == FAIL:
+            self._fail(life)
+        elif ending == PAUSE:
+            self._set_status(life, PAUSED)
+            life.rewind()
+        elif ending == CHANGE:
+            self._apply_change(life)
+        else:
+            self._set_status(life, PENDING)
+            life.rewind()
+        self._carry_out_requests()
+
+    def _complete(self, life: Life, why: str | None, tell_scheduler: bool = False) -> None:
+        trial = life.trial
+        self._drop_change(life)
+        trial.why_stopped = why
+        if trial.last_result:
+            trial.last_result["done"] = True
+        if tell_scheduler:
+            self.scheduler.on_trial_remove(self._controller, trial)
+        self._set_status(life, TERMINATED)
+        self.suggestions.complete(trial.trial_id, flat_result(trial.last_result) or None, error=False)
+        self._effects.append(Notify(act.COMPLETED, trial))
+
+    def _fail(self, life: Life) -> None:
+        trial = life.trial
+        error, life.error = life.error, None
+        trial.num_failures += 1
+        tries_again = self.plan.max_failures == -1 or trial.num_failures <= self.plan.max_failures
+        if tries_again and not isinstance(error, HOPELESS) and not self.is_ending:
+            trial.error = error
+            self._set_status(life, PENDING)
+            life.rewind()
+            self._effects.append(Notify(act.RECOVERED, trial))
+            return
+        trial.error = error
+        self.scheduler.on_trial_error(self._controller, trial)
+        self._set_status(life, ERROR)
+        self.suggestions.complete(trial.trial_id, flat_result(trial.last_result) or None, error=True)
+        self._effects.append(Notify(act.FAILED, trial))
+        if self.plan.fail_fast and self.is_ending is None:
+            self.is_ending = "fail_fast"
+            for other in list(self._live.values()):
+                another = self.lives[other.trial_id]
+                if another.executor is not None:
+                    self._leave(another, reusable=False)
+                self._complete(another, "fail_fast", tell_scheduler=True)
+
+    def _set_status(self, life: Life, status: str) -> None:
+        trial = life.trial
+        trial.status = status
+        self.changed[trial.trial_id] = trial
+        if status in (TERMINATED, ERROR):
+            self._live.pop(trial.trial_id, None)
+
+    def _apply_change(self, life: Life) -> None:
+        """A trial goes on with something else: from another's checkpoint, with another configuration, with other resources."""
+        change, life.change = life.change, None
+        trial = life.trial
+        if change is not None:
+            if change.start_from is not None:
+                gone = self._book.start_from(life.kept, change.start_from)
+                gone += self._book.release(change.start_from)
+                self._effects += [act.DeleteCheckpoint(one) for one in gone]
+                self._show_checkpoints(life)
+            if change.config is not None:
+                trial.config = change.config
+                # What was open in the space, with its values of now.
+                trial.evaluated_params = evaluated(self.plan.space, change.config)
+                tag = experiment_tag(trial.number, trial.evaluated_params)
+                trial.experiment_tag = f"{tag}@{change.tag}" if change.tag else tag
+            if change.bundles is not None:
+                trial.resources = change.bundles
+        life.rewind()
+        self._set_status(life, PENDING)
+
+    def _drop_change(self, life: Life) -> None:
+        change, life.change = life.change, None
+        if change is not None and change.start_from is not None:
+            self._effects += [act.DeleteCheckpoint(one) for one in self._book.release(change.start_from)]
+
+    def _crash(self, error: BaseException) -> None:
+        """The search cannot go on."""
+        if self.error is None:
+            self.error = error
+        self.is_ending = self.is_ending or "error"
+        for life in list(self._running.values()):
+            self._leave(life, reusable=False)
+            life.end(INTERRUPT)
+            self._ended(life)
+
+    # --- the beginnings of trials ----------------------------------------------------------------------------------------------------
+
+    def _fill(self, force: bool = False) -> None:
+        """Gives work to executors, and starts more of them while there is work and room. `force`: nothing else can go on."""
+        while self.is_ending is None and (executor := self.slots.idle()) is not None:
+            life = self._chosen(force)
+            if life is None:
+                break
+            if executor.bundles != life.trial.resources:
+                fitting = self.slots.idle(life.trial.resources)
+                if fitting is None:
+                    if self._make_room(life.trial.resources):
+                        self._start_executor(life.trial.resources)
+                    break
+                executor = fitting
+            self._run(life, executor)
+        while self.is_ending is None:
+            bundles = self._shape_in_need(force)
+            if bundles is None or not self._make_room(bundles):
+                break
+            self._start_executor(bundles)
+        if self.is_ending is not None or (not self._live and self.suggestions.is_finished):
+            self._retire_idle()
+        elif not self._running and not self.slots.count(STARTING):
+            if force:
+                self._stalled()
+            else:
+                self._fill(force=True)
+
+    def _shape_in_need(self, force: bool) -> Bundles | None:
+        """Returns what the next new executor has to have: there is a trial for it, and no executor that would take it."""
+        pending = [trial for trial in self._live.values() if trial.status == PENDING]
+        ready = [executor for executor in self.slots if executor.status in (STARTING, IDLE)]
+        for trial in pending:
+            for executor in ready:
+                if executor.bundles == trial.resources:
+                    ready.remove(executor)
+                    break
+            else:
+                return trial.resources
+        if ready or (self._live and not self.slots.has_room(next(iter(self._live.values())).resources)):
+            return None
+        life = self._new_trial(force)
+        if life is not None:
+            return life.trial.resources
+        # Paused trials come back when the scheduler wants them: an executor that has gone must not be missing then.
+        if not self._running and not ready and self._live:
+            paused = self.scheduler.choose_trial_to_run(self._controller)
+            return None if paused is None else paused.resources
+        return None
+
+    def _make_room(self, bundles: Bundles) -> bool:
+        """Ends executors of other shapes that have nothing to do, as far as that helps."""
+        while not self.slots.has_room(bundles):
+            other = next((one for one in self.slots if one.status == IDLE and one.bundles != bundles), None)
+            if other is None:
+                return False
+            self.slots.remove(other)
+            self._effects.append(act.EndExecutor(other.number))
+        return True
+
+    def _start_executor(self, bundles: Bundles) -> None:
+        self._effects.append(act.StartExecutor(self.slots.add(bundles).number, bundles))
+
+    def _retire_idle(self) -> None:
+        for executor in self.slots:
+            if executor.status != BUSY:
+                self.slots.remove(executor)
+                self._effects.append(act.EndExecutor(executor.number))
+
+    def _chosen(self, force: bool = False) -> Life | None:
+        """Returns the trial that a free executor gets."""
+        while True:
+            if not any(trial.status == PENDING for trial in self._live.values()):
+                self._new_trial(force)
+            trial = self.scheduler.choose_trial_to_run(self._controller)
+            self._carry_out_requests()
+            if trial is None:
+                return None
+            if trial.status in (PENDING, PAUSED):
+                return self.lives[trial.trial_id]
+
+    def _new_trial(self, force: bool = False) -> Life | None:
+        """Makes a trial of the searcher's next suggestion. Returns None where there is none now; trials that can never run fail at once."""
+        while self.is_ending is None:
+            number = len(self.trials)
+            identity = trial_id(self.plan.search, number, self.lives)
+            config = self.suggestions.suggest(identity, force)
+            if config is None:
+                return None
+            config = merged(self.plan.space, config)
+            life = self.add(self.made(identity, number, config))
+            self.scheduler.on_trial_add(self._controller, life.trial)
+            self._carry_out_requests()
+            missing = self.slots.missing(life.trial.resources)
+            if not missing:
+                return life
+            needs = ", ".join(f"{need:g} {name} (there: {there:g})" for name, (need, there) in missing.items())
+            life.error = InfeasibleTrialError(
+                f"Trial {life.trial} needs {needs}: more than all machines have together. Give tune.with_resources less."
+            )
+            self._fail(life)
+        return None
+
+    def made(self, identity: str, number: int, config: dict[str, Any]) -> Trial:
+        """Returns a new trial, which the search does not know yet."""
+        params = evaluated(self.plan.space, config)
+        trial = Trial(
+            identity,
+            number,
+            config,
+            trainable_name=self.plan.trainable,
+            evaluated_params=params,
+            experiment_tag=experiment_tag(number, params),
+            experiment_name=self.plan.experiment,
+            resources=bundles_of(self.plan.resources(config)),
+        )
+        self.plan.place(trial)
+        return trial
+
+    def add(self, trial: Trial) -> Life:
+        """A trial belongs to the search from now on."""
+        life = Life(trial, MetricAnalysis(trial.metric_analysis), tag=trial.experiment_tag)
+        self.trials.append(trial)
+        self.lives[trial.trial_id] = life
+        self.changed[trial.trial_id] = trial
+        if not trial.is_finished():
+            self._live[trial.trial_id] = trial
+        return life
+
+    def _run(self, life: Life, executor: Executor) -> None:
+        trial = life.trial
+        life.executor, executor.status = executor, BUSY
+        executor.trials += 1
+        self._running[executor.number] = life
+        latest = life.kept.latest
+        trial.error = None
+        life.facts = {"trial_id": trial.trial_id, "config": trial.config, "experiment_tag": trial.experiment_tag}
+        self._set_status(life, RUNNING)
+        self._effects.append(Notify(act.RESTORED if latest is not None else act.STARTED, trial))
+        self._effects.append(
+            act.RunTrial(
+                executor.number,
+                trial,
+                latest.checkpoint if latest is not None else None,
+                life.next_checkpoint,
+                life.iteration,
+                life.time_total,
+            )
+        )
+
+    def _stalled(self) -> None:
+        """Nothing runs, nothing starts, and there is something left."""
+        if self._live:
+            what = f"{type(self.scheduler).__name__} lets none of {len(self._live)} waiting trials run ({self.scheduler.debug_string()})"
+        else:
+            what = f"{type(self.suggestions.searcher).__name__} suggests nothing, and has not said that it is finished"
+        self._crash(SearchStalledError(f"The search is stuck: nothing runs, and {what}."))
+        self._retire_idle()
+
+    # --- requests of the scheduler ------------------------------------------------------------------------------------------------
+
+    def _carry_out_requests(self) -> None:
+        while self._controller.requests:
+            request = self._controller.requests.pop(0)
+            request()
+
+    def request_stop(self, trial: Trial) -> None:
+        """The scheduler ends a trial."""
+        life = self.lives[trial.trial_id]
+        if trial.is_finished():
+            return
+        if life.executor is None:
+            self._complete(life, "scheduler")
+        elif life.ending not in (COMPLETE, FAIL):
+            life.end(COMPLETE, "scheduler")
+
+    def request_save(self, trial: Trial) -> None:
+        """The scheduler wants a checkpoint."""
+        self.lives[trial.trial_id].save_next = True
+
+    def request_change(self, trial: Trial, change: Change) -> None:
+        """The scheduler wants a trial to go on otherwise."""
+        life = self.lives[trial.trial_id]
+        if trial.is_finished() or life.ending in (COMPLETE, FAIL):
+            return
+        self._drop_change(life)
+        if change.start_from is not None:
+            self._book.hold(change.start_from)
+        life.change = change
+        if life.executor is None:
+            self._apply_change(life)
+        else:
+            life.end(CHANGE)
+
+    # --- a search that is taken up again ----------------------------------------------------------------------------------------------
+
+    def adopt(self, life: Life, stored: Sequence[Stored], latest: Stored | None) -> None:
+        """A trial of an earlier run of this search has these checkpoints, and goes on from `latest`."""
+        for one in stored:
+            self._effects += [act.DeleteCheckpoint(gone) for gone in self._book.add(life.kept, one)]
+        if latest is not life.kept.latest:
+            self._book.start_from(life.kept, latest)
+        life.next_checkpoint = max((one.number for one in life.kept.stored), default=-1) + 1
+        self._show_checkpoints(life)
+        life.rewind()
+
+    def _done(self) -> list[Effect]:
+        effects, self._effects = self._effects, []
+        return effects
+
+
+class _Controller:
+    """What the scheduler sees of the search. Its wishes wait until it has returned."""
+
+    def __init__(self, state: SearchState) -> None:
+        self._state = state
+        self.requests: list[Callable[[], None]] = []
+
+    def get_trials(self) -> Sequence[Trial]:
+        return self._state.trials
+
+    def get_live_trials(self) -> Sequence[Trial]:
+        return self._state.live_trials
+
+    def stop_trial(self, trial: Trial) -> None:
+        self.requests.append(lambda: self._state.request_stop(trial))
+
+    def save_trial(self, trial: Trial) -> None:
+        self.requests.append(lambda: self._state.request_save(trial))
+
+    def exploit(self, trial: Trial, donor: Trial, config: Mapping[str, Any], tag: str = "") -> None:
+        stored = self._state.lives[donor.trial_id].kept.latest
+        change = Change(stored, dict(config), tag)
+        self.requests.append(lambda: self._state.request_change(trial, change))
+
+    def set_resources(self, trial: Trial, resources: Sequence[Mapping[str, float]]) -> None:
+        change = Change(bundles=bundles_of(resources))
+        self.requests.append(lambda: self._state.request_change(trial, change))

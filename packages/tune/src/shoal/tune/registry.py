@@ -1,0 +1,84 @@
+"""Names for trainables and environments."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from shoal.tune.exceptions import InvalidArgumentError
+
+
+class Registry:
+    """What was registered in this process, by name."""
+
+    def __init__(self, what: str, call: str) -> None:
+        self._what = what
+        self._call = call
+        self._known: dict[str, Any] = {}
+
+    def add(self, name: str, value: Any) -> None:
+        """Registers under a name; what had it before is forgotten."""
+        if not isinstance(name, str) or not name:
+            raise InvalidArgumentError(f"name is {name!r}; give a text")
+        self._known[name] = value
+
+    def get(self, name: str) -> Any:
+        """Returns what has the name. Raises InvalidArgumentError."""
+        if name not in self._known:
+            known = ", ".join(map(repr, sorted(self._known))) or "none"
+            raise InvalidArgumentError(
+                f"there is no {self._what} {name!r}; register it by {self._call}. There are: {known}"
+            )
+        return self._known[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._known
+
+
+TRAINABLES = Registry("trainable", "tune.register_trainable(name, trainable)")
+ENVIRONMENTS = Registry("environment", "tune.register_env(name, env_creator)")
+
+
+def register_trainable(name: str, trainable: Callable[..., Any] | type[Any], warn: bool = True) -> None:
+    """Lets a trainable be given by a name.
+
+    Args:
+        name: a text.
+        trainable: a function of a configuration, or a class.
+        warn: accepted for Ray's sake.
+
+    Raises:
+        InvalidArgumentError: (a ValueError) it is neither.
+
+    Example:
+        >>> from shoal import tune
+        >>> tune.register_trainable("twice", lambda config: {"score": 2 * config["x"]})
+        >>> tuner = tune.Tuner("twice", param_space={"x": tune.grid_search([1, 2])})
+    """
+    if not callable(trainable):
+        raise InvalidArgumentError(f"trainable is {trainable!r}; give a function or a class")
+    TRAINABLES.add(name, trainable)
+
+
+def register_env(name: str, env_creator: Callable[[Any], Any]) -> None:
+    """Lets an environment be given by a name.
+
+    Args:
+        name: a text.
+        env_creator: makes an environment of a configuration.
+
+    Raises:
+        InvalidArgumentError: (a ValueError) it is no function.
+    """
+    if not callable(env_creator):
+        raise InvalidArgumentError(f"env_creator is {env_creator!r}; give a function")
+    ENVIRONMENTS.add(name, env_creator)
+
+
+def get_trainable_cls(name: str) -> type[Any]:
+    """Returns a registered trainable as a class. Raises InvalidArgumentError."""
+    from shoal.tune.trainable.function_trainable import wrap_function
+
+    trainable = TRAINABLES.get(name)
+    return trainable if inspect.isclass(trainable) else wrap_function(trainable)

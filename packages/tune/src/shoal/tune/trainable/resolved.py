@@ -1,0 +1,116 @@
+"""What a user gave as the trainable, taken apart once."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from shoal.tune._internal.logic.slots import Bundles
+from shoal.tune._internal.logic.trial_names import clean_name
+from shoal.tune.exceptions import InvalidArgumentError
+from shoal.tune.registry import TRAINABLES
+from shoal.tune.trainable.function_trainable import FunctionTrainable
+from shoal.tune.trainable.placement_group_factory import PlacementGroupFactory
+from shoal.tune.trainable.trainable import Trainable
+from shoal.tune.trainable.with_parameters import WithParameters
+from shoal.tune.trainable.with_resources import WithResources, bundles_for
+
+ONE_CPU = PlacementGroupFactory([{"CPU": 1.0}])
+
+
+class ResolvedTrainable:
+    """What runs, what it is called, and what it needs.
+
+    Args:
+        trainable: a function, a class, a trainer, a registered name, or one of these with parameters or resources.
+
+    Raises:
+        InvalidArgumentError: it is none of these.
+    """
+
+    def __init__(self, trainable: Any) -> None:
+        if isinstance(trainable, str):
+            name: str | None = trainable
+            trainable = TRAINABLES.get(trainable)
+        else:
+            name = None
+        self._resources: Any = None
+        if isinstance(trainable, WithResources):
+            self._resources, trainable = trainable.resources, trainable.trainable
+            if isinstance(trainable, str):
+                name, trainable = trainable, TRAINABLES.get(trainable)
+        inner = trainable.trainable if isinstance(trainable, WithParameters) else trainable
+        if inspect.isclass(inner) and issubclass(inner, FunctionTrainable):
+            name = name or inner.__name__
+            trainable = inner = inner._function
+        self.is_trainer = not inspect.isclass(inner) and callable(getattr(inner, "as_trainable", None))
+        self._default: PlacementGroupFactory | None = None
+        if self.is_trainer:
+            name = name or type(inner).__name__
+            scaling = getattr(inner, "scaling_config", None)
+            if self._resources is None and scaling is not None and scaling.max_workers > 0:
+                self._default = bundles_for(scaling)
+            trainable = inner = inner.as_trainable()
+        self.is_class = inspect.isclass(inner)
+        if self.is_class and not issubclass(inner, Trainable):
+            raise InvalidArgumentError(f"trainable is the class {inner.__name__}; derive it from shoal.tune.Trainable")
+        if not callable(inner):
+            raise InvalidArgumentError(
+                f"trainable is {inner!r}; give a function of a configuration, a subclass of tune.Trainable, a trainer, or a registered name"
+            )
+        if not self.is_class and not self.is_trainer and not isinstance(trainable, WithParameters):
+            _check_signature(inner)
+        self.trainable = trainable
+        self.name = clean_name(name or name_of(inner))
+        self._class = inner if self.is_class else None
+
+    @property
+    def reserves(self) -> bool:
+        """Whether a trial's resources are taken for it; trainers take them themselves."""
+        return self._default is None
+
+    @property
+    def strategy(self) -> str:
+        """Of placement groups, where resources do not depend on the configuration."""
+        if self._resources is None or callable(self._resources):
+            return "PACK"
+        return bundles_for(self._resources).strategy
+
+    @property
+    def resources(self) -> Callable[[dict[str, Any]], Bundles]:
+        """A trial's bundles, by its configuration."""
+        given, kind, default = self._resources, self._class, self._default
+
+        def bundles(config: dict[str, Any]) -> Bundles:
+            if given is not None:
+                found = bundles_for(given(config) if callable(given) else given)
+            else:
+                asked = kind.default_resource_request(config) if kind is not None else default
+                found = bundles_for(asked) if asked is not None else ONE_CPU
+            return tuple(dict(bundle) for bundle in found.bundles)
+
+        return bundles
+
+
+def name_of(trainable: Any) -> str:
+    """Returns what a function or class is called."""
+    while isinstance(trainable, functools.partial):
+        trainable = trainable.func
+    name = getattr(trainable, "__name__", type(trainable).__name__)
+    return "lambda" if name == "<lambda>" else str(name)
+
+
+def _check_signature(function: Any) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind({})
+    except TypeError as error:
+        raise InvalidArgumentError(
+            f"trainable {name_of(function)!r} is called with one argument, the configuration, and has the arguments {signature}: {error}. "
+            "Give it `config` alone; tune.with_parameters(trainable, ...) gives it others."
+        ) from error

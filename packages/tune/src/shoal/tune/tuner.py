@@ -1,0 +1,96 @@
+"""Runs a search."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from shoal.train import RunConfig
+from shoal.tune._internal.process.search import Search, default_name
+from shoal.tune._internal.process.search_storage import SearchStorage
+from shoal.tune.exceptions import InvalidArgumentError, TuneError
+from shoal.tune.result_grid import ResultGrid
+from shoal.tune.trainable.resolved import ResolvedTrainable
+from shoal.tune.tune_config import TuneConfig
+
+
+class Tuner:
+    """Runs a trainable with many configurations.
+
+    Args:
+        trainable: a function of a configuration, a subclass of `tune.Trainable`, a trainer of shoal.train, or a registered name.
+        param_space: parameters: domains to draw from, grids to go through, and constants, nested in dicts and lists.
+        tune_config: what is looked for, who suggests, who decides, how many trials.
+        run_config: name, storage, what ends trials, failures, checkpoints, callbacks.
+
+    Raises:
+        InvalidArgumentError: (a ValueError) an argument cannot be.
+
+    Example:
+        >>> from shoal import tune
+        >>> def train(config):
+        ...     return {"loss": (config["x"] - 1) ** 2}
+        >>> tuner = tune.Tuner(
+        ...     train,
+        ...     param_space={"x": tune.grid_search([0, 1, 2])},
+        ...     tune_config=tune.TuneConfig(metric="loss", mode="min"),
+        ...     run_config=tune.RunConfig(verbose=0),
+        ... )
+        >>> tuner.fit().get_best_result().config
+        {'x': 1}
+    """
+
+    def __init__(
+        self,
+        trainable: Any = None,
+        *,
+        param_space: Mapping[str, Any] | None = None,
+        tune_config: TuneConfig | None = None,
+        run_config: RunConfig | None = None,
+    ) -> None:
+        if trainable is None:
+            raise InvalidArgumentError(
+                "trainable is missing; give a function, a class, a trainer, or a registered name"
+            )
+        if param_space is not None and not isinstance(param_space, Mapping):
+            raise InvalidArgumentError(f"param_space is {param_space!r}; give a dict of parameters")
+        if tune_config is not None and not isinstance(tune_config, TuneConfig):
+            raise InvalidArgumentError(f"tune_config is {tune_config!r}; give a tune.TuneConfig")
+        if run_config is not None and not isinstance(run_config, RunConfig):
+            raise InvalidArgumentError(f"run_config is {run_config!r}; give a tune.RunConfig")
+        self._trainable = ResolvedTrainable(trainable)
+        self._space = dict(param_space or {})
+        self._tune_config = tune_config or TuneConfig()
+        self._run_config = run_config or RunConfig()
+        self._results: ResultGrid | None = None
+
+    def fit(self) -> ResultGrid:
+        """Runs the search, and returns the results, also of trials that failed (`ResultGrid.errors`).
+
+        Ctrl-C once: the search stops and saves its state, and what there is is returned. Ctrl-C again: it stops at once.
+
+        Raises:
+            TuneError: the search cannot go on: no process can be started, or nothing may run.
+            Exception: what a trial raised, with `FailureConfig(fail_fast='raise')`; what a callback raised.
+        """
+        run = self._run_config
+        base = run.storage_path if run.storage_path is not None else os.path.expanduser("~/ray_results")
+        storage = SearchStorage.at(base, run.storage_filesystem).below(run.name or default_name(self._trainable.name))
+        search = Search(self._trainable, self._space, self._tune_config, run, storage)
+        trials = search.run()
+        metric, mode = self._tune_config.metric, self._tune_config.mode
+        self._results = ResultGrid(
+            trials,
+            storage.path,
+            storage.filesystem,
+            metric if isinstance(metric, str) else None,
+            mode if isinstance(mode, str) else None,
+        )
+        return self._results
+
+    def get_results(self) -> ResultGrid:
+        """Returns what `fit` returned. Raises TuneError before."""
+        if self._results is None:
+            raise TuneError("there are no results yet; call fit()")
+        return self._results
