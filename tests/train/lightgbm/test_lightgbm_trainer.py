@@ -88,7 +88,7 @@ def test_metrics_and_models_that_are_reported(tmp_path: Path) -> None:
         "frequency": 4,
         "results_postprocessing_fn": lambda metrics: metrics | {"negative": -metrics["loss"]},
     }
-    result = fit(tmp_path, {"callback": callback})
+    result = fit(tmp_path, {"callback": callback}, 0)
     assert len(result.history) == 10
     assert set(result.history[0]) == {"loss", "negative"}
     rounds = [
@@ -100,7 +100,7 @@ def test_metrics_and_models_that_are_reported(tmp_path: Path) -> None:
 
 def test_a_metric_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(train.WorkerGroupError, match="metrics names 'train-auc'; training has 'train-binary_logloss'"):
-        fit(tmp_path, {"callback": {"metrics": ["train-auc"]}})
+        fit(tmp_path, {"callback": {"metrics": ["train-auc"]}}, 1)
 
 
 def test_cross_validation_has_means_and_deviations(tmp_path: Path) -> None:
@@ -109,7 +109,8 @@ def test_cross_validation_has_means_and_deviations(tmp_path: Path) -> None:
         callback = RayTrainReportCallback(checkpoint_at_end=False)
         lightgbm.cv(PARAMS, lightgbm.Dataset(features, label=labels), num_boost_round=2, nfold=2, callbacks=[callback])
 
-    result = LightGBMTrainer(loop, run_config=RunConfig(storage_path=tmp_path)).fit()
+    scaling = ScalingConfig(num_workers=0)
+    result = LightGBMTrainer(loop, scaling_config=scaling, run_config=RunConfig(storage_path=tmp_path)).fit()
     assert result.metrics is not None
     assert [name.rpartition("-")[2] for name in result.metrics] == ["mean", "stdv"]
 

@@ -108,6 +108,21 @@ def test_nothing_to_predict_and_weights_of_rows(tmp_path: Path) -> None:
     assert sorted(centers.ravel()) == pytest.approx([0.075, 5.05])
 
 
+def test_a_search_varies_the_parameters(tmp_path: Path) -> None:
+    trainer = SklearnTrainer(
+        estimator=Ridge(),
+        datasets={name: shoal.data.from_pandas(table) for name, table in parts().items()},
+        label_column="target",
+        params={"solver": "cholesky"},
+        scaling_config=ScalingConfig(num_workers=0),
+        run_config=RunConfig(storage_path=tmp_path),
+    )
+    scores = [trainer.as_trainable()({"params": {"alpha": alpha}}) for alpha in (0.1, 1000.0)]
+    assert scores[0]["valid"]["test_score"] > scores[1]["valid"]["test_score"] + 0.1  # type: ignore[index]
+    with pytest.raises(InvalidArgumentError, match="train_loop_config has 'alpha'; it may have 'params'"):
+        trainer.as_trainable()({"train_loop_config": {"alpha": 1}})
+
+
 def test_checkpoints_of_estimators(tmp_path: Path) -> None:
     model = make_pipeline(FunctionTransformer(lambda x: np.asarray(x) * 2), LinearRegression()).fit(
         [[0.0], [1.0]], [0.0, 4.0]

@@ -15,7 +15,7 @@ import pytest
 
 import shoal.data
 from shoal import train
-from shoal.train import FailureConfig, RunConfig, ScalingConfig
+from shoal.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from shoal.train import xgboost as integration
 from shoal.train.exceptions import InvalidArgumentError
 from shoal.train.xgboost import XGBoostConfig, XGBoostTrainer
@@ -86,7 +86,7 @@ def test_metrics_and_models_that_are_reported(tmp_path: Path) -> None:
         "frequency": 4,
         "results_postprocessing_fn": lambda metrics: metrics | {"negative": -metrics["loss"]},
     }
-    result = fit(tmp_path, {"callback": callback})
+    result = fit(tmp_path, {"callback": callback}, 0)
     assert len(result.history) == 11
     assert set(result.history[0]) == {"loss", "negative"}
     assert result.history[-1] == result.history[-2]
@@ -99,7 +99,7 @@ def test_metrics_and_models_that_are_reported(tmp_path: Path) -> None:
 
 
 def test_the_last_round_is_not_reported_twice(tmp_path: Path) -> None:
-    result = fit(tmp_path, {"callback": {"frequency": 5, "metrics": "train-error"}})
+    result = fit(tmp_path, {"callback": {"frequency": 5, "metrics": "train-error"}}, 0)
     assert len(result.history) == 10
     assert len(result.best_checkpoints) == 2
     assert set(result.history[0]) == {"train-error"}
@@ -109,7 +109,7 @@ def test_a_metric_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(
         train.WorkerGroupError, match="metrics names 'train-auc'; training has 'train-logloss', 'train-er"
     ):
-        fit(tmp_path, {"callback": {"metrics": ["train-auc"]}})
+        fit(tmp_path, {"callback": {"metrics": ["train-auc"]}}, 1)
 
 
 def test_a_killed_rank_starts_again_from_the_last_model(tmp_path: Path) -> None:
@@ -167,6 +167,38 @@ def test_parameters_instead_of_a_loop(tmp_path: Path) -> None:
     alone.fit(parts["train"].drop(columns=["target"]), parts["train"]["target"])
     expected = alone.predict(parts["valid"].drop(columns=["target"]))
     assert error == pytest.approx(float(np.sqrt(((expected - parts["valid"]["target"]) ** 2).mean())), rel=0.05)
+
+
+def table_trainer(folder: Path, rounds: int) -> XGBoostTrainer:
+    rows = [{"x": float(number), "y": float(number % 7)} for number in range(64)]
+    return XGBoostTrainer(
+        label_column="y",
+        params={"objective": "reg:squarederror", "max_depth": 2, "nthread": 1},
+        num_boost_round=rounds,
+        datasets={"train": shoal.data.from_items(rows)},
+        scaling_config=ScalingConfig(num_workers=0),
+        run_config=RunConfig("table", folder, checkpoint_config=CheckpointConfig(checkpoint_frequency=2)),
+    )
+
+
+def test_rounds_that_a_model_has_are_not_trained_again(tmp_path: Path) -> None:
+    first = table_trainer(tmp_path, 5).fit()
+    counts = [XGBoostTrainer.get_model(one).num_boosted_rounds() for one, _ in first.best_checkpoints]
+    assert counts == [2, 4, 5]
+    again = table_trainer(tmp_path, 8).fit()
+    assert again.checkpoint is not None
+    assert XGBoostTrainer.get_model(again.checkpoint).num_boosted_rounds() == 8
+    whole = table_trainer(tmp_path / "whole", 8).fit()
+    assert again.metrics is not None
+    assert again.metrics == pytest.approx(whole.metrics)
+
+
+def test_a_search_varies_the_parameters(tmp_path: Path) -> None:
+    trainable = table_trainer(tmp_path, 2).as_trainable()
+    shallow, deep = (trainable({"params": {"max_depth": depth}, "num_boost_round": 4}) for depth in (1, 6))
+    assert shallow is not None
+    assert deep is not None
+    assert deep["train-rmse"] < shallow["train-rmse"]
 
 
 def test_importing_loads_no_xgboost() -> None:

@@ -18,6 +18,10 @@ class LightGBMConfig(BackendConfig):
     def make(self) -> Callable[[], Backend]:
         return LightGBMBackend
 
+    @property
+    def preload(self) -> tuple[str, ...]:
+        return ("lightgbm",)
+
 
 class LightGBMBackend(Backend):
     """Finds the addresses of all ranks. LightGBM itself connects them when it trains, and disconnects them afterwards."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-import shoal
-from shoal.train._internal.process.gathering import gather
+from shoal.train._internal.process.gathering import gather, own_address
 from shoal.train._internal.process.worker_session import SESSION, Rank
 from shoal.train.backend import Meeting
 
@@ -23,7 +22,7 @@ class Network:
             listener.bind(("", 0))
             port = listener.getsockname()[1]
             # Held until all ranks have theirs, so that two on one machine get two. LightGBM opens it again by itself.
-            places = gather(rank, meeting, f"{shoal.util.get_node_ip_address()}:{port}")
+            places = gather(rank, meeting, f"{own_address(meeting)}:{port}")
         self.params = {
             "machines": ",".join(places),
             "local_listen_port": port,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shoal.train._internal.process.shard_tables import features_and_labels
 from shoal.train.configuration import TRAIN_DATASET_KEY
 from shoal.train.context import get_dataset_shard, report
 from shoal.train.exceptions import InvalidArgumentError
@@ -47,11 +48,11 @@ class SklearnFitLoop:
     cpus: int
     fit_params: Mapping[str, Any]
 
-    def __call__(self) -> None:
+    def __call__(self, config: dict[str, Any]) -> None:
         from sklearn.base import clone
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # it ships no types
 
-        estimator = clone(self.estimator).set_params(**self.params)
+        estimator = clone(self.estimator).set_params(**{**self.params, **self._varied(config)})
         folds_are_parallel = self._folds_are_parallel(estimator)
         if self.set_estimator_cpus:
             jobs = dict.fromkeys(_parallel_parameters(estimator), 1 if folds_are_parallel else self.cpus)
@@ -70,21 +71,22 @@ class SklearnFitLoop:
         with tempfile.TemporaryDirectory(prefix="shoal-sklearn-") as folder:
             report(metrics, checkpoint=SklearnCheckpoint.from_estimator(estimator, path=folder))
 
+    def _varied(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        wrong = [name for name in config if name != "params"]
+        if wrong:
+            raise InvalidArgumentError(f"train_loop_config has {', '.join(map(repr, wrong))}; it may have 'params'")
+        params: Mapping[str, Any] = config.get("params", {})
+        return params
+
     def _folds_are_parallel(self, estimator: Any) -> bool:
         if self.cv is None:
             return False
         return self.parallelize_cv if self.parallelize_cv is not None else not _parallel_parameters(estimator)
 
     def _rows(self, name: str) -> tuple[Any, Any]:
-        table = get_dataset_shard(name).materialize().to_pandas()
         if self.label_column is None:
-            return table, None
-        if self.label_column not in table.columns:
-            columns = ", ".join(map(repr, table.columns))
-            raise InvalidArgumentError(
-                f"label_column is {self.label_column!r}; the dataset {name!r} has {columns}: give one of these"
-            )
-        return table.drop(columns=[self.label_column]), table[self.label_column]
+            return get_dataset_shard(name).materialize().to_pandas(), None
+        return features_and_labels(name, self.label_column)
 
     def _score(self, estimator: Any, name: str) -> dict[str, Any]:
         from sklearn.metrics import check_scoring

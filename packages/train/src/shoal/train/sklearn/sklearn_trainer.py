@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from shoal.train._internal.logic.table_arguments import varied_config
 from shoal.train.checkpoint import Checkpoint
 from shoal.train.configuration import TRAIN_DATASET_KEY, RunConfig, ScalingConfig
 from shoal.train.data_parallel_trainer import DataParallelTrainer
@@ -93,6 +94,12 @@ class SklearnTrainer(DataParallelTrainer):
             fit_params,
         )
         super().__init__(loop, scaling_config=scaling, run_config=run_config, datasets=datasets)
+
+    def as_trainable(self) -> Callable[[Mapping[str, Any]], dict[str, Any] | None]:
+        """Returns a function for a search, as `DataParallelTrainer.as_trainable` says; its argument may also have `params`, which are put
+        over the trainer's."""
+        train = super().as_trainable()
+        return lambda config: train(varied_config(config))
 
     @classmethod
     def get_model(cls, checkpoint: Checkpoint) -> Any:

@@ -8,8 +8,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import shoal
-from shoal.train._internal.process.gathering import gather
+from shoal.train._internal.process.gathering import gather, own_address
 from shoal.train._internal.process.worker_session import Rank
 from shoal.train.backend import Backend, BackendConfig, Meeting
 
@@ -31,7 +30,7 @@ class TensorflowBackend(Backend):
             listener.bind(("", 0))
             # Held until all ranks have theirs, so that two on one machine get two. TensorFlow opens it again by itself.
             port = listener.getsockname()[1]
-            workers = gather(rank, meeting, f"{shoal.util.get_node_ip_address()}:{port}")
+            workers = gather(rank, meeting, f"{own_address(meeting)}:{port}")
         task = {"type": "worker", "index": rank.world_rank}
         os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": workers}, "task": task})
 

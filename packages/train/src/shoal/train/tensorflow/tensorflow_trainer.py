@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from shoal.train.checkpoint import Checkpoint
 from shoal.train.configuration import RunConfig, ScalingConfig
+from shoal.train.data_config import DataConfig
 from shoal.train.data_parallel_trainer import DataParallelTrainer
+from shoal.train.reporting import ValidationConfig
 from shoal.train.tensorflow.tensorflow_config import TensorflowConfig
 
 
@@ -23,6 +26,10 @@ class TensorflowTrainer(DataParallelTrainer):
         scaling_config: how many workers; None for one.
         run_config: name, storage, restarts, checkpoints.
         datasets: by name; each is divided among the workers.
+        dataset_config: which of them are divided; None for all.
+        validation_config: how checkpoints that are reported with `validation=` are validated.
+        metadata: accepted for Ray's sake.
+        resume_from_checkpoint: what `shoal.train.get_checkpoint` gives at first.
 
     Raises:
         InvalidArgumentError: (a ValueError) an argument cannot be.
@@ -46,6 +53,10 @@ class TensorflowTrainer(DataParallelTrainer):
         scaling_config: ScalingConfig | None = None,
         run_config: RunConfig | None = None,
         datasets: Mapping[str, Any] | None = None,
+        dataset_config: DataConfig | None = None,
+        validation_config: ValidationConfig | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        resume_from_checkpoint: Checkpoint | None = None,
     ) -> None:
         super().__init__(
             train_loop_per_worker,
@@ -54,4 +65,8 @@ class TensorflowTrainer(DataParallelTrainer):
             scaling_config=scaling_config,
             run_config=run_config,
             datasets=datasets,
+            dataset_config=dataset_config,
+            validation_config=validation_config,
+            metadata=metadata,
+            resume_from_checkpoint=resume_from_checkpoint,
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shoal.train._internal.logic.table_arguments import TableArguments
+from shoal.train._internal.process.shard_tables import features_and_labels
 from shoal.train.configuration import TRAIN_DATASET_KEY
-from shoal.train.context import get_checkpoint, get_dataset_shard
+from shoal.train.context import get_checkpoint
 
 
 @dataclass(frozen=True)
@@ -15,38 +16,35 @@ class XGBoostTableLoop:
     """Trains on the rows of the dataset 'train', evaluates on all datasets, and goes on from the run's checkpoint where there is one.
 
     Args:
-        label_column: what is predicted; all other columns are features.
-        params: as in `xgboost.train`.
-        num_boost_round: rounds in all.
-        datasets: the names of the trainer's.
+        arguments: what is trained on, and how.
     """
 
-    label_column: str
-    params: Mapping[str, Any]
-    num_boost_round: int
-    datasets: tuple[str, ...]
+    arguments: TableArguments
 
-    def __call__(self) -> None:
+    def __call__(self, config: dict[str, Any]) -> None:
         import xgboost
 
         from shoal.train.xgboost.report_callback import RayTrainReportCallback
 
+        arguments = self.arguments.varied(config)
         checkpoint = get_checkpoint()
         start = RayTrainReportCallback.get_model(checkpoint) if checkpoint is not None else None
-        done = start.num_boosted_rounds() if start is not None else 0
-        matrices = {name: self._matrix(name) for name in self.datasets}
+        left = arguments.num_boost_round - (start.num_boosted_rounds() if start is not None else 0)
+        if left <= 0:
+            return
+        matrices = {}
+        for name in arguments.datasets:
+            features, labels = features_and_labels(name, arguments.label_column)
+            matrices[name] = xgboost.DMatrix(features, label=labels)
+        report = RayTrainReportCallback(
+            frequency=arguments.checkpoint_frequency, checkpoint_at_end=arguments.checkpoint_at_end
+        )
         xgboost.train(
-            dict(self.params),
+            dict(arguments.params),
             matrices[TRAIN_DATASET_KEY],
-            num_boost_round=max(0, self.num_boost_round - done),
+            num_boost_round=left,
             evals=[(matrix, name) for name, matrix in matrices.items()],
-            callbacks=[RayTrainReportCallback()],
+            callbacks=[report],
             xgb_model=start,
             verbose_eval=False,
         )
-
-    def _matrix(self, name: str) -> Any:
-        import xgboost
-
-        table = get_dataset_shard(name).materialize().to_pandas()
-        return xgboost.DMatrix(table.drop(columns=[self.label_column]), label=table[self.label_column])

@@ -36,6 +36,10 @@ class XGBoostConfig(BackendConfig):
     def make(self) -> Callable[[], Backend]:
         return XGBoostBackend
 
+    @property
+    def preload(self) -> tuple[str, ...]:
+        return ("xgboost",)
+
 
 class XGBoostBackend(Backend):
     """Meets the other ranks in XGBoost's communicator, where there are others. Rank 0 has the tracker that brings them together.

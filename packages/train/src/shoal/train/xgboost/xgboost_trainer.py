@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from shoal.train._internal.logic.table_arguments import chosen_loop
+from shoal.train._internal.logic.table_arguments import chosen_loop, varied_config
 from shoal.train.checkpoint import Checkpoint
 from shoal.train.configuration import RunConfig, ScalingConfig
+from shoal.train.data_config import DataConfig
 from shoal.train.data_parallel_trainer import DataParallelTrainer
+from shoal.train.reporting import ValidationConfig
 from shoal.train.xgboost.table_loop import XGBoostTableLoop
 from shoal.train.xgboost.xgboost_config import XGBoostConfig
 
@@ -29,6 +31,10 @@ class XGBoostTrainer(DataParallelTrainer):
         scaling_config: how many workers; None for one.
         run_config: name, storage, restarts, checkpoints.
         datasets: by name; each is divided among the workers.
+        dataset_config: which of them are divided; None for all.
+        validation_config: how checkpoints that are reported with `validation=` are validated.
+        metadata: accepted for Ray's sake.
+        resume_from_checkpoint: what to go on from at first.
         label_column: what is predicted; all other columns are features.
         params: as in `xgboost.train`.
         num_boost_round: rounds; None for 10.
@@ -55,18 +61,34 @@ class XGBoostTrainer(DataParallelTrainer):
         scaling_config: ScalingConfig | None = None,
         run_config: RunConfig | None = None,
         datasets: Mapping[str, Any] | None = None,
+        dataset_config: DataConfig | None = None,
+        validation_config: ValidationConfig | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        resume_from_checkpoint: Checkpoint | None = None,
         label_column: str | None = None,
         params: Mapping[str, Any] | None = None,
         num_boost_round: int | None = None,
     ) -> None:
         super().__init__(
-            chosen_loop(train_loop_per_worker, XGBoostTableLoop, label_column, params, num_boost_round, datasets),
+            chosen_loop(
+                train_loop_per_worker, XGBoostTableLoop, label_column, params, num_boost_round, datasets, run_config
+            ),
             train_loop_config=train_loop_config,
             backend_config=xgboost_config or XGBoostConfig(),
             scaling_config=scaling_config,
             run_config=run_config,
             datasets=datasets,
+            dataset_config=dataset_config,
+            validation_config=validation_config,
+            metadata=metadata,
+            resume_from_checkpoint=resume_from_checkpoint,
         )
+
+    def as_trainable(self) -> Callable[[Mapping[str, Any]], dict[str, Any] | None]:
+        """Returns a function for a search, as `DataParallelTrainer.as_trainable` says. Where there is no loop, its argument may also have
+        `params`, which are put over the trainer's, and `num_boost_round`."""
+        train = super().as_trainable()
+        return lambda config: train(varied_config(config))
 
     @classmethod
     def get_model(cls, checkpoint: Checkpoint) -> Booster:

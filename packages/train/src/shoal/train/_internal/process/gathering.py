@@ -7,6 +7,7 @@ has to be there before the others, and nobody asks twice.
 from __future__ import annotations
 
 import asyncio
+from ipaddress import ip_address
 from typing import Any
 
 import shoal
@@ -34,6 +35,12 @@ def gather(rank: Rank, meeting: Meeting, value: Any, seconds: float = GATHER_SEC
     place = shoal.remote(num_cpus=0)(_Gathering).options(name=name, get_if_exists=True).remote(rank.world_size)
     brought: list[Any] = shoal.get(place.bring.remote(rank.world_rank, value, seconds))
     return brought
+
+
+def own_address(meeting: Meeting) -> str:
+    """Returns the address by which the other ranks reach this machine: the loopback where they are all on it."""
+    is_one_machine = ip_address(meeting.address).is_loopback
+    return meeting.address if is_one_machine else shoal.util.get_node_ip_address()
 
 
 class _Gathering:
