@@ -11,6 +11,7 @@ from shoal.tune.progress_reporter import CLIReporter, JupyterNotebookReporter, P
 from shoal.tune.registry import register_env, register_trainable
 from shoal.tune.result import Result
 from shoal.tune.result_grid import ResultGrid
+from shoal.tune.resume_config import ResumeConfig
 from shoal.tune.search_space import (
     choice,
     grid_search,
@@ -45,6 +46,7 @@ __all__ = [
     "ProgressReporter",
     "Result",
     "ResultGrid",
+    "ResumeConfig",
     "RunConfig",
     "Stopper",
     "SyncConfig",

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from shoal.train import RunConfig
+from shoal.tune._internal.process.restoring import StoredSearch
 from shoal.tune._internal.process.search import Search, default_name
 from shoal.tune._internal.process.search_storage import SearchStorage
 from shoal.tune.exceptions import InvalidArgumentError, TuneError
 from shoal.tune.result_grid import ResultGrid
+from shoal.tune.resume_config import ResumeConfig
 from shoal.tune.trainable.resolved import ResolvedTrainable
 from shoal.tune.tune_config import TuneConfig
 
@@ -64,6 +66,56 @@ class Tuner:
         self._tune_config = tune_config or TuneConfig()
         self._run_config = run_config or RunConfig()
         self._results: ResultGrid | None = None
+        self._restored: tuple[SearchStorage, ResumeConfig] | None = None
+
+    @classmethod
+    def restore(
+        cls,
+        path: str | os.PathLike[str],
+        trainable: Any,
+        resume_unfinished: bool = True,
+        resume_errored: bool = False,
+        restart_errored: bool = False,
+        param_space: Mapping[str, Any] | None = None,
+        storage_filesystem: Any = None,
+    ) -> Tuner:
+        """Returns a Tuner whose `fit` takes a search up again that was interrupted, or whose program has died.
+
+        Each trial counts once: those that were over stay as they are, others go on from their latest checkpoint.
+
+        Args:
+            path: the search's folder (`ResultGrid.experiment_path`).
+            trainable: what it was started with.
+            resume_unfinished: False to leave trials that were not over as they are.
+            resume_errored: has trials that failed go on from their latest checkpoint.
+            restart_errored: has trials that failed begin anew.
+            param_space: the same space again, where it has objects (datasets, references) that have to be made anew.
+            storage_filesystem: of pyarrow or fsspec; None to find it by the path.
+
+        Raises:
+            RestoreError: (a ValueError) there is no search, it is of another trainable, or the space has changed.
+
+        Example:
+            >>> from shoal import tune
+            >>> path = "/tmp/no-search-here"
+            >>> if tune.Tuner.can_restore(path):
+            ...     results = tune.Tuner.restore(path, trainable).fit()
+        """
+        storage = SearchStorage.at(path, storage_filesystem)
+        resolved = ResolvedTrainable(trainable)
+        resume = ResumeConfig.of(resume_unfinished, resume_errored, restart_errored)
+        try:
+            stored = StoredSearch(storage, resolved, param_space)
+        finally:
+            storage.close()
+        tuner = cls(trainable, param_space=stored.space, tune_config=stored.tune_config, run_config=stored.run_config)
+        tuner._restored = (storage, resume)
+        return tuner
+
+    @classmethod
+    def can_restore(cls, path: str | os.PathLike[str], storage_filesystem: Any = None) -> bool:
+        """Returns whether there is a search in a folder."""
+        return SearchStorage.at(path, storage_filesystem).has_search
 
     def fit(self) -> ResultGrid:
         """Runs the search, and returns the results, also of trials that failed (`ResultGrid.errors`).
@@ -75,9 +127,13 @@ class Tuner:
             Exception: what a trial raised, with `FailureConfig(fail_fast='raise')`; what a callback raised.
         """
         run = self._run_config
+        resume: ResumeConfig | None = None
         base = run.storage_path if run.storage_path is not None else os.path.expanduser("~/ray_results")
         storage = SearchStorage.at(base, run.storage_filesystem).below(run.name or default_name(self._trainable.name))
-        search = Search(self._trainable, self._space, self._tune_config, run, storage)
+        if self._restored is not None:
+            storage, resume = self._restored
+            storage.fetch()
+        search = Search(self._trainable, self._space, self._tune_config, run, storage, resume)
         trials = search.run()
         metric, mode = self._tune_config.metric, self._tune_config.mode
         self._results = ResultGrid(

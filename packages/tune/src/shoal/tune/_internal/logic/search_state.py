@@ -679,6 +679,19 @@ class SearchState:
         self._show_checkpoints(life)
         life.rewind()
 
+    def tell_scheduler_added(self, trial: Trial) -> None:
+        """The scheduler's state is older than a trial."""
+        self.scheduler.on_trial_add(self._controller, trial)
+        self._controller.requests.clear()
+
+    def tell_scheduler_over(self, trial: Trial, failed: bool) -> None:
+        """The scheduler's state is older than a trial's end."""
+        if failed:
+            self.scheduler.on_trial_error(self._controller, trial)
+        else:
+            self.scheduler.on_trial_complete(self._controller, trial, flat_result(trial.last_result))
+        self._controller.requests.clear()
+
     def _done(self) -> list[Effect]:
         effects, self._effects = self._effects, []
         return effects

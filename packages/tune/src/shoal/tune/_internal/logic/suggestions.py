@@ -31,6 +31,7 @@ class Suggestions:
         self._asked: list[str] = []
         self._told = 0  # of `_asked`, the first so many
         self._waiting: dict[str, _Story] = {}
+        self._over: set[str] = set()
         self.is_finished = total == 0
 
     @property
@@ -76,7 +77,10 @@ class Suggestions:
             self.searcher.on_trial_result(trial_id, result)
 
     def complete(self, trial_id: str, result: dict[str, Any] | None, error: bool) -> None:
-        """A trial is over."""
+        """A trial is over. One that was tried again after its end is not told of twice."""
+        if trial_id in self._over:
+            return
+        self._over.add(trial_id)
         if not self._ordered:
             self.searcher.on_trial_complete(trial_id, result=result, error=error)
             return
@@ -84,6 +88,16 @@ class Suggestions:
         story.last, story.error, story.is_over = result, error, True
         if self.is_finished:
             self._tell(len(self._asked))
+
+    def replay(self, trial_id: str) -> None:
+        """A trial that is there was perhaps suggested after the state was saved: the searcher is asked again, and suggests it again."""
+        if trial_id in self._over or trial_id in self._asked:
+            return
+        asked = len(self._asked)
+        if self.suggest(trial_id) is None:
+            self.suggest(trial_id, force=True)
+        if len(self._asked) == asked:
+            self._asked.append(trial_id)
 
     def forget(self) -> None:
         """There will be no more trials: the search is being ended."""
@@ -96,6 +110,7 @@ class Suggestions:
             "asked": list(self._asked),
             "told": self._told,
             "waiting": dict(self._waiting),
+            "over": set(self._over),
             "is_finished": self.is_finished,
         }
 
@@ -105,6 +120,7 @@ class Suggestions:
         self._asked = list(state["asked"])
         self._told = state["told"]
         self._waiting = dict(state["waiting"])
+        self._over = set(state["over"])
         self.is_finished = state["is_finished"]
 
     @property

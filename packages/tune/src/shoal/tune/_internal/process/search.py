@@ -19,6 +19,7 @@ from shoal.tune._internal.logic.suggestions import Suggestions
 from shoal.tune._internal.logic.trial_names import LONGEST, clean_name, folder_name
 from shoal.tune._internal.process.executors import Executors
 from shoal.tune._internal.process.progress_display import progress_callback
+from shoal.tune._internal.process.restoring import take_up
 from shoal.tune._internal.process.search_run import SearchRun
 from shoal.tune._internal.process.search_saving import SearchSaving
 from shoal.tune._internal.process.search_storage import SearchStorage
@@ -27,6 +28,7 @@ from shoal.tune._internal.process.trial_session import SessionRules
 from shoal.tune.exceptions import InvalidArgumentError, TuneError
 from shoal.tune.experiment.trial import Trial
 from shoal.tune.logger.default_callbacks import default_callbacks
+from shoal.tune.resume_config import ResumeConfig
 from shoal.tune.schedulers.trial_scheduler import FIFOScheduler, TrialScheduler
 from shoal.tune.search.basic_variant import BasicVariantGenerator
 from shoal.tune.search.searcher import Searcher
@@ -46,6 +48,7 @@ class Search:
         tune_config: how the search goes.
         run_config: where it is stored, what ends trials, what is done about failures.
         storage: its folder.
+        resume: what becomes of trials that are there; None for a new search.
     """
 
     trainable: ResolvedTrainable
@@ -53,6 +56,7 @@ class Search:
     tune_config: TuneConfig
     run_config: RunConfig
     storage: SearchStorage
+    resume: ResumeConfig | None = None
 
     def __post_init__(self) -> None:
         self.was_interrupted = False
@@ -79,8 +83,12 @@ class Search:
         saving = SearchSaving(state, self.storage, lambda: _known(callbacks, stopper))
         fail_fast = (self.run_config.failure_config or FailureConfig()).fail_fast
         run = SearchRun(state, executors, saving, callbacks, raises=fail_fast == "raise")
-        self._prepare(state, callbacks, stopper)
-        self.storage.save_tuner(self._arguments())
+        if self.resume is not None:
+            take_up(state, self.storage, self.resume, callbacks, stopper)
+        else:
+            self.storage.set_aside()
+            self.storage.save_tuner(self._arguments())
+        self._prepare(state, callbacks)
         try:
             run.run()
         finally:
@@ -88,7 +96,7 @@ class Search:
             self.storage.close()
         return state.trials
 
-    def _prepare(self, state: SearchState, callbacks: Sequence[Callback], stopper: Any) -> None:
+    def _prepare(self, state: SearchState, callbacks: Sequence[Callback]) -> None:
         total = getattr(state.suggestions.searcher, "total_samples", None)
         if total is None and self.tune_config.num_samples != -1:
             total = self.tune_config.num_samples

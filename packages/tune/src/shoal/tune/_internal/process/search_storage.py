@@ -106,6 +106,12 @@ class SearchStorage:
             file.write(data)
         os.replace(beside, f"{self.local_path}/{name}")
 
+    def set_aside(self) -> None:
+        """A new search begins in the folder of an old one, whose trials do not count as its own."""
+        old = Path(self.local_path, TRIALS)
+        if old.exists():
+            old.rename(f"{old}.{int(old.stat().st_mtime)}.old")
+
     def send(self, folders: Iterable[str] = ()) -> None:
         """Sends what is new on this machine to the storage, but for checkpoints, which are there already. Raises OSError.
 

@@ -1,0 +1,1 @@
+"""Ray's path of the second generation of its API: the only one here."""

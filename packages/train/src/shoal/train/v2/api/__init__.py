@@ -1,0 +1,1 @@
+"""As in Ray: the trainers of the second generation."""
