@@ -90,15 +90,20 @@ class DataContext:
     default_hash_shuffle_parallelism: int = 200
     max_hash_shuffle_aggregators: int | None = None
     max_errored_blocks: int = 0
-    """Blocks that may fail by errors of the user's functions and are left out; -1 for any number."""
+    """Blocks that may fail by errors of the user's functions and are left out; -1 for any number. Such plans run in tasks."""
     save_failed_batches_to: str | None = None
     """A folder (path or URI) for the rows of batches on which a function of the user's raised, as Arrow files; None to save none.
     The error's notes name the file. Datasets take it when the step is added."""
     actor_task_retry_on_errors: bool | list[type[BaseException]] = False
+    """After which errors an object of a class is called again with the same row or batch, `max_map_retries` times (3 where that is 0)."""
     write_file_retry_on_errors: list[str] = field(default_factory=list)
+    """Parts of what errors say after which a task of writing begins again, up to 5 times. S3 is tried again in any case."""
     retried_io_errors: list[str] = field(default_factory=list)
+    """The same for reading."""
     retried_map_errors: bool | list[str] = False
+    """After which errors a function is called again with the same row or batch: True for all, or parts of what they say."""
     max_map_retries: int = 0
+    """How often at most. Datasets take this when the step is added."""
     enable_auto_log_stats: bool = False
     verbose_stats_logs: bool = False
     log_internal_stack_trace: bool = False
@@ -163,5 +168,22 @@ class DataContext:
         if self.save_failed_batches_to is not None and not isinstance(self.save_failed_batches_to, str):
             raise InvalidArgumentError(
                 f"DataContext.save_failed_batches_to is {self.save_failed_batches_to!r}; give a folder's path, or None to save none"
+            )
+        if (
+            isinstance(self.max_map_retries, bool)
+            or not isinstance(self.max_map_retries, int)
+            or self.max_map_retries < 0
+        ):
+            raise InvalidArgumentError(f"DataContext.max_map_retries is {self.max_map_retries!r}; give a number >= 0")
+        for name in ("retried_io_errors", "write_file_retry_on_errors", "retried_map_errors"):
+            value = getattr(self, name)
+            if not (isinstance(value, bool) and name == "retried_map_errors") and (
+                not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value)
+            ):
+                raise InvalidArgumentError(f"DataContext.{name} is {value!r}; give a list of parts of what errors say")
+        in_flight = self.max_tasks_in_flight_per_actor
+        if in_flight is not None and (isinstance(in_flight, bool) or not isinstance(in_flight, int) or in_flight < 1):
+            raise InvalidArgumentError(
+                f"DataContext.max_tasks_in_flight_per_actor is {in_flight!r}; give a number >= 1, or None to choose"
             )
         return self

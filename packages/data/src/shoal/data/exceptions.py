@@ -59,7 +59,7 @@ class SystemException(DataError):
 
 
 class ExecutionTimeoutError(DataError, TimeoutError):
-    """A plan made no progress for `DataContext.execution_no_progress_timeout_s`. The text names what it waits for."""
+    """Something did not happen within a time that the user has set. The text names what was waited for, and the setting."""
 
 
 class FileReadError(DataError, OSError):

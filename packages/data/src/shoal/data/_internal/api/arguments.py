@@ -13,6 +13,8 @@ from shoal.data.context import DataContext
 from shoal.data.exceptions import InvalidArgumentError
 
 BATCH_FORMATS = ("default", "numpy", "pandas", "pyarrow", None)
+ACTOR_RETRIES = 3
+"""Of a call, where `actor_task_retry_on_errors` is set and `max_map_retries` is not."""
 _OPTIONS = (
     "accelerator_type",
     "fallback_strategy",
@@ -138,6 +140,7 @@ def user_function(
             )
     elif constructor_args or constructor_kwargs:
         raise InvalidArgumentError("fn_constructor_args and fn_constructor_kwargs are for classes; fn is a function")
+    errors, times = _retries(isinstance(fn, type), context)
     return UserFunction(
         fn,
         tuple(fn_args or ()),
@@ -145,7 +148,19 @@ def user_function(
         tuple(constructor_args or ()),
         dict(constructor_kwargs or {}),
         context.save_failed_batches_to,
+        errors,
+        times,
     )
+
+
+def _retries(is_class: bool, context: DataContext) -> tuple[bool | tuple[str | type[BaseException], ...], int]:
+    """Returns after which errors a function is called again, and how often."""
+    context.checked()
+    on_actors = context.actor_task_retry_on_errors
+    if is_class and on_actors:
+        return on_actors if isinstance(on_actors, bool) else tuple(on_actors), context.max_map_retries or ACTOR_RETRIES
+    errors = context.retried_map_errors
+    return errors if isinstance(errors, bool) else tuple(errors), context.max_map_retries
 
 
 def compute_of(

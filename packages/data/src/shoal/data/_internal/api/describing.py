@@ -55,7 +55,8 @@ class Describing(DatasetBase):
 
     def count(self) -> int:
         """Returns the number of rows: from metadata (footers) where that tells, else by running the plan."""
-        rows = known_rows(optimized(self._plan))
+        # Where blocks may fail, only a run tells how many rows are left.
+        rows = known_rows(optimized(self._plan)) if not self._context.max_errored_blocks else None
         if rows is not None:
             return rows
         return sum(bundle.rows for bundle in self._over(_counted(self._plan))._bundles())

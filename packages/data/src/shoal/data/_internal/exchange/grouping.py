@@ -101,7 +101,11 @@ class JoinExchange(Exchange):
         sides = [joined(left), joined(right)]
         tables: list[pa.Table] = []
         for table, keys, other in zip(sides, self._on, reversed(sides), strict=True):
-            tables.append(table if table is not None and table.num_columns else _without_rows(keys, other))
+            if table is None or table.num_columns == 0:
+                table = _without_rows(keys, other)
+            else:
+                check_columns(keys, table.column_names, "join")
+            tables.append(table)
         if all(table.num_columns for table in tables):
             yield join(tables[0], tables[1], self._how, *self._on, *self._suffixes)
 

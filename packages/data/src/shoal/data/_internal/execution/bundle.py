@@ -46,3 +46,5 @@ class BlockInfo:
     """Wall time that making it took."""
     process_peak: int
     """Bytes: the most that the process which made it has had in memory so far."""
+    skipped_files: tuple[str, ...] = ()
+    """What its task has passed over so far, because it cannot be read."""

@@ -9,24 +9,30 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Coroutine, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import shoal
 from shoal.data._internal.execution.bundle import BlockInfo, Bundle
 from shoal.data._internal.execution.driver_stages import LimitStage
 from shoal.data._internal.execution.exchange_stages import PREPARE, SPLIT, ExchangeStage
-from shoal.data._internal.execution.physical import Node
+from shoal.data._internal.execution.physical import Node, demand_of
 from shoal.data._internal.execution.policy import OperatorView, blocked_on, next_to_start
-from shoal.data._internal.execution.pool_stage import PoolStage
+from shoal.data._internal.execution.pool_stage import PoolStage, Slot
 from shoal.data._internal.execution.progress import Progress
-from shoal.data._internal.execution.remote_calls import Calls
+from shoal.data._internal.execution.remote_calls import Calls, IORetries
+from shoal.data._internal.execution.reservations import reserve
 from shoal.data._internal.execution.stage import Stage, Work
 from shoal.data._internal.execution.stage_stats import StageStats
+from shoal.data._internal.execution.transforms import annotate
+from shoal.data.exceptions import ExecutionTimeoutError, InvalidArgumentError
 
 _EARLY_SHARE = 0.5
 """Of the memory for blocks: an exchange holds its input and what it makes of it, so no more can stay in memory as a whole."""
+
+_AHEAD_SHARE = 0.5
+"""Of the memory for blocks: what one stage may have made before its tasks pause."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,12 @@ class Limits:
         most_bytes: of a block.
         split_bytes: of blocks that one task of an exchange splits.
         least_bytes: blocks below are worked on together.
+        there: all resources of the session.
+        free_cpus: processors that nobody else holds.
         most_errors: blocks that may fail and are left out; -1 for any number.
+        tasks_in_flight: calls sent ahead to an actor, where its pool says nothing; None to choose.
+        wait_for_actors: seconds in which the actors that pools begin with must have opened, before any work begins; below 0 not to wait.
+        retries: after which errors reading and writing begin again.
     """
 
     cpus: float
@@ -47,7 +58,12 @@ class Limits:
     most_bytes: int
     split_bytes: int
     least_bytes: int
+    there: Mapping[str, float]
+    free_cpus: float
     most_errors: int = 0
+    tasks_in_flight: int | None = None
+    wait_for_actors: float = -1
+    retries: IORetries = field(default_factory=IORetries)
 
 
 class Outbox:
@@ -109,6 +125,7 @@ class Execution:
         self._closing = False
         self._following: set[asyncio.Task[None]] = set()
         self._generators: set[Any] = set()
+        self._opening: set[Slot] = set()
         self._failed_blocks = 0
         self._thread = threading.Thread(target=self._run, name="shoal-data-executor", daemon=True)
         self.wall_seconds = 0.0
@@ -162,21 +179,31 @@ class Execution:
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
+        self._room = asyncio.Event()
         self._failure: BaseException | None = None
+        nodes = _in_order(self._plan)
+        reserved = reserve([demand_of(node, self._limits.cpus) for node in nodes], *self._what_is_there())
         calls = Calls(
             self._limits.most_bytes,
             int(self._limits.memory * _EARLY_SHARE),
             self._limits.split_bytes,
             self._limits.least_bytes,
             self._limits.cpus,
-            self._plain_cpus(),
+            reserved.reserves_cpus,
+            self._limits.tasks_in_flight,
+            self._limits.retries,
         )
         last = self._build(self._plan, calls)
+        for stage, first, most in zip(self._stages, reserved.first_actors, reserved.most_actors, strict=True):
+            if isinstance(stage, PoolStage):
+                stage.first_actors, stage.most_actors = first, most
         last.connect(self._outbox.put, self._nothing_more)
         line = asyncio.create_task(self._progress.run(self._stages))
         try:
             for stage in self._stages:
                 await stage.open()
+            self._follow_new_actors()
+            await self._first_actors()
             for stage in self._stages:
                 stage.advance()
             while not last.ended and not self._closing:
@@ -185,6 +212,8 @@ class Execution:
                     raise self._failure
                 if last.ended:
                     break
+                self._room.set()
+                self._room.clear()
                 await self._changed.wait()
                 self._changed.clear()
                 if self._failure is not None:
@@ -194,10 +223,43 @@ class Execution:
             await asyncio.gather(line, return_exceptions=True)
             await self._stop_everything()
 
-    def _plain_cpus(self) -> float:
-        """Processors that ordinary tasks reserve: nothing, where the pools of actors would leave them none."""
-        held = _pool_cpus(self._plan)
-        return min(1.0, self._limits.cpus) if held + 1 <= self._limits.cpus else 0.0
+    def _what_is_there(self) -> tuple[Mapping[str, float], float, float]:
+        return self._limits.there, self._limits.cpus, self._limits.free_cpus
+
+    async def _first_actors(self) -> None:
+        """Waits until they have opened, where the user wants that. Raises ExecutionTimeoutError."""
+        seconds = self._limits.wait_for_actors
+        if seconds < 0 or not self._following:
+            return
+        _, late = await asyncio.wait(self._following, timeout=seconds)
+        if self._failure is not None:
+            raise self._failure
+        if late:
+            names = " and ".join(s.name for s in self._stages if isinstance(s, PoolStage) and s.opening())
+            raise ExecutionTimeoutError(
+                f"the actors of {names} have not begun within DataContext.wait_for_min_actors_s={seconds:g} s"
+            )
+
+    def _follow_new_actors(self) -> None:
+        for stage in self._stages:
+            if isinstance(stage, PoolStage):
+                for slot in stage.opening():
+                    if slot not in self._opening:
+                        self._opening.add(slot)
+                        self._follow_task(self._follow_opening(stage, slot))
+
+    async def _follow_opening(self, stage: PoolStage, slot: Slot) -> None:
+        assert self._changed is not None
+        try:
+            await slot.opening
+            slot.is_open = True
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            annotate(error, f"in the constructor of a function of {stage.name}")
+            self._fails_with(stage, error)
+        self._opening.discard(slot)
+        self._changed.set()
 
     def _build(self, node: Node, calls: Calls) -> Stage:
         inputs = [self._build(child, calls) for child in node.inputs]
@@ -226,7 +288,9 @@ class Execution:
             views = [stage.view(self._bytes_after(stage)) for stage in self._stages]
             busy = sum(stage.running * stage.cpus for stage in self._stages if stage.free_slots() is None)
             held = sum(stage.pool_cpus for stage in self._stages if isinstance(stage, PoolStage))
-            free = max(1.0, self._limits.cpus - held) - busy
+            # Whatever the pools hold, the largest task can run by itself.
+            largest = max((stage.cpus for stage in self._stages if stage.free_slots() is None), default=1.0)
+            free = max(1.0, largest, self._limits.cpus - held) - busy
             position = next_to_start(views, free, self._limits.memory)
             if position is None:
                 self._account(views, free)
@@ -249,7 +313,13 @@ class Execution:
         for stage in self._stages:
             if isinstance(stage, PoolStage):
                 held = sum(pool.pool_cpus for pool in self._stages if isinstance(pool, PoolStage))
-                stage.grow(self._limits.cpus - held - busy)
+                if stage.grow(self._limits.cpus - held - busy):
+                    self._follow_new_actors()
+                elif self._somebody_waits_beside(stage):
+                    stage.shrink()
+
+    def _somebody_waits_beside(self, pool: PoolStage) -> bool:
+        return any(stage is not pool and stage.waiting() > 0 and not stage.running for stage in self._stages)
 
     def _bytes_after(self, stage: Stage) -> int:
         above = self._next.get(stage)
@@ -261,7 +331,10 @@ class Execution:
         stage.stats.tasks += 1
         if not stage.stats.first_start:
             stage.stats.first_start = time.perf_counter()
-        task = asyncio.get_running_loop().create_task(self._follow(stage, work))
+        self._follow_task(self._follow(stage, work))
+
+    def _follow_task(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
         self._following.add(task)
         task.add_done_callback(self._following.discard)
 
@@ -287,6 +360,8 @@ class Execution:
     async def _follow_blocks(self, stage: Stage, work: Work, generator: Any) -> None:
         assert self._changed is not None
         while True:
+            while self._is_far_ahead(stage):
+                await self._room.wait()
             block = await anext(generator, None)
             if block is None:
                 return
@@ -296,6 +371,7 @@ class Execution:
                 return
             info: BlockInfo = await info_ref
             stage.stats.busy_seconds += info.seconds
+            stage.stats.skipped_files += info.skipped_files
             stage.stats.process_peak = max(stage.stats.process_peak, info.process_peak)
             bundle = Bundle(block, info.rows, info.size, info.schema, work.progress)
             if work.purpose == PREPARE:
@@ -305,6 +381,12 @@ class Execution:
                     stage.sampled(work, sample)
             stage.made(work, bundle)
             self._changed.set()
+
+    def _is_far_ahead(self, stage: Stage) -> bool:
+        """Whether a stage's tasks pause: enough of their blocks wait for somebody who is at work, and will take them."""
+        above = self._next.get(stage)
+        takes = self._outbox.bytes > 0 if above is None else above.running > 0
+        return takes and self._bytes_after(stage) > self._limits.memory * _AHEAD_SHARE
 
     def _work_ended(self, stage: Stage, work: Work, result: list[Any], seconds: float) -> None:
         stage.running -= 1
@@ -320,6 +402,11 @@ class Execution:
             stage.stats.failed_blocks += 1
             self._work_ended(stage, work, [], 0.0)
             return
+        self._fails_with(stage, error)
+
+    def _fails_with(self, stage: Stage, error: BaseException) -> None:
+        if isinstance(error, shoal.exceptions.InfeasibleResourcesError):
+            error = InvalidArgumentError(f"{stage.name} can never run: {error}")
         if self._failure is None:
             self._failure = error
 
@@ -335,11 +422,9 @@ class Execution:
             await stage.close()
 
 
-def _pool_cpus(node: Node) -> float:
-    own = 0.0
-    if node.compute.actors:
-        own = node.compute.min_size * float(dict(node.compute.options).get("num_cpus", 1) or 0)
-    return own + sum(_pool_cpus(child) for child in node.inputs)
+def _in_order(node: Node) -> list[Node]:
+    """The nodes of a plan in the order in which their stages are built."""
+    return [*(below for child in node.inputs for below in _in_order(child)), node]
 
 
 def _taker(stage: Stage, side: int) -> Any:

@@ -28,39 +28,42 @@ from shoal.data._internal.plan.operators import (
 )
 
 
-def run_here(plan: Operator) -> Iterator[pa.Table]:
-    """Yields the blocks of a plan's result, in order."""
+def run_here(plan: Operator, skipped_files: list[str]) -> Iterator[pa.Table]:
+    """Yields the blocks of a plan's result, in order. Adds the files that were passed over because they cannot be read."""
     if isinstance(plan, Read):
         for task in plan.source.read_tasks(plan.blocks_wanted or 1, plan.row_limit):
             yield from task()
+            skipped_files.extend(task.skipped_files)
     elif isinstance(plan, Blocks):
         yield from _tables(plan)
     elif is_row_wise(plan):
         assert isinstance(plan, RowWise)
-        yield from step_of(plan)(run_here(plan.input))
+        yield from step_of(plan)(run_here(plan.input, skipped_files))
     elif isinstance(plan, Limit):
-        yield from cut(run_here(plan.input), plan.count)
+        yield from cut(run_here(plan.input, skipped_files), plan.count)
     elif isinstance(plan, RandomSample):
-        yield from sampled(run_here(plan.input), plan.fraction, plan.seed, 0)
+        yield from sampled(run_here(plan.input, skipped_files), plan.fraction, plan.seed, 0)
     elif isinstance(plan, RepartitionRows):
-        yield from batches_of((table for table in run_here(plan.input) if table.num_rows), plan.rows)
+        yield from batches_of((table for table in run_here(plan.input, skipped_files) if table.num_rows), plan.rows)
     elif isinstance(plan, RandomizeBlockOrder):
-        tables = list(run_here(plan.input))
+        tables = list(run_here(plan.input, skipped_files))
         yield from (tables[position] for position in block_order(len(tables), plan.seed))
     elif isinstance(plan, Union):
         for part in plan.parts:
-            yield from run_here(part)
+            yield from run_here(part, skipped_files)
     elif isinstance(plan, Zip):
-        yield from zipped([list(run_here(part)) for part in plan.parts])
+        yield from zipped([list(run_here(part, skipped_files)) for part in plan.parts])
     elif isinstance(plan, Write):
         from shoal.data._internal.execution.writing import written
 
-        yield from written(plan.sink, plan.write_id, 0, run_here(plan.input))
+        yield from written(plan.sink, plan.write_id, 0, run_here(plan.input, skipped_files))
     elif isinstance(plan, Join):
-        yield from JoinExchange(plan).merge_sides(run_here(plan.left), run_here(plan.right))
+        yield from JoinExchange(plan).merge_sides(
+            run_here(plan.left, skipped_files), run_here(plan.right, skipped_files)
+        )
     else:
         assert isinstance(plan, OneInput)
-        yield from exchange_here(exchange_of(plan), run_here(plan.input))
+        yield from exchange_here(exchange_of(plan), run_here(plan.input, skipped_files))
 
 
 def _tables(plan: Blocks) -> Iterator[pa.Table]:

@@ -47,6 +47,8 @@ def runs_here(plan: Operator, context: DataContext) -> bool:
     """
     if shoal.is_initialized() and "process_isolation" not in engines.current().capabilities:
         return True
+    if context.max_errored_blocks or context.retried_io_errors or context.write_file_retry_on_errors:
+        return False  # it is tasks that may fail, and begin again
     size = known_size(plan)
     if size is None or not _asks_for_nothing(plan):
         return False

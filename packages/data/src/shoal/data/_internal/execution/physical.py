@@ -15,6 +15,7 @@ from shoal.data._internal.execution.exchange_stages import ExchangeStage, JoinSt
 from shoal.data._internal.execution.exchanges import exchange_of
 from shoal.data._internal.execution.pool_stage import PoolStage
 from shoal.data._internal.execution.remote_calls import Calls
+from shoal.data._internal.execution.reservations import Demand
 from shoal.data._internal.execution.stage import Stage
 from shoal.data._internal.execution.task_stages import BlocksStage, ReadStage, SampleStage, TransformStage, WriteStage
 from shoal.data._internal.execution.transforms import Step, is_row_wise, step_of
@@ -47,6 +48,25 @@ class Node:
     compute: Compute = PLAIN
 
 
+def demand_of(node: Node, cpus: float) -> Demand:
+    """Returns what a stage asks for, where the plan may use so many processors."""
+    options = dict(node.compute.options)
+    others = {name: float(amount) for name, amount in (options.get("resources") or {}).items()}
+    for option, name in (("num_gpus", "GPU"), ("memory", "memory")):
+        if options.get(option):
+            others[name] = float(options[option])
+    asked = options.get("num_cpus")
+    is_pool = node.compute.actors
+    return Demand(
+        name=node.name,
+        cpus=min(1.0, cpus) if asked is None else float(asked),
+        is_explicit=asked is not None,
+        others=others,
+        actors=node.compute.min_size if is_pool else None,
+        most_actors=node.compute.max_size if is_pool else None,
+    )
+
+
 def physical_plan(plan: Operator, parallelism: int, partition_bytes: int) -> Node:
     """Returns the last stage to be of a plan.
 
@@ -58,7 +78,8 @@ def physical_plan(plan: Operator, parallelism: int, partition_bytes: int) -> Nod
     if is_row_wise(plan):
         return _row_wise(plan, parallelism, partition_bytes)
     inputs = [physical_plan(child, parallelism, partition_bytes) for child in plan.inputs]
-    return Node(plan.name, inputs, _maker(plan, parallelism, partition_bytes))
+    compute = getattr(plan, "compute", PLAIN)
+    return Node(plan.name, inputs, _maker(plan, parallelism, partition_bytes), compute)
 
 
 def _row_wise(plan: Operator, parallelism: int, partition_bytes: int) -> Node:
@@ -97,7 +118,7 @@ def _reading(read: Read, steps: list[Step], name: str, compute: Compute, paralle
         tasks = read.source.read_tasks(read.blocks_wanted or parallelism, read.row_limit)
         return ReadStage(name, tasks, steps, read.compute if not read.compute.is_plain else compute, calls)
 
-    return Node(name, [], make, read.compute)
+    return Node(name, [], make, read.compute if not read.compute.is_plain else compute)
 
 
 def _maker(plan: Operator, parallelism: int, partition_bytes: int) -> Callable[[Calls], Stage]:

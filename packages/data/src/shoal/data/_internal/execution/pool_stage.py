@@ -11,7 +11,7 @@ import shoal
 from shoal.data._internal.blocks.combine import slice_rows
 from shoal.data._internal.execution import remote_work
 from shoal.data._internal.execution.bundle import Bundle
-from shoal.data._internal.execution.remote_calls import Calls
+from shoal.data._internal.execution.remote_calls import AHEAD, Calls
 from shoal.data._internal.execution.stage import Work
 from shoal.data._internal.execution.task_stages import TransformStage
 from shoal.data._internal.execution.transforms import Step
@@ -21,13 +21,14 @@ SENT_AHEAD = 2
 """Calls for each that an actor works on at a time: so that it never waits for the next block."""
 
 
+_STREAM = {"num_returns": "streaming", "_generator_backpressure_num_objects": AHEAD}
+
+
 class BlockWorker:
     """The actor: makes the user's objects once, then does the steps over blocks."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = steps
-        for step in steps:
-            step.open()
 
     def run(
         self, most: int | None, number: int, slices: Sequence[remote_work.Slice], *tables: pa.Table
@@ -36,15 +37,19 @@ class BlockWorker:
         rows = [slice_rows(tables[which], start, count) for which, start, count in slices]
         yield from remote_work.transform(self._steps, most, number, *rows)
 
-    def ready(self) -> None:
-        """Returns when the constructor has."""
+    def open(self) -> None:
+        """Makes the user's objects. Raises what their constructors raise; after a restart, the next call makes them."""
+        for step in self._steps:
+            step.open()
 
 
-class _Slot:
-    """One actor of the pool."""
+class Slot:
+    """One actor of the pool; it gets work once it has opened."""
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
+        self.opening = actor.open.remote()
+        self.is_open = False
         self.in_flight = 0
 
 
@@ -59,13 +64,14 @@ class PoolStage(TransformStage):
         self, name: str, steps: Sequence[Step], compute: Compute, calls: Calls, rows_together: int | None
     ) -> None:
         super().__init__(name, steps, compute, calls, rows_together)
-        options = dict(compute.options)
-        options.setdefault("num_cpus", calls.plain_cpus)
+        options = calls.options(compute)
         self._actor_class = shoal.remote(
             max_restarts=-1, max_task_retries=-1, max_concurrency=compute.concurrent_calls, **options
         )(BlockWorker)
-        self._per_actor = compute.tasks_in_flight or SENT_AHEAD * compute.concurrent_calls
-        self._slots: list[_Slot] = []
+        self._per_actor = compute.tasks_in_flight or calls.tasks_in_flight or SENT_AHEAD * compute.concurrent_calls
+        self._slots: list[Slot] = []
+        self.first_actors = compute.min_size
+        self.most_actors = compute.max_size
         self._offset = 0
         """Rows of the first block in the queue that have been sent."""
 
@@ -114,38 +120,53 @@ class PoolStage(TransformStage):
         return len(self._slots)
 
     async def open(self) -> None:
-        for _ in range(self._compute.min_size):
-            self._slots.append(_Slot(self._actor_class.remote(self._steps)))
+        for _ in range(self.first_actors):
+            self._add_actor()
 
     async def close(self) -> None:
         for slot in self._slots:
             shoal.kill(slot.actor)
         self._slots.clear()
 
+    def _add_actor(self) -> None:
+        self._slots.append(Slot(self._actor_class.remote(self._steps)))
+
+    def opening(self) -> list[Slot]:
+        """Actors that have not opened."""
+        return [slot for slot in self._slots if not slot.is_open]
+
     @property
     def most_running(self) -> int | None:
         return None
 
     def free_slots(self) -> int | None:
-        return sum(self._per_actor - slot.in_flight for slot in self._slots)
+        return sum(self._per_actor - slot.in_flight for slot in self._slots if slot.is_open)
 
     def grow(self, free_cpus: float) -> bool:
         """Starts one more actor where there is work for it. Returns whether it did."""
-        most = self._compute.max_size
-        has_room = (most is None or len(self._slots) < most) and self.cpus <= free_cpus
-        if has_room and self.waiting() > 0 and not self.free_slots() and not self.stopped:
-            self._slots.append(_Slot(self._actor_class.remote(self._steps)))
+        has_room = (self.most_actors is None or len(self._slots) < self.most_actors) and self.cpus <= free_cpus
+        if has_room and self.waiting() > 0 and not self.free_slots() and not self.opening() and not self.stopped:
+            self._add_actor()
             return True
         return False
 
+    def shrink(self) -> bool:
+        """Ends one actor that has nothing to do, beyond those that the pool began with. Returns whether it did."""
+        idle = next((slot for slot in self._slots if slot.is_open and not slot.in_flight), None)
+        if idle is None or len(self._slots) <= self.first_actors or self.waiting() > 0:
+            return False
+        self._slots.remove(idle)
+        shoal.kill(idle.actor)
+        return True
+
     def start(self) -> Work:
         bundles, number, slices = self._next_call()
-        slot = min(self._slots, key=lambda slot: slot.in_flight)
+        slot = min((slot for slot in self._slots if slot.is_open), key=lambda slot: slot.in_flight)
         slot.in_flight += 1
         blocks = [bundle.block for bundle in bundles]
         most = self._calls.most_bytes
         return Work(
-            lambda: slot.actor.run.options(num_returns="streaming").remote(most, number, slices, *blocks),
+            lambda: slot.actor.run.options(**_STREAM).remote(most, number, slices, *blocks),
             self._next_sequence(),
             actor=slot,
             inputs=tuple(bundles),

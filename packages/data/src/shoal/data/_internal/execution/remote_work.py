@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import resource
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from shoal.data._internal.exchange.exchange import Exchange, joined
 from shoal.data._internal.exchange.grouping import JoinExchange
 from shoal.data._internal.execution.bundle import BlockInfo
 from shoal.data._internal.execution.positional import sample_of, side_by_side
+from shoal.data._internal.execution.retrying import read_again
 from shoal.data._internal.execution.transforms import Step, annotate, run_steps
 from shoal.data._internal.sources.source import ReadTask
 
@@ -48,10 +49,11 @@ Slice = tuple[int, int, int]
 """Which of the tables, first row, number of rows."""
 
 
-def read(task: ReadTask, steps: Sequence[Step], most: int | None) -> Iterator[Any]:
-    """Reads, and does the steps that follow."""
+def read(task: ReadTask, steps: Sequence[Step], most: int | None, retried_errors: Sequence[str]) -> Iterator[Any]:
+    """Reads, and does the steps that follow; after errors that say one of these texts it reads again."""
+    tables = read_again(task, retried_errors) if retried_errors else task()
     try:
-        yield from _packed(run_steps(steps, task()), most)
+        yield from _packed(run_steps(steps, tables), most, lambda: task.skipped_files)
     except BaseException as error:
         if task.metadata.input_files:
             annotate(error, f"while reading {', '.join(task.metadata.input_files[:3])}")
@@ -200,14 +202,16 @@ def _by_partition(parts: Sequence[Parts | pa.Table]) -> Iterator[tuple[pa.Table,
     return zip(*([part] if isinstance(part, pa.Table) else part for part in parts), strict=True)
 
 
-def write(sink: Any, write_id: str, index: int, *tables: pa.Table) -> Iterator[Any]:
-    """Hands blocks to a sink."""
+def write(sink: Any, write_id: str, index: int, retried_errors: Sequence[str], *tables: pa.Table) -> Iterator[Any]:
+    """Hands blocks to a sink; after errors that say one of these texts once more."""
     from shoal.data._internal.execution.writing import written
 
-    yield from _packed(written(sink, write_id, index, tables), None)
+    yield from _packed(read_again(lambda: written(sink, write_id, index, tables), retried_errors), None)
 
 
-def _packed(tables: Iterable[pa.Table], most: int | None) -> Iterator[Any]:
+def _packed(
+    tables: Iterable[pa.Table], most: int | None, skipped_files: Callable[[], list[str]] = list
+) -> Iterator[Any]:
     """Yields blocks and infos: small tables joined, large ones cut, none larger than `most` bytes (where one row is not)."""
     started = time.perf_counter()
     waiting: list[pa.Table] = []
@@ -227,9 +231,9 @@ def _packed(tables: Iterable[pa.Table], most: int | None) -> Iterator[Any]:
         waiting.append(table)
         size += table_size
     if waiting:
-        yield from _sent(waiting, most, started)
-    elif not made and empty is not None:
-        yield from _sent([empty], None, started)
+        yield from _sent(waiting, most, started, skipped_files())
+    elif not made and (empty is not None or skipped_files()):
+        yield from _sent([empty if empty is not None else pa.table({})], None, started, skipped_files())
     waiting.clear()
     release_memory()
 
@@ -239,16 +243,18 @@ def release_memory() -> None:
     pa.default_memory_pool().release_unused()
 
 
-def _sent(tables: list[pa.Table], most: int | None, started: float) -> Iterator[Any]:
+def _sent(tables: list[pa.Table], most: int | None, started: float, skipped: Sequence[str] = ()) -> Iterator[Any]:
     table = tables[0] if len(tables) == 1 else concat(tables)
     pieces = split_bytes(table, most) if most is not None and size_bytes(table) > most else [table]
     for piece in pieces:
         block = compact(piece)
         yield block
-        yield _info(block, started)
+        yield _info(block, started, skipped)
         started = time.perf_counter()
+        skipped = ()
 
 
-def _info(table: pa.Table, started: float) -> BlockInfo:
+def _info(table: pa.Table, started: float, skipped: Sequence[str] = ()) -> BlockInfo:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return BlockInfo(table.num_rows, size_bytes(table), table.schema, time.perf_counter() - started, peak)
+    seconds = time.perf_counter() - started
+    return BlockInfo(table.num_rows, size_bytes(table), table.schema, seconds, peak, tuple(skipped))

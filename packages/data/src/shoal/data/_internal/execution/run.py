@@ -12,13 +12,12 @@ from shoal.data._internal.execution.executor import Execution, Limits
 from shoal.data._internal.execution.local_runner import run_here
 from shoal.data._internal.execution.locality import runs_here
 from shoal.data._internal.execution.physical import Node, physical_plan
+from shoal.data._internal.execution.remote_calls import IORetries
 from shoal.data._internal.execution.stage_stats import StageStats
-from shoal.data._internal.plan.compute import Compute
-from shoal.data._internal.plan.operators import Operator
+from shoal.data._internal.plan.operators import Operator, Read
 from shoal.data._internal.plan.optimizer import optimized
 from shoal.data._internal.plan.schemas import known_size
 from shoal.data.context import MIB, DataContext
-from shoal.data.exceptions import InvalidArgumentError
 
 _MEMORY_SHARE = 0.5
 """Of the object store, for blocks on their way."""
@@ -66,7 +65,7 @@ class Run:
 
     def _run_here(self) -> Iterator[Bundle]:
         local = self._local
-        for table in run_here(self._plan):
+        for table in run_here(self._plan, local.skipped_files):
             size = size_bytes(table)
             local.blocks += 1
             local.rows += table.num_rows
@@ -76,7 +75,6 @@ class Run:
     def physical(self) -> Node:
         """Returns the stages that are to be."""
         limits = self._limits()
-        _check_feasible(self._plan, limits)
         wanted = max(1, int(limits.cpus * _TASKS_A_CPU))
         size = known_size(self._plan)
         if size is not None:
@@ -102,8 +100,14 @@ class Run:
             memory,
             most_bytes,
             int(memory / (_SPLITS_A_CPU * busy)),
-            min(context.target_min_block_size, most_bytes),
+            # A block that may fail is worked on by itself.
+            1 if context.max_errored_blocks else min(context.target_min_block_size, most_bytes),
+            there,
+            _free_cpus(there.get("CPU", 1.0)),
             context.max_errored_blocks,
+            context.max_tasks_in_flight_per_actor,
+            context.wait_for_min_actors_s,
+            IORetries(tuple(context.retried_io_errors), tuple(context.write_file_retry_on_errors)),
         )
 
     @property
@@ -111,23 +115,28 @@ class Run:
         """The most that blocks took that were made and not taken yet."""
         return self._execution.peak_bytes if self._execution is not None else 0
 
+    @property
+    def skipped_files(self) -> list[str]:
+        """Files that were passed over because they cannot be read."""
+        stages = [path for stage in self.stats() for path in stage.skipped_files]
+        return list(dict.fromkeys([*_skipped_in_planning(self._plan), *stages]))
+
     def stats(self) -> list[StageStats]:
         """Returns what each stage did."""
         return self._execution.stats() if self._execution is not None else [self._local]
 
 
-def _check_feasible(plan: Operator, limits: Limits) -> None:
-    """Raises InvalidArgumentError for a stage that asks for more than there is: it would wait for ever."""
-    compute = getattr(plan, "compute", None)
-    if isinstance(compute, Compute):
-        there = shoal.cluster_resources()
-        asked = dict(compute.options)
-        for option, resource in (("num_cpus", "CPU"), ("num_gpus", "GPU")):
-            amount = asked.get(option)
-            if amount is not None and amount > there.get(resource, 0.0):
-                raise InvalidArgumentError(
-                    f"{plan.name} asks for {option}={amount}, and there are {there.get(resource, 0.0):g}: "
-                    f"ask for less, or start the session with more"
-                )
-    for child in plan.inputs:
-        _check_feasible(child, limits)
+def _skipped_in_planning(plan: Operator) -> list[str]:
+    if isinstance(plan, Read):
+        return plan.source.skipped_files()
+    return [path for child in plan.inputs for path in _skipped_in_planning(child)]
+
+
+def _free_cpus(there: float) -> float:
+    """Processors that no actor holds; tasks give theirs back."""
+    if shoal.available_resources().get("CPU", 0.0) >= 1.0:
+        return there
+    from shoal.util.state import list_actors
+
+    held = sum(float((actor.required_resources or {}).get("CPU", 0.0)) for actor in list_actors(detail=True))
+    return there - held

@@ -20,6 +20,8 @@ class StageStats:
     """Of all tasks together."""
     longest_task: float = 0.0
     failed_blocks: int = 0
+    skipped_files: list[str] = field(default_factory=list)
+    """Passed over, because they cannot be read."""
     wall_seconds: float = 0.0
     """From its first task's start to its last one's end."""
     first_start: float = 0.0

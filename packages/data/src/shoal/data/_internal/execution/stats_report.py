@@ -24,7 +24,10 @@ def stats_report(run: Run) -> str:
             line += f", {stage.failed_blocks} blocks failed and were left out"
         lines.append(line)
     held = f", up to {_size(run.peak_bytes)} of blocks between stages" if run.peak_bytes else ""
-    lines.append(f"Total: {run.wall_seconds:.3f} s{held}")
+    skipped = run.skipped_files
+    left_out = f", {len(skipped)} files passed over that cannot be read: {', '.join(skipped[:3])}" if skipped else ""
+    left_out += ", …" if len(skipped) > 3 else ""
+    lines.append(f"Total: {run.wall_seconds:.3f} s{held}{left_out}")
     return "\n".join(lines)
 
 

@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
+
+from shoal.data._internal.blocks.combine import unify_schemas
 from shoal.data._internal.execution import remote_work
 from shoal.data._internal.execution.bundle import Bundle
 from shoal.data._internal.execution.remote_calls import Calls
 from shoal.data._internal.execution.stage import QueueStage, Stage, Work
-from shoal.data._internal.execution.transforms import Step
+from shoal.data._internal.execution.transforms import Step, TableStep
 from shoal.data._internal.plan.compute import Compute
 from shoal.data._internal.sources.source import ReadTask
+from shoal.data.exceptions import SchemaMismatchError
 
 
 class ReadStage(QueueStage):
@@ -28,9 +32,32 @@ class ReadStage(QueueStage):
         self._steps = list(steps)
         self._compute = compute
         self._calls = calls
+        self._files: dict[int, list[str]] = {}
+        self._schema: pa.Schema | None = None
+        # What functions of the user's make of rows may differ; what is read may not.
+        self._is_one_table = all(isinstance(step, TableStep) for step in steps)
 
     def waiting(self) -> int:
         return len(self._tasks)
+
+    def made(self, work: Work, bundle: Bundle) -> None:
+        if self._is_one_table and bundle.rows and bundle.schema is not None:
+            self._check_fits(bundle.schema, self._files.get(work.sequence, []))
+        super().made(work, bundle)
+
+    def _check_fits(self, schema: pa.Schema, files: list[str]) -> None:
+        if self._schema is None or self._schema.equals(schema):
+            self._schema = schema
+            return
+        try:
+            self._schema = unify_schemas([self._schema, schema])
+        except SchemaMismatchError as error:
+            named = f"{', '.join(files[:3])}{', …' if len(files) > 3 else ''}" if files else self.name
+            raise SchemaMismatchError(f"{named} does not fit to what has been read beside it: {error}") from error
+
+    def work_ended(self, work: Work, result: list[Any]) -> None:
+        self._files.pop(work.sequence, None)
+        super().work_ended(work, result)
 
     @property
     def cpus(self) -> float:
@@ -43,8 +70,11 @@ class ReadStage(QueueStage):
     def start(self) -> Work:
         task = self._tasks.popleft()
         sequence = self._next_sequence()
+        self._files[sequence] = list(task.metadata.input_files or [])
         return Work(
-            lambda: self._calls.stream(remote_work.read, self._compute, task, self._steps, self._calls.most_bytes),
+            lambda: self._calls.stream(
+                remote_work.read, self._compute, task, self._steps, self._calls.most_bytes, self._calls.retries.reading
+            ),
             sequence,
             progress=(sequence + 1) / self._count,
         )
@@ -143,7 +173,15 @@ class WriteStage(TransformStage):
         sequence = self._next_sequence()
         blocks = [bundle.block for bundle in bundles]
         return Work(
-            lambda: self._calls.stream(remote_work.write, self._compute, self._sink, self._write_id, sequence, *blocks),
+            lambda: self._calls.stream(
+                remote_work.write,
+                self._compute,
+                self._sink,
+                self._write_id,
+                sequence,
+                self._calls.retries.writing,
+                *blocks,
+            ),
             sequence,
             inputs=tuple(bundles),
         )

@@ -6,7 +6,9 @@ rows of which block.
 
 from __future__ import annotations
 
+import functools
 import inspect
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +17,11 @@ from typing import Any
 import pyarrow as pa
 
 from shoal.data._internal.blocks.build import table_of_batch, table_of_rows
-from shoal.data._internal.blocks.combine import concat, slice_rows
+from shoal.data._internal.blocks.combine import concat, size_bytes, slice_rows
 from shoal.data._internal.blocks.convert import to_batch, to_rows
+from shoal.data._internal.execution.async_calls import AsyncCalls, is_async, whole
 from shoal.data._internal.execution.failed_batches import save_failed
+from shoal.data._internal.execution.retrying import retried, retried_async
 from shoal.data._internal.plan.operators import (
     Blocks,
     DropColumns,
@@ -84,6 +88,7 @@ class _Callable:
 
     function: UserFunction
     _instance: Any = None
+    _async_calls: AsyncCalls | None = None
 
     def open(self) -> None:
         """Makes the object of a class."""
@@ -95,7 +100,22 @@ class _Callable:
         self.open()
         target: Callable[..., Any] = self._instance if self.function.is_class else self.function.function
         args, kwargs = self.function.args, self.function.kwargs
-        return (lambda value: target(value, *args, **kwargs)) if args or kwargs else target
+
+        def call(value: Any) -> Any:
+            return target(value, *args, **kwargs)
+
+        errors, times = self.function.retried_errors, self.function.retries
+        if times and _gives_awaitables(target):
+            return lambda value: retried_async(lambda: whole(call(value)), errors, times)
+        if times:
+            return lambda value: retried(lambda: _all_of(call(value)), errors, times)
+        return call if args or kwargs else target
+
+    def async_calls(self) -> AsyncCalls:
+        """Returns what runs the coroutines that it gives."""
+        if self._async_calls is None:
+            self._async_calls = AsyncCalls()
+        return self._async_calls
 
     def failed(self, step: str, rows: pa.Table, error: BaseException) -> None:
         """Saves the rows on which it raised, where the user asked for that."""
@@ -105,6 +125,18 @@ class _Callable:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"function": self.function, "_instance": None}
+
+
+def _all_of(made: Any) -> Any:
+    """Returns all that a generator yields, so that its errors come now."""
+    return iter(list(made)) if inspect.isgenerator(made) else made
+
+
+def _gives_awaitables(target: Any) -> bool:
+    return any(
+        inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one)
+        for one in (target, getattr(target, "__call__", None))  # noqa: B004  objects of classes
+    )
 
 
 def _callable(function: UserFunction) -> _Callable:
@@ -133,37 +165,65 @@ class BatchStep(Step):
         self._function.open()
 
     def __call__(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        batches = self._placed(tables)
+        first = next(batches, None)
+        if first is None:
+            return
         function = self._function.ready()
+        made = self._called(function, first)
+        if is_async(made):
+            # All that runs at the same time has been given its batch: those are as few as may run.
+            calls = ((place, self._called(function, place)) for place in batches)
+            for place, future in self._function.async_calls().in_order(itertools.chain([(first, made)], calls)):
+                yield from self._tables(place, future.result)
+            return
+        yield from self._tables(first, functools.partial(_self, made))
+        for place in batches:
+            yield from self._tables(place, functools.partial(_self, self._called(function, place)))
+
+    def _placed(self, tables: Iterable[pa.Table]) -> Iterator[_Place]:
         start = 0
         for batch in batches_of(tables, self._batch_size):
-            if batch.num_rows == 0 and batch.num_columns == 0:
-                continue
-            try:
-                value = function(to_batch(batch, self._batch_format, self._zero_copy))
-                if inspect.isgenerator(value) or (hasattr(value, "__next__") and not isinstance(value, pa.Table)):
-                    for item in value:
-                        yield self._table(item)
-                else:
-                    if inspect.isawaitable(value):
-                        value = _awaited(value)
-                    yield self._table(value)
-            except BaseException as error:
-                self._function.failed(self.name, batch, error)
-                annotate(error, f"in {self.name}, rows {start} to {start + batch.num_rows - 1} of the block")
-                raise
-            start += batch.num_rows
+            if batch.num_rows or batch.num_columns:
+                yield _Place(start, batch)
+                start += batch.num_rows
 
-    def _table(self, value: Any) -> pa.Table:
-        return table_of_batch(value, self.name)
+    def _called(self, function: Callable[[Any], Any], place: _Place) -> Any:
+        try:
+            return function(to_batch(place.batch, self._batch_format, self._zero_copy))
+        except BaseException as error:
+            self._note(error, place)
+            raise
+
+    def _tables(self, place: _Place, result: Callable[[], Any]) -> Iterator[pa.Table]:
+        try:
+            value = result()
+            if inspect.isgenerator(value) or (hasattr(value, "__next__") and not isinstance(value, pa.Table)):
+                for item in value:
+                    yield table_of_batch(item, self.name)
+            else:
+                yield table_of_batch(value, self.name)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self._note(error, place)
+            raise
+
+    def _note(self, error: BaseException, place: _Place) -> None:
+        self._function.failed(self.name, place.batch, error)
+        annotate(error, f"in {self.name}, rows {place.start} to {place.start + place.batch.num_rows - 1} of the block")
 
 
-def _awaited(value: Any) -> Any:
-    import asyncio
+def _self(value: Any) -> Any:
+    return value
 
-    async def wait() -> Any:
-        return await value
 
-    return asyncio.run(wait())
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A batch, and where its first row stands in the block."""
+
+    start: int
+    batch: pa.Table
 
 
 class RowStep(Step):
@@ -198,6 +258,13 @@ class RowStep(Step):
                 yield table_of_rows(rows)
 
 
+_FLAT_MAP_BYTES = 4 << 20
+"""About so much is made of rows before it travels on."""
+_FLAT_MAP_ROWS = 1 << 16
+_FIRST_FLAT_MAP_ROWS = 1024
+"""Made before their size is known."""
+
+
 class FlatMapStep(Step):
     """A function of a row that gives any number of rows."""
 
@@ -210,7 +277,7 @@ class FlatMapStep(Step):
 
     def __call__(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         function = self._function.ready()
-        start = 0
+        start, most = 0, _FIRST_FLAT_MAP_ROWS
         for table in tables:
             rows: list[Any] = []
             position = 0
@@ -219,7 +286,14 @@ class FlatMapStep(Step):
                     made = function(row)
                     if isinstance(made, (dict, str, bytes)) or not hasattr(made, "__iter__"):
                         raise BatchTypeError(f"{self.name} returned {type(made).__name__}; return a list of dicts")
-                    rows.extend(made)
+                    for one in made:
+                        rows.append(one)
+                        if len(rows) == most:
+                            # A few rows may become very many: they travel on before the next are made.
+                            done, rows = table_of_rows(rows), []
+                            most = max(1, most * _FLAT_MAP_BYTES // max(1, size_bytes(done)))
+                            most = min(most, _FLAT_MAP_ROWS)
+                            yield done
             except BaseException as error:
                 self._function.failed(self.name, table.slice(position, 1), error)
                 annotate(error, f"in {self.name}, row {start + position} of the block")

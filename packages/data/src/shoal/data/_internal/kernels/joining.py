@@ -136,7 +136,7 @@ def _assembled(
         column = left.column(name).take(left_rows)
         if name in shared and (left_rows.null_count or right_rows.null_count):
             other = right.column(name).take(right_rows)
-            column = pc.coalesce(column, other.cast(column.type) if other.type != column.type else other)
+            column = _first_value(column, other)
         names.append(name + suffixes[0] if name in twice else name)
         columns.append(column)
     for name in right.column_names:
@@ -144,3 +144,10 @@ def _assembled(
             names.append(name + suffixes[1] if name in twice else name)
             columns.append(right.column(name).take(right_rows))
     return pa.table(columns, names=names)
+
+
+def _first_value(column: pa.ChunkedArray, other: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Returns for each row the value of the first column, or that of the other where the first has none."""
+    if pa.types.is_null(column.type):
+        return other
+    return pc.coalesce(column, other if other.type == column.type else other.cast(column.type))

@@ -108,5 +108,5 @@ def group_slices(table: pa.Table, keys: Sequence[str]) -> tuple[pa.Table, list[t
         codes = np.asarray(ordered.column(key).combine_chunks().dictionary_encode("encode").indices)
         changes[1:] |= codes[1:] != codes[:-1]
     starts = np.flatnonzero(changes)
-    ends = np.append(starts[1:], ordered.num_rows)
+    ends = np.append(starts[1:], ordered.num_rows) if len(starts) else starts
     return ordered, [(int(start), int(end - start)) for start, end in zip(starts, ends, strict=True)]

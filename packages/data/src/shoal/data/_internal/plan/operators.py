@@ -99,6 +99,10 @@ class UserFunction:
     constructor_kwargs: dict[str, Any] = field(default_factory=dict)
     save_failed_to: str | None = None
     """Where batches are saved on which it raises; None: nowhere."""
+    retried_errors: bool | tuple[str | type[BaseException], ...] = False
+    """After which it is called again with the same row or batch: True for all; or types, and parts of what an error says."""
+    retries: int = 0
+    """How often at most."""
 
     @property
     def is_class(self) -> bool:

@@ -43,6 +43,11 @@ class TaskContext:
     write_id: str
     op_name: str = ""
 
+    @property
+    def task_idx(self) -> int:
+        """Ray's name of `task_index`."""
+        return self.task_index
+
 
 @dataclass
 class WriteResult(Generic[WriteReturnType]):

@@ -117,6 +117,7 @@ class ParquetSource(Source):
             shuffle=shuffle,
         )
         self._include_paths = include_paths
+        self._unreadable: list[str] = []
         self.on_error: ErrorPolicy = checked_policy(on_error)
         """May be set before anything is read."""
         self._footers = Footers(self._files.filesystem)
@@ -252,6 +253,9 @@ class ParquetSource(Source):
 
     # --- files and footers ----------------------------------------------------------------------------------------------------
 
+    def skipped_files(self) -> list[str]:
+        return list(self._unreadable)
+
     def _first(self) -> Footer:
         return self._footers.of(self._first_file().path)
 
@@ -274,7 +278,8 @@ class ParquetSource(Source):
             except FileReadError as error:
                 if self.on_error == "raise":
                     raise
-                skip_file(file.path, error, [])
+                if file.path not in self._unreadable:
+                    skip_file(file.path, error, self._unreadable)
             else:
                 yield file, footer
 

@@ -31,6 +31,11 @@ class ReadTask:
     schema: pa.Schema | None = None
     per_task_row_limit: int | None = None
 
+    @property
+    def skipped_files(self) -> list[str]:
+        """After reading: the files that were passed over, because they cannot be read."""
+        return list(getattr(self.read_fn, "skipped_files", ()))
+
     def __call__(self) -> Iterator[pa.Table]:
         """Yields the tables, cut off at the limit of rows."""
         left = self.per_task_row_limit
@@ -76,6 +81,10 @@ class Source(ABC):
 
     def input_files(self) -> list[str]:
         """Paths of the files that are read."""
+        return []
+
+    def skipped_files(self) -> list[str]:
+        """Paths of files that were passed over because they cannot be read, as far as planning has met them."""
         return []
 
     def with_columns(self, columns: list[str]) -> Source | None:
