@@ -113,6 +113,9 @@ def report(
         >>> def loop():
         ...     train.report({"loss": 0.5})
     """
+    if SESSION.instead is not None:
+        SESSION.instead.report(_metrics(metrics, named_metrics), checkpoint=checkpoint)
+        return
     session = SESSION.running("report")
     found = _metrics(metrics, named_metrics)
     if checkpoint is None and not validation:
@@ -219,11 +222,16 @@ def get_preemption_info() -> PreemptionInfo | None:
 
 def get_context() -> TrainContext:
     """Returns which worker this is. Raises RuntimeError outside of a training loop."""
+    if SESSION.instead is not None:
+        trial: TrainContext = SESSION.instead.get_context()
+        return trial
     return TrainContext(SESSION.running("get_context"))
 
 
 def get_checkpoint() -> Checkpoint | None:
     """Returns what to go on from: the run's latest checkpoint; None at first. Raises RuntimeError outside of a training loop."""
+    if SESSION.instead is not None:
+        return SESSION.instead.get_checkpoint()
     return SESSION.running("get_checkpoint").checkpoint
 
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import shoal
 from shoal.train._internal.process.in_driver import run_in_driver
+from shoal.train._internal.process.observers import observers_of
 from shoal.train._internal.process.run_datasets import RunDatasets
 from shoal.train._internal.process.run_storage import CheckpointList, RunStorage
 from shoal.train._internal.process.training_run import Plan, TrainingRun
@@ -20,7 +21,7 @@ from shoal.train.backend import BackendConfig
 from shoal.train.checkpoint import Checkpoint
 from shoal.train.configuration import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from shoal.train.data_config import DataConfig
-from shoal.train.exceptions import InvalidArgumentError, TrainingFailedError, UnsupportedTrainerError
+from shoal.train.exceptions import InvalidArgumentError, UnsupportedTrainerError
 from shoal.train.forwarding import Forwarding, current
 from shoal.train.reporting import ValidationConfig
 from shoal.train.result import Result
@@ -74,12 +75,12 @@ class DataParallelTrainer:
         _bound(train_loop_per_worker, train_loop_config)
         self._loop: Callable[..., Any] = train_loop_per_worker
         self._loop_config = dict(train_loop_config) if train_loop_config is not None else None
-        self._backend = _of_type("backend_config", backend_config, BackendConfig) or BackendConfig()
-        self._scaling = _of_type("scaling_config", scaling_config, ScalingConfig) or ScalingConfig()
-        self._run = _of_type("run_config", run_config, RunConfig) or RunConfig()
-        self._data_config = _of_type("dataset_config", dataset_config, DataConfig) or DataConfig()
-        self._validation = _of_type("validation_config", validation_config, ValidationConfig)
-        self._start_from = _of_type("resume_from_checkpoint", resume_from_checkpoint, Checkpoint)
+        self._backend = of_type("backend_config", backend_config, BackendConfig) or BackendConfig()
+        self._scaling = of_type("scaling_config", scaling_config, ScalingConfig) or ScalingConfig()
+        self._run = of_type("run_config", run_config, RunConfig) or RunConfig()
+        self._data_config = of_type("dataset_config", dataset_config, DataConfig) or DataConfig()
+        self._validation = of_type("validation_config", validation_config, ValidationConfig)
+        self._start_from = of_type("resume_from_checkpoint", resume_from_checkpoint, Checkpoint)
         self._metadata = dict(metadata or {})
         self._datasets = dict(datasets or {})
         RunDatasets(self._datasets, self._data_config)
@@ -144,19 +145,27 @@ class DataParallelTrainer:
             datasets=RunDatasets(self._datasets, self._data_config),
             start_from=(forwarding.start_from if forwarding is not None else None) or self._start_from,
             runtime_env=self._run.worker_runtime_env,
+            validation=self._validation,
         )
         forward = forwarding.reporter if forwarding is not None else None
+        observers = observers_of(self._run, self._scaling, self._loop_config, name, storage)
         history: list[dict[str, Any]] = []
         value: Any = None
-        error: TrainingFailedError | None = None
-        if self._scaling.num_workers == 0:
-            history, value = run_in_driver(plan, checkpoints, (), forward)
-        else:
-            if not shoal.is_initialized():
-                shoal.init()
-            run = TrainingRun(plan, checkpoints, (), forward)
-            run.run()
-            history, value, error = run.controller.history, run.controller.return_value, run.error
+        error: BaseException | None = None
+        run: TrainingRun | None = None
+        try:
+            if self._scaling.num_workers == 0:
+                history, value = run_in_driver(plan, checkpoints, observers, forward)
+            else:
+                if not shoal.is_initialized():
+                    shoal.init()
+                run = TrainingRun(plan, checkpoints, observers, forward)
+                run.run()
+                value, error = run.controller.return_value, run.error
+        except BaseException as failure:
+            error = failure
+        if run is not None:
+            history = run.controller.history
         result = Result(
             metrics=history[-1] if history else None,
             checkpoint=checkpoints.latest,
@@ -166,7 +175,10 @@ class DataParallelTrainer:
             best_checkpoints=checkpoints.all(),
             return_value=value,
             history=history,
+            config=self._loop_config,
         )
+        for observer in observers:
+            observer.ended(result)
         if error is not None:
             raise error
         return result
@@ -196,7 +208,8 @@ def _run_trial(trainer: DataParallelTrainer, config: Mapping[str, Any]) -> dict[
     return result.metrics if forwarding is None else None
 
 
-def _of_type(argument: str, value: Any, wanted: type) -> Any:
+def of_type(argument: str, value: Any, wanted: type) -> Any:
+    """Returns the value of an argument. Raises InvalidArgumentError where it is neither None nor of the type."""
     if value is not None and not isinstance(value, wanted):
         raise InvalidArgumentError(f"{argument} is {value!r}; give a {wanted.__name__}")
     return value

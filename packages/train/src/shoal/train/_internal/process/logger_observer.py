@@ -69,12 +69,12 @@ class LoggerObserver:
         self._trial = RunAsTrial(name, config, self._local)
         self._iteration = 0
         self._begun = self._last = clock()
+        for logger in self._loggers:
+            # Before the run begins, since it may take long: a store is made, a server is asked.
+            logger.setup(None, 1, 1, name=name, path=storage.path)
 
     def started(self, attempt: int, world_size: int) -> None:
-        if self._trial.status == "PENDING":
-            for logger in self._loggers:
-                logger.setup(None, 1, 1, name=self._trial.experiment_name, path=self._storage.path)
-        elif self._trial.checkpoint is not None:
+        if self._trial.status != "PENDING" and self._trial.checkpoint is not None:
             self._tell("on_trial_restore")
         self._trial.status = "RUNNING"
         self._tell("on_trial_start")
@@ -107,12 +107,9 @@ class LoggerObserver:
             self._tell("on_trial_recover")
 
     def ended(self, result: Result) -> None:
-        if self._trial.status == "PENDING":
-            # It has never begun: nobody was told.
-            self._clean()
-            return
+        if self._trial.status != "PENDING":
+            self._tell("on_trial_error" if result.error is not None else "on_trial_complete")
         self._trial.status = "ERROR" if result.error is not None else "TERMINATED"
-        self._tell("on_trial_error" if result.error is not None else "on_trial_complete")
         for logger in self._loggers:
             logger.on_experiment_end([self._trial])
         self._clean()

@@ -163,6 +163,7 @@ def _run(session: TrackedSession, loop: Callable[[], Any], duty: Duty) -> None:
         session.close()
         duty.backend.end()
     except Exception as error:
+        session.close_after(error)
         session.outgoing.put(Failed(error))
     except BaseException as error:
         told = LoopExitError(f"the training loop ended by {type(error).__name__}: {error}; it has to return")

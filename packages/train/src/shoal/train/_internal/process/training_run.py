@@ -30,6 +30,7 @@ from shoal.train._internal.process.run_datasets import RunDatasets, write_positi
 from shoal.train._internal.process.run_observer import RunObserver
 from shoal.train._internal.process.run_storage import CheckpointList, RunStorage
 from shoal.train._internal.process.train_worker import Duty, Reported
+from shoal.train._internal.process.validations import Validations
 from shoal.train._internal.process.worker_group import (
     NoRoomError,
     RankedWorkers,
@@ -37,11 +38,12 @@ from shoal.train._internal.process.worker_group import (
     capacity,
     check_that_fit,
 )
-from shoal.train._internal.process.worker_session import Finished
+from shoal.train._internal.process.worker_session import Finished, Report
 from shoal.train.backend import Backend, BackendConfig
 from shoal.train.checkpoint import Checkpoint
 from shoal.train.configuration import FailureConfig, ScalingConfig
 from shoal.train.exceptions import ReportMismatchError, TrainingFailedError, WorkerHungError
+from shoal.train.reporting import ValidationConfig
 
 FAILURE_SECONDS = 0.5
 """After a rank raised: for what the others failed with, since the first is often not the cause."""
@@ -70,6 +72,7 @@ class Plan:
         datasets: each rank's part of them.
         start_from: what a new run begins from; None for nothing.
         runtime_env: of the workers; None for the session's.
+        validation: how checkpoints are validated; None for not at all.
     """
 
     loop: Callable[[], Any]
@@ -81,6 +84,7 @@ class Plan:
     datasets: RunDatasets
     start_from: Checkpoint | None = None
     runtime_env: Mapping[str, Any] | None = None
+    validation: ValidationConfig | None = None
 
 
 @dataclass
@@ -93,8 +97,10 @@ class _Attempt:
     watch: ProgressWatch | None = None
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     failures: dict[int, BaseException] = field(default_factory=dict)
-    stored: dict[int, Checkpoint] = field(default_factory=dict)
-    """By report: where the files of its checkpoint are."""
+    stored: dict[int, Report] = field(default_factory=dict)
+    """By its number: the first one of those that say where the files of a checkpoint are."""
+    committed: int = -1
+    """Number of the last report whose checkpoint is whole."""
     backend: Backend | None = None
 
 
@@ -128,6 +134,8 @@ class TrainingRun:
         self._warn_seconds = seconds("COLLECTIVE_WARN_INTERVAL_S", 60.0)
         self._fail_seconds = seconds("PROGRESS_TIMEOUT_S", None)
         self._answer_seconds = seconds("WORKER_HEALTH_CHECK_TIMEOUT_S", 600.0)
+        self._validations = Validations(plan.validation, checkpoints, self._tell_committed)
+        self._is_cancelled = False
         self._reservation: Reservation | None = None
         self._attempt = _Attempt(-1)
         self._over: asyncio.Event | None = None
@@ -154,7 +162,13 @@ class TrainingRun:
     def _cancel(self) -> None:
         loop, over = self._loop, self._over
         if loop is not None and over is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(over.set)
+            loop.call_soon_threadsafe(self._cancel_now)
+
+    def _cancel_now(self) -> None:
+        assert self._over is not None
+        self._is_cancelled = True
+        self._validations.cancel()
+        self._over.set()
 
     def _thread(self) -> None:
         try:
@@ -169,7 +183,11 @@ class TrainingRun:
         try:
             self._begin()
             await self._over.wait()
+            self._stop(keep_place=False)
+            if self._crash is None and not self._is_cancelled:
+                await self._validations.finish()
         finally:
+            self._validations.cancel()
             self._stop(keep_place=False)
             self._plan.datasets.stop()
 
@@ -294,15 +312,23 @@ class TrainingRun:
 
     def _commit(self, commit: Commit) -> None:
         attempt = self._attempt
-        stored = attempt.stored.pop(commit.report)
-        write_positions(stored, commit.positions)
-        checkpoint = self._checkpoints.add(commit.number, stored, commit.metrics[0])
-        committed = self._checkpoints.reported()
-        for actor in attempt.workers.actors if attempt.workers is not None else ():
-            actor.checkpoints_are.remote(committed, commit.report)
+        report = attempt.stored.pop(commit.report)
+        assert report.checkpoint is not None
+        write_positions(report.checkpoint, commit.positions)
+        checkpoint = self._checkpoints.add(commit.number, report.checkpoint, commit.metrics[0])
+        attempt.committed = commit.report
+        self._validations.begin(commit.number, checkpoint, report.validation)
+        self._tell_committed()
         for observer in self._observers:
             observer.committed(commit.number, checkpoint, commit.metrics)
         self._hand_over(commit.metrics[0], checkpoint)
+
+    def _tell_committed(self) -> None:
+        """Tells the ranks which whole checkpoints there are."""
+        attempt = self._attempt
+        committed = self._checkpoints.reported()
+        for actor in attempt.workers.actors if attempt.workers is not None else ():
+            actor.checkpoints_are.remote(committed, attempt.committed)
 
     def _hand_over(self, metrics: dict[str, Any], checkpoint: Checkpoint | None) -> None:
         if self._forward is not None:
@@ -337,7 +363,7 @@ class TrainingRun:
         if attempt.watch is not None:
             attempt.watch.heard(rank, time.monotonic())
         if report.checkpoint is not None:
-            attempt.stored.setdefault(report.number, report.checkpoint)
+            attempt.stored.setdefault(report.number, report)
         for observer in self._observers:
             observer.reported(rank, report.metrics, report.has_checkpoint)
         if rank == 0 and not report.has_checkpoint:

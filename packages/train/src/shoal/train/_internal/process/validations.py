@@ -49,7 +49,7 @@ class Validations:
     async def finish(self) -> None:
         """Returns when all are over."""
         while self._running:
-            await asyncio.gather(*self._running)
+            await asyncio.gather(*self._running, return_exceptions=True)
 
     def cancel(self) -> None:
         """Gives up those that run."""

@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from shoal.train._internal.process.local_folder import LocalFolder
 from shoal.train._internal.process.outbox import Outbox
@@ -215,11 +215,28 @@ def _nothing() -> None:
     return
 
 
+class LoopFunctions(Protocol):
+    """The functions of those who run loops of their own: a search's trials."""
+
+    def report(self, metrics: Mapping[str, Any], *, checkpoint: Checkpoint | None = None) -> None: ...
+
+    def get_checkpoint(self) -> Checkpoint | None: ...
+
+    def get_context(self) -> Any: ...
+
+
 class CurrentSession:
     """The session of this process."""
 
     def __init__(self) -> None:
         self.session: WorkerSession | None = None
+        self.others: LoopFunctions | None = None
+        """Who answers where there is no session."""
+
+    @property
+    def instead(self) -> LoopFunctions | None:
+        """Who answers now instead of a session."""
+        return self.others if self.session is None else None
 
     def running(self, function: str) -> WorkerSession:
         """Returns it. Raises RuntimeError outside of a training loop."""
