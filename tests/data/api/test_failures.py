@@ -220,5 +220,5 @@ def test_nothing_but_files_that_are_passed_over(way: str, tmp_path: Path) -> Non
 def test_files_of_types_that_do_not_go_together(way: str, tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text("a\n1\n")
     (tmp_path / "2.csv").write_text("a\nx\n")
-    with pytest.raises(SchemaMismatchError, match=r"2\.csv does not fit .* field 'a'"):
+    with pytest.raises(SchemaMismatchError, match=r"[12]\.csv does not fit .* field 'a'"):
         shoal.data.read_csv(str(tmp_path)).take_all()

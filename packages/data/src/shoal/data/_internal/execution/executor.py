@@ -31,9 +31,6 @@ from shoal.data.exceptions import ExecutionTimeoutError, InvalidArgumentError
 _EARLY_SHARE = 0.5
 """Of the memory for blocks: an exchange holds its input and what it makes of it, so no more can stay in memory as a whole."""
 
-_AHEAD_SHARE = 0.5
-"""Of the memory for blocks: what one stage may have made before its tasks pause."""
-
 
 @dataclass(frozen=True)
 class Limits:
@@ -383,10 +380,11 @@ class Execution:
             self._changed.set()
 
     def _is_far_ahead(self, stage: Stage) -> bool:
-        """Whether a stage's tasks pause: enough of their blocks wait for somebody who is at work, and will take them."""
+        """Whether a stage's tasks pause: its share of the memory waits for somebody who is at work, or for the consumer to make room."""
         above = self._next.get(stage)
-        takes = self._outbox.bytes > 0 if above is None else above.running > 0
-        return takes and self._bytes_after(stage) > self._limits.memory * _AHEAD_SHARE
+        will_be_taken = self._outbox.bytes > 0 or (above is not None and above.running > 0)
+        share = self._limits.memory / (len(self._stages) + 1)
+        return will_be_taken and self._bytes_after(stage) > share
 
     def _work_ended(self, stage: Stage, work: Work, result: list[Any], seconds: float) -> None:
         stage.running -= 1

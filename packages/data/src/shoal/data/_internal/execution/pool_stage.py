@@ -21,6 +21,8 @@ SENT_AHEAD = 2
 """Calls for each that an actor works on at a time: so that it never waits for the next block."""
 
 
+ASYNC_CALLS = 4
+"""That an actor works on at a time, where a step's function gives coroutines."""
 _STREAM = {"num_returns": "streaming", "_generator_backpressure_num_objects": AHEAD}
 
 
@@ -65,10 +67,13 @@ class PoolStage(TransformStage):
     ) -> None:
         super().__init__(name, steps, compute, calls, rows_together)
         options = calls.options(compute)
-        self._actor_class = shoal.remote(
-            max_restarts=-1, max_task_retries=-1, max_concurrency=compute.concurrent_calls, **options
-        )(BlockWorker)
-        self._per_actor = compute.tasks_in_flight or calls.tasks_in_flight or SENT_AHEAD * compute.concurrent_calls
+        at_a_time = compute.concurrent_calls
+        if at_a_time == 1 and any(step.is_async for step in steps):
+            at_a_time = ASYNC_CALLS
+        self._actor_class = shoal.remote(max_restarts=-1, max_task_retries=-1, max_concurrency=at_a_time, **options)(
+            BlockWorker
+        )
+        self._per_actor = compute.tasks_in_flight or calls.tasks_in_flight or SENT_AHEAD * at_a_time
         self._slots: list[Slot] = []
         self.first_actors = compute.min_size
         self.most_actors = compute.max_size

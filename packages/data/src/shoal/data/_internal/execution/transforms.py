@@ -45,6 +45,8 @@ class Step(ABC):
     """One step over tables."""
 
     name: str
+    is_async = False
+    """Whether several calls wait at the same time without keeping a processor busy."""
 
     def open(self) -> None:
         """Makes the user's object now, where there is one, so that its constructor's errors come early."""
@@ -91,9 +93,17 @@ class _Callable:
     _async_calls: AsyncCalls | None = None
 
     def open(self) -> None:
-        """Makes the object of a class."""
+        """Makes the object of a class, and the event loop for its coroutines."""
         if self.function.is_class and self._instance is None:
             self._instance = self.function.function(*self.function.constructor_args, **self.function.constructor_kwargs)
+            if self.is_async:
+                self.async_calls()
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it gives what is to be awaited."""
+        target: Any = self.function.function
+        return _gives_awaitables(getattr(target, "__call__", None) if self.function.is_class else target)  # noqa: B004
 
     def ready(self) -> Callable[[Any], Any]:
         """Returns what is called with each row or batch: the function itself, where it has no further arguments."""
@@ -105,7 +115,7 @@ class _Callable:
             return target(value, *args, **kwargs)
 
         errors, times = self.function.retried_errors, self.function.retries
-        if times and _gives_awaitables(target):
+        if times and self.is_async:
             return lambda value: retried_async(lambda: whole(call(value)), errors, times)
         if times:
             return lambda value: retried(lambda: _all_of(call(value)), errors, times)
@@ -156,6 +166,7 @@ class BatchStep(Step):
         self, name: str, function: _Callable, batch_size: int | None, batch_format: str | None, zero_copy: bool
     ) -> None:
         self.name = name
+        self.is_async = function.is_async
         self._function = function
         self._batch_size = batch_size
         self._batch_format = batch_format
