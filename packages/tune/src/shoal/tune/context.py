@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from shoal.train import Checkpoint
 from shoal.tune._internal.process.current_trial import CURRENT
 from shoal.tune._internal.process.trial_session import TrialSession
 from shoal.tune.trainable.placement_group_factory import PlacementGroupFactory
+
+if TYPE_CHECKING:
+    from shoal.train import Checkpoint
 
 
 class TuneContext:

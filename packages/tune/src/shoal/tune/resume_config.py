@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from shoal.tune.exceptions import InvalidArgumentError
 
@@ -18,6 +18,9 @@ class ResumeType(enum.Enum):
     """It begins anew."""
     SKIP = "skip"
     """It stays as it is."""
+
+
+_Type: TypeAlias = ResumeType
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,9 @@ class ResumeConfig:
 
     ResumeType: ClassVar[type[ResumeType]] = ResumeType
 
-    finished: ResumeType = ResumeType.SKIP
-    unfinished: ResumeType = ResumeType.RESUME
-    errored: ResumeType = ResumeType.SKIP
+    finished: _Type = ResumeType.SKIP
+    unfinished: _Type = ResumeType.RESUME
+    errored: _Type = ResumeType.SKIP
 
     def __post_init__(self) -> None:
         for name in ("finished", "unfinished", "errored"):

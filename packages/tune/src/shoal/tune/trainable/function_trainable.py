@@ -7,8 +7,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from pyarrow import fs
-
 from shoal.tune._internal.process.current_trial import CURRENT
 from shoal.tune._internal.process.trial_session import END, GO_ON, Assignment, SessionRules, TrialSession, TrialStopped
 from shoal.tune.trainable.trainable import Trainable
@@ -23,7 +21,7 @@ class FunctionTrainable(Trainable):
         folder = tempfile.mkdtemp(prefix="shoal-trainable-")
         self._own_folder = folder
         assignment = Assignment("default", "default", "default", config, [{"CPU": 1.0}], folder, folder)
-        self._run = TrialSession(assignment, SessionRules(lock_step=True, filesystem=fs.LocalFileSystem()))
+        self._run = TrialSession(assignment, SessionRules(lock_step=True))
         self._thread: threading.Thread | None = None
         self._last: dict[str, Any] = {}
 

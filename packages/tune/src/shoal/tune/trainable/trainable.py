@@ -9,12 +9,14 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import shoal
-from shoal.train import Checkpoint
 from shoal.tune.exceptions import InvalidReportError
 from shoal.tune.trainable.placement_group_factory import PlacementGroupFactory
+
+if TYPE_CHECKING:
+    from shoal.train import Checkpoint
 
 _DICT, _PROGRESS = "_dict_checkpoint.pkl", ".tune_metadata.json"
 
@@ -39,8 +41,6 @@ class Trainable:
         >>> Train({"x": 4.0}).train()["loss"]
         2.0
     """
-
-    _trial: ClassVar[Any] = None
 
     def __init__(self, config: dict[str, Any] | None = None, logger_creator: Any = None, storage: Any = None) -> None:
         from shoal.tune._internal.process.current_trial import CURRENT
@@ -159,6 +159,8 @@ class Trainable:
 
     def save(self, checkpoint_dir: str | None = None) -> Checkpoint:
         """Saves into a folder. Returns it as a checkpoint. Raises OSError."""
+        from shoal.train import Checkpoint
+
         folder = checkpoint_dir or tempfile.mkdtemp(prefix="shoal-checkpoint-")
         os.makedirs(folder, exist_ok=True)
         state = self.save_checkpoint(folder)
@@ -171,6 +173,8 @@ class Trainable:
 
     def restore(self, checkpoint_path: str | Checkpoint) -> None:
         """Goes on from what `save` made. Raises OSError."""
+        from shoal.train import Checkpoint
+
         checkpoint = checkpoint_path if isinstance(checkpoint_path, Checkpoint) else Checkpoint(checkpoint_path)
         with checkpoint.as_directory() as folder:
             progress = Path(folder, _PROGRESS)

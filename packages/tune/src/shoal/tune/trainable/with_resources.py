@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from shoal.train import ScalingConfig
 from shoal.tune.exceptions import InvalidArgumentError
 from shoal.tune.trainable.placement_group_factory import PlacementGroupFactory
 
-Resources = Mapping[str, float] | PlacementGroupFactory | ScalingConfig | Callable[[dict[str, Any]], Any]
+if TYPE_CHECKING:
+    from shoal.train import ScalingConfig
+
+    Resources = Mapping[str, float] | PlacementGroupFactory | ScalingConfig | Callable[[dict[str, Any]], Any]
 
 
 class WithResources:
@@ -46,6 +48,8 @@ def with_resources(trainable: Any, resources: Resources) -> Any:
 
 def bundles_for(resources: Any) -> PlacementGroupFactory:
     """Returns what a user's description of resources says. Raises InvalidArgumentError."""
+    from shoal.train import ScalingConfig
+
     if isinstance(resources, PlacementGroupFactory):
         return resources
     if isinstance(resources, ScalingConfig):

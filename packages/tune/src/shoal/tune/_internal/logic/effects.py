@@ -3,39 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from shoal.train import Checkpoint
 from shoal.tune._internal.logic.slots import Bundles
 from shoal.tune.experiment.trial import Trial
-
-
-class Report(NamedTuple):
-    """One report of a trial, as its process sent it."""
-
-    metrics: dict[str, Any]
-    seconds: float
-    """Since the report before, or the start."""
-    timestamp: float
-    """In seconds since 1970."""
-    checkpoint: int | None = None
-    """Number of the checkpoint that came with it."""
-    is_last: bool = False
-    """Its own words, or a criterion that the process knew, end the trial here."""
-
-
-class Frame(NamedTuple):
-    """What an executor answers: reports, and whether the trial is over."""
-
-    reports: list[Report]
-    ended: bool
-    saved: int | None = None
-    """Number of a checkpoint that was made without a report."""
-    pid: int = 0
-    hostname: str = ""
-    node_ip: str = ""
-    reusable: bool = True
-    """Whether the process can run another trial."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,12 @@ from typing import Any
 from shoal.train import Checkpoint, CheckpointConfig
 from shoal.tune._internal.logic import effects as act
 from shoal.tune._internal.logic.checkpoints import CheckpointBook, Stored
-from shoal.tune._internal.logic.effects import Effect, Frame, Notify, Report
+from shoal.tune._internal.logic.effects import Effect, Notify
+from shoal.tune._internal.logic.frames import Frame, Report
 from shoal.tune._internal.logic.life import CHANGE, COMPLETE, FAIL, INTERRUPT, PAUSE, Change, Life, bundles_of
 from shoal.tune._internal.logic.metrics import MetricAnalysis, check_metrics, flat_result
-from shoal.tune._internal.logic.parameters import evaluated, merged
 from shoal.tune._internal.logic.slots import BUSY, IDLE, STARTING, Bundles, Executor, Slots
+from shoal.tune._internal.logic.spaces import evaluated, merged
 from shoal.tune._internal.logic.suggestions import Suggestions
 from shoal.tune._internal.logic.trial_names import experiment_tag, trial_id
 from shoal.tune.exceptions import (

@@ -12,7 +12,9 @@ from typing import Any
 import shoal
 from shoal import cloudpickle
 from shoal.air.callback import Callback
+from shoal.experimental import preload
 from shoal.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig
+from shoal.tune import context
 from shoal.tune._internal.logic.search_state import SearchPlan, SearchState
 from shoal.tune._internal.logic.slots import Slots
 from shoal.tune._internal.logic.suggestions import Suggestions
@@ -23,7 +25,7 @@ from shoal.tune._internal.process.restoring import take_up
 from shoal.tune._internal.process.search_run import SearchRun
 from shoal.tune._internal.process.search_saving import SearchSaving
 from shoal.tune._internal.process.search_storage import SearchStorage
-from shoal.tune._internal.process.trial_executor import ExecutorSettings
+from shoal.tune._internal.process.trial_executor import ExecutorSettings, TrialExecutor
 from shoal.tune._internal.process.trial_session import SessionRules
 from shoal.tune.exceptions import InvalidArgumentError, TuneError
 from shoal.tune.experiment.trial import Trial
@@ -69,6 +71,8 @@ class Search:
             if os.environ.get("TUNE_DISABLE_AUTO_INIT", "0") == "1":
                 raise TuneError("there is no session, and TUNE_DISABLE_AUTO_INIT=1; call shoal.init() first")
             shoal.init()
+        # Processes of trials are forked from one that knows these.
+        preload([TrialExecutor.__module__, context.__name__])
         slots = Slots(shoal.cluster_resources(), self.tune_config.max_concurrent_trials or None)
         searcher, scheduler = self._searcher(slots), self._scheduler()
         criteria, stopper = _stops(self.run_config.stop)
@@ -246,7 +250,9 @@ class Search:
             files = (str(log[0]), str(log[1]))
         return ExecutorSettings(
             trainable=trainable.shared() if isinstance(trainable, WithParameters) else trainable,
-            rules=SessionRules(lock_step, self.storage.filesystem, dict(criteria), _is_strict()),
+            rules=SessionRules(
+                lock_step, None if self.storage.is_local else self.storage.filesystem, dict(criteria), _is_strict()
+            ),
             driver_pid=os.getpid(),
             is_trainer=self.trainable.is_trainer,
             enter_folder=os.environ.get("RAY_CHDIR_TO_TRIAL_DIR", "1") != "0",

@@ -12,10 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Number
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from shoal.train import Checkpoint
-from shoal.tune._internal.logic.effects import Frame
+from shoal.tune._internal.logic.frames import Frame
 from shoal.tune._internal.process.current_trial import CURRENT
 from shoal.tune._internal.process.trial_session import (
     END,
@@ -28,6 +27,9 @@ from shoal.tune._internal.process.trial_session import (
 from shoal.tune.exceptions import InvalidReportError, TrialError
 from shoal.tune.trainable.trainable import Trainable
 from shoal.tune.trainable.with_parameters import SharedParameters
+
+if TYPE_CHECKING:
+    from shoal.train import Checkpoint
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,16 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyarrow import fs
-
-from shoal.train import Checkpoint
-from shoal.tune._internal.logic.effects import Frame, Report
+from shoal.tune._internal.logic.frames import Frame, Report
 from shoal.tune._internal.logic.metrics import explain_missing, flat_result
 from shoal.tune.exceptions import CheckpointStorageError, InvalidReportError, MetricNotReportedError
+
+if TYPE_CHECKING:
+    from pyarrow import fs
+
+    from shoal.train import Checkpoint
 
 GO_ON, SAVE, END, SAVE_AND_END = 0, 1, 2, 3
 """Decisions, as they travel."""
@@ -70,13 +72,13 @@ class SessionRules:
 
     Args:
         lock_step: whether a report waits for a decision.
-        filesystem: of the storage.
+        filesystem: of the storage; None for this machine's.
         criteria: a report that reaches one of these ends its trial.
         strict: whether a report has to have these metrics.
     """
 
     lock_step: bool
-    filesystem: fs.FileSystem
+    filesystem: fs.FileSystem | None = None
     criteria: Mapping[str, float] = field(default_factory=dict)
     strict: bool = True
 
@@ -162,6 +164,8 @@ class TrialSession:
 
     def store(self, checkpoint: Checkpoint) -> int:
         """Copies a checkpoint into the trial's folder. Returns its number. Raises CheckpointStorageError."""
+        from shoal.train import Checkpoint
+
         if not isinstance(checkpoint, Checkpoint):
             raise InvalidReportError(f"checkpoint is {checkpoint!r}; give Checkpoint.from_directory(folder)")
         number = self._next_checkpoint
@@ -174,7 +178,10 @@ class TrialSession:
                 "keep fewer (CheckpointConfig(num_to_keep=...)), or give another RunConfig(storage_path=...)."
             ) from error
         self._next_checkpoint += 1
-        self.checkpoint = Checkpoint(target, self._rules.filesystem)
+        filesystem = self._rules.filesystem
+        self.checkpoint = (
+            Checkpoint(target, filesystem) if filesystem is not None else Checkpoint.from_directory(target)
+        )
         return number
 
     def end_if_told(self) -> None:
@@ -285,12 +292,12 @@ def _plain(value: Any) -> Any:
     return copy.deepcopy(value)
 
 
-def put_checkpoint(checkpoint: Checkpoint, target: str, filesystem: fs.FileSystem) -> None:
+def put_checkpoint(checkpoint: Checkpoint, target: str, filesystem: fs.FileSystem | None) -> None:
     """Copies a checkpoint's files to a folder, which is there only when it is whole (where folders can be renamed). Raises OSError."""
     with checkpoint.as_directory() as folder:
         if not os.path.isdir(folder):
             raise FileNotFoundError(f"the checkpoint's folder {folder} is not there")
-        if isinstance(filesystem, fs.LocalFileSystem):
+        if filesystem is None:
             part = f"{target}.part"
             shutil.rmtree(part, ignore_errors=True)
             try:
@@ -302,6 +309,8 @@ def put_checkpoint(checkpoint: Checkpoint, target: str, filesystem: fs.FileSyste
                 shutil.rmtree(part, ignore_errors=True)
                 raise
             return
+        from pyarrow import fs
+
         filesystem.create_dir(target, recursive=True)
         fs.copy_files(folder, target, source_filesystem=fs.LocalFileSystem(), destination_filesystem=filesystem)
 
