@@ -119,7 +119,7 @@ def lock_step_results(setting: Setting) -> float:
     return reported(setting, count, scheduler=asha)
 
 
-def trials_of(setting: Setting, count: int) -> list[Any]:
+def trials_of(setting: Setting, count: int, status: str) -> list[Any]:
     """Returns trials as a scheduler sees them."""
     trial_class = importlib.import_module("shoal.tune.experiment.trial").Trial
     checkpoint = importlib.import_module("shoal.train").Checkpoint(setting.folder)
@@ -128,7 +128,7 @@ def trials_of(setting: Setting, count: int) -> list[Any]:
             f"{number:08d}",
             number,
             {"lr": number / count},
-            status="RUNNING",
+            status=status,
             checkpoint=checkpoint,
             path=f"{setting.folder}/{number:08d}",
         )
@@ -161,31 +161,25 @@ class Controller:
         pass
 
 
-def decision(setting: Setting, scheduler: Any) -> float:
-    """Returns the microseconds of a decision, where each trial reports at iterations 1, 2, 4, 8, …"""
-    everyone = trials_of(setting, setting.count(10_000, 200))
+def asha_decision(setting: Setting) -> float:
+    """All run, and report at iterations 1, 2, 4, 8, …"""
+    asha = setting.tune.schedulers.ASHAScheduler(metric="loss", mode="min", max_t=1000, reduction_factor=2)
+    everyone = trials_of(setting, setting.count(10_000, 200), "RUNNING")
     controller = Controller(everyone)
     for trial in everyone:
-        scheduler.on_trial_add(controller, trial)
-    spent, decisions = 0.0, 0
+        asha.on_trial_add(controller, trial)
+    spent = 0.0
     for power in range(6):
         for trial in everyone:
-            result = {"training_iteration": 2**power, "loss": (trial.number * 7919 % 10_007) / (power + 1)}
-            result |= {"config": trial.config, "trial_id": trial.trial_id}
-            trial.last_result = result
+            result = report_of(trial, 2**power)
             start = time.perf_counter()
-            scheduler.on_trial_result(controller, trial, result)
+            asha.on_trial_result(controller, trial, result)
             spent += time.perf_counter() - start
-            decisions += 1
-    return 1e6 * spent / decisions
-
-
-def asha_decision(setting: Setting) -> float:
-    asha = setting.tune.schedulers.ASHAScheduler(metric="loss", mode="min", max_t=1000, reduction_factor=2)
-    return decision(setting, asha)
+    return 1e6 * spent / (6 * len(everyone))
 
 
 def pbt_decision(setting: Setting) -> float:
+    """All take turns on one place: the scheduler says whose turn it is, and what its result means."""
     pbt = setting.tune.schedulers.PopulationBasedTraining(
         time_attr="training_iteration",
         metric="loss",
@@ -194,7 +188,29 @@ def pbt_decision(setting: Setting) -> float:
         hyperparam_mutations={"lr": [0.1, 0.2, 0.3]},
         log_config=False,
     )
-    return decision(setting, pbt)
+    everyone = trials_of(setting, setting.count(10_000, 200), "PENDING")
+    controller = Controller(everyone)
+    for trial in everyone:
+        pbt.on_trial_add(controller, trial)
+    count = 3 * len(everyone)
+    spent = 0.0
+    for _ in range(count):
+        start = time.perf_counter()
+        trial = pbt.choose_trial_to_run(controller)
+        spent += time.perf_counter() - start
+        trial.status = "RUNNING"
+        result = report_of(trial, trial.last_result.get("training_iteration", 0) + 1)
+        start = time.perf_counter()
+        pbt.on_trial_result(controller, trial, result)
+        spent += time.perf_counter() - start
+        trial.status = "PAUSED"
+    return 1e6 * spent / count
+
+
+def report_of(trial: Any, iteration: int) -> dict[str, Any]:
+    result = {"training_iteration": iteration, "loss": (trial.number * 7919 % 10_007) / iteration}
+    trial.last_result = result | {"config": trial.config, "trial_id": trial.trial_id}
+    return dict(trial.last_result)
 
 
 def exploit(setting: Setting) -> float:
@@ -268,7 +284,7 @@ def saved_among(setting: Setting, count: int) -> float:
     storage = importlib.import_module("shoal.tune._internal.process.search_storage").SearchStorage.at(setting.folder)
     storage.make()
     lives = []
-    for trial in trials_of(setting, count):
+    for trial in trials_of(setting, count, "RUNNING"):
         trial.last_result = {"loss": 0.5, "training_iteration": 1, "config": trial.config, "trial_id": trial.trial_id}
         analysis = metrics.MetricAnalysis(trial.metric_analysis)
         analysis.add({"loss": 0.5, "accuracy": 0.25, "training_iteration": 1})

@@ -59,7 +59,7 @@ ROWS = (
         "pbt_decision",
         "a decision of PBT at 10,000 trials",
         "µs",
-        "on_trial_result of results at its perturbation interval, by plain calls",
+        "whose turn it is, and what a result at the perturbation interval means, by plain calls; all but one wait",
         Goal(50),
         lower_is_better=True,
     ),
