@@ -80,6 +80,15 @@ class ComparingScheduler(TrialScheduler):
     def _time(self, trial: Trial, result: Mapping[str, Any]) -> float:
         return number(result, self._time_attr, "the scheduler's time_attr", trial)
 
+    def _add_unknown(self, tune_controller: TuneController) -> None:
+        """Takes in trials that began before the scheduler's state was stored, were over then, and are tried again now."""
+        for trial in tune_controller.get_live_trials():
+            if not self._is_known(trial):
+                self.on_trial_add(tune_controller, trial)
+
+    def _is_known(self, trial: Trial) -> bool:
+        return True
+
     def _asked_in_vain(self, tune_controller: TuneController) -> bool:
         """Whether a place was offered before, and no trial has been made since: then who waits for more trials waits no longer."""
         made = len(tune_controller.get_trials())

@@ -98,7 +98,7 @@ def tag_of(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     texts = [
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in changes(old, new)
     ]
-    return f"@perturbed[{','.join(texts)}]"
+    return f"perturbed[{','.join(texts)}]"
 
 
 def _listed(values: Any) -> list[Any]:
@@ -113,10 +113,10 @@ def _neighbour(value: Any, values: list[Any], resample: bool, chance: random.Ran
 
 
 def _scaled(value: Any, factor: float, values: Domain | Callable[[], Any]) -> Any:
-    number: Any = value * factor
+    number = float(value) * factor
     if isinstance(values, Float | Integer):
         return values.quantized_value(number)
-    return int(number) if isinstance(value, int | np.integer) else float(number)
+    return int(number) if isinstance(value, int | np.integer) else number
 
 
 def _same(one: object, other: object) -> bool:

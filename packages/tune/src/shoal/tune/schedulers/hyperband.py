@@ -148,9 +148,9 @@ class HyperBandScheduler(ComparingScheduler):
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         time, score = self._time(trial, result), self._score(trial, result)
-        number = self._bracket_numbers.get(trial.trial_id)
-        if number is None:  # it was told to stop already
-            return TrialScheduler.STOP
+        if not self._is_known(trial):
+            self.on_trial_add(tune_controller, trial)
+        number = self._bracket_numbers[trial.trial_id]
         bracket = self._brackets[number]
         bracket.report(trial.trial_id, time, score)
         self._advance(tune_controller, number, reporter=trial)
@@ -161,8 +161,9 @@ class HyperBandScheduler(ComparingScheduler):
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         trial = self._runnable(tune_controller)
         if trial is None and self._asked_in_vain(tune_controller):
+            self._add_unknown(tune_controller)
             number = self._next_bracket - 1
-            if number in self._brackets:
+            if number in self._brackets and not self._brackets[number].behind:
                 self._brackets[number].closed = True
                 self._advance(tune_controller, number)
             trial = self._runnable(tune_controller)
@@ -174,6 +175,9 @@ class HyperBandScheduler(ComparingScheduler):
             for bracket in self._brackets.values()
         ]
         return f"{type(self).__name__}: {self._num_stopped} stopped; brackets: {', '.join(brackets) or 'none'}"
+
+    def _is_known(self, trial: Trial) -> bool:
+        return trial.trial_id in self._bracket_numbers
 
     def _ended(self, tune_controller: TuneController, trial: Trial) -> None:
         number = self._bracket_numbers.pop(trial.trial_id, None)

@@ -28,7 +28,7 @@ class ForgettingKernel(Kernel):  # type: ignore[misc]
         epsilon: float = 0.1,
         variance_bounds: tuple[float, float] = (1e-3, 10.0),
         length_bounds: tuple[float, float] = (0.05, 5.0),
-        epsilon_bounds: tuple[float, float] = (1e-4, 0.5),
+        epsilon_bounds: tuple[float, float] = (1e-4, 0.2),
     ) -> None:
         self.variance, self.length, self.epsilon = variance, length, epsilon
         self.variance_bounds, self.length_bounds, self.epsilon_bounds = variance_bounds, length_bounds, epsilon_bounds
@@ -110,9 +110,9 @@ def most_promising(
     return np.asarray(near[int(np.argmax(bound(near)))])
 
 
-def _fitted(objective: Any, start: Floats, limits: Floats) -> tuple[Floats, float]:
-    """Maximises the likelihood. At a limit is a good place to be for so few samples, so nothing is said about it."""
+def _fitted(objective: Any, start: Floats, bounds: Floats) -> tuple[Floats, float]:
+    """Maximises the likelihood, a little inside of the bounds: scikit-learn warns of what lies on them, and few samples often do."""
     from scipy.optimize import minimize  # type: ignore[import-untyped]
 
-    found = minimize(objective, start, method="L-BFGS-B", jac=True, bounds=limits, options={"maxiter": 50})
-    return found.x, found.fun
+    found = minimize(objective, start, method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": 50})
+    return np.clip(found.x, bounds[:, 0] + 1e-3, bounds[:, 1] - 1e-3), found.fun

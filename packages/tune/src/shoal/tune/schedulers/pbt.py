@@ -151,7 +151,6 @@ class PopulationBasedTraining(ComparingScheduler):
         """Members that were not waiting when they were looked at last."""
         self._waiting: list[tuple[float, int, str]] = []
         """A heap of the others: those that have come least far are first."""
-        self._restored = False
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         if self._seed is None:
@@ -174,6 +173,8 @@ class PopulationBasedTraining(ComparingScheduler):
         if not self._require_attrs and (self._time_attr not in result or self._metric not in result):
             return TrialScheduler.CONTINUE
         time, score = self._time(trial, result), self._score(trial, result)
+        if not self._is_known(trial):
+            self.on_trial_add(tune_controller, trial)
         member = self._members[trial.trial_id]
         if self._synch:
             if time < self._sync_time:
@@ -191,14 +192,10 @@ class PopulationBasedTraining(ComparingScheduler):
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         trial = self._next(tune_controller)
-        if (
-            trial is None
-            and self._synch
-            and not self._behind
-            and self._members
-            and self._asked_in_vain(tune_controller)
-        ):
-            self._next_generation(tune_controller)
+        if trial is None and self._asked_in_vain(tune_controller):
+            self._add_unknown(tune_controller)
+            if self._synch and self._members and not self._behind and not self._out:
+                self._next_generation(tune_controller)
             trial = self._next(tune_controller)
         return trial
 
@@ -238,14 +235,16 @@ class PopulationBasedTraining(ComparingScheduler):
         assert member.score is not None
         size = self._quantile_size()
         rank = bisect_left(self._scores, (member.score, member.number, trial.trial_id))
-        if size > 0 and rank >= len(self._scores) - size:
-            tune_controller.save_trial(trial)
         if rank >= size:
+            if rank >= len(self._scores) - size or trial.checkpoint is None:
+                tune_controller.save_trial(trial)  # somebody may copy it
             return False
         chance = random.Random(f"{self._seed or 0}/{member.number}/{member.exploitations}")
         donor = self._trial(tune_controller, self._scores[-1 - chance.randrange(size)][2])
         if donor.checkpoint is None:
-            logger.warning("%s would go on from the checkpoint of %s, but that has none yet", trial, donor)
+            logger.warning(
+                "%s would go on from the checkpoint of %s, which has none yet; it goes on as it is", trial, donor
+            )
             return False
         self._exploit(tune_controller, trial, donor, chance)
         return True
@@ -328,6 +327,9 @@ class PopulationBasedTraining(ComparingScheduler):
         while self._waiting and self._waiting[0][2] not in self._members:
             heapq.heappop(self._waiting)
         return bool(self._waiting)
+
+    def _is_known(self, trial: Trial) -> bool:
+        return trial.trial_id in self._members
 
     def _ended(self, tune_controller: TuneController, trial: Trial) -> None:
         member = self._members.pop(trial.trial_id, None)

@@ -46,6 +46,7 @@ class PolicyFiles:
         if not trial.local_path:
             return
         folder = Path(trial.local_path).parent
+        folder.mkdir(parents=True, exist_ok=True)
         line = encoded(exploitation) + "\n"
         with (folder / "pbt_global.txt").open("a") as file:
             file.write(line)

@@ -1,0 +1,10 @@
+"""Stoppers need no session."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def session() -> None:
+    """Begins none."""
