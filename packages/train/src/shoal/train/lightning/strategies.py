@@ -5,6 +5,7 @@ Lightning finds a process's device by its rank among the devices of one process;
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -71,8 +72,14 @@ class RayDeepSpeedStrategy(DeepSpeedStrategy):
         **kwargs: the same.
 
     Raises:
+        ImportError: deepspeed is not installed.
         RuntimeError: outside of a training loop, when it is used.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if find_spec("deepspeed") is None:
+            raise ImportError("RayDeepSpeedStrategy needs deepspeed: pip install deepspeed")
+        super().__init__(*args, **kwargs)
 
     @property
     def root_device(self) -> torch.device:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -46,7 +48,15 @@ class RayTrainReportCallback(TrainerCallback):
         if get_context().get_local_rank() != 0 or not saved.is_dir():
             report(metrics)
             return
-        with tempfile.TemporaryDirectory(prefix="shoal-transformers-") as folder:
-            # A link: the files are large, and the report copies them.
-            Path(folder, self.CHECKPOINT_NAME).symlink_to(saved.absolute(), target_is_directory=True)
+        # Beside it, on the same disk: links instead of copies, for the files are large and the report copies them anyway.
+        with tempfile.TemporaryDirectory(prefix="shoal-", dir=saved.parent) as folder:
+            shutil.copytree(saved, Path(folder, self.CHECKPOINT_NAME), copy_function=_link)
             report(metrics, checkpoint=Checkpoint.from_directory(folder))
+
+
+def _link(file: str, name: str) -> None:
+    try:
+        os.link(file, name)
+    except OSError:
+        # Not all disks have links.
+        shutil.copy2(file, name)
