@@ -178,6 +178,15 @@ def test_asynchronous_pbt_and_its_replay(trainable: Any, tmp_path: Path) -> None
     assert replayed[0].config == original.config
 
 
+@pytest.mark.parametrize("trainable", [climb, Climber])
+def test_a_replay_goes_on_from_where_it_is_at_each_change(trainable: Any, tmp_path: Path) -> None:
+    policy = [["1", "0", 3, 3, {"lr": 1.0}, {"lr": 2.0}], ["2", "1", 6, 6, {"lr": 2.0}, {"lr": 5.0}]]
+    (tmp_path / "policy.txt").write_text("\n".join(map(json.dumps, policy)))
+    replay = PopulationBasedTrainingReplay(tmp_path / "policy.txt")
+    result = searched(trainable, {"lr": 0.0}, replay, tmp_path, stop={"training_iteration": 9})[0]
+    assert (result.metrics["score"], result.config) == (3 * 1 + 3 * 2 + 3 * 5, {"lr": 5.0})
+
+
 def test_pb2(tmp_path: Path) -> None:
     scheduler = PB2(
         "training_iteration", "score", "max", perturbation_interval=2, hyperparam_bounds={"lr": [1.0, 9.0]}, synch=True

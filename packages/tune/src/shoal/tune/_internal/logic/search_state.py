@@ -718,7 +718,8 @@ class _Controller:
         self.requests.append(lambda: self._state.request_save(trial))
 
     def exploit(self, trial: Trial, donor: Trial, config: Mapping[str, Any], tag: str = "") -> None:
-        stored = self._state.lives[donor.trial_id].kept.latest
+        # One that goes on from where it is stores a checkpoint there first.
+        stored = None if donor is trial else self._state.lives[donor.trial_id].kept.latest
         change = Change(stored, dict(config), tag)
         self.requests.append(lambda: self._state.request_change(trial, change))
 
