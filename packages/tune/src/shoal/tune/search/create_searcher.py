@@ -33,7 +33,7 @@ def create_searcher(search_alg: str, **kwargs: Any) -> Searcher:
 
     Raises:
         InvalidArgumentError: (a ValueError) there is no searcher of this name.
-        SearcherGoneError: there was one, and its service has closed.
+        SearcherGoneError: there was one, which cannot be asked any more.
         ImportError: its library is missing; the text says what to install.
 
     Example:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from shoal.tune.exceptions import TuneError
 from shoal.tune.search.searcher import Searcher
-
-
-class SearcherGoneError(TuneError, NotImplementedError):
-    """The service behind a searcher does not exist any more. The text names others."""
+from shoal.tune.search.searcher_gone import SearcherGoneError
 
 
 class SigOptSearch(Searcher):

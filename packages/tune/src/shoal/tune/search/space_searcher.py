@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,6 +62,9 @@ class SpaceSearcher(Searcher):
         self._live: dict[str, Values] = {}
         self._started = False
         self._parameters: dict[str, Domain] = {}
+        self._searched: dict[str, Domain] = {}
+        """Those with more than one value: libraries see no others."""
+        self._samples: int | None = None
         if space is not None and isinstance(space, Mapping):
             self._take_space(space)
 
@@ -110,6 +114,8 @@ class SpaceSearcher(Searcher):
             self._seed = int(spec["seed"])
             self.ordered = True
         Objective.of(self._metric, self._mode, self._owner)
+        samples = spec.get("num_samples")
+        self._samples = samples if samples is not None and samples > 0 else None
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -141,16 +147,20 @@ class SpaceSearcher(Searcher):
         objective = self._objective
         given = dict(zip(objective.metrics, value if isinstance(value, Sequence) else (value,), strict=True))
         values = self._wanted(parameters)
-        missing = [name for name in self._parameters if name not in values and "[" not in name]
+        missing = [
+            name for name in self._parameters if name not in values and "[" not in name and name in self._searched
+        ]
         if missing:
             raise InvalidArgumentError(
                 f"the evaluated point {parameters!r} has no value for {', '.join(map(repr, missing))}"
             )
-        self._observe(values, None if error else objective.values(given))
+        self._observe(self._filled(values), None if error else objective.values(given))
 
     def get_state(self) -> dict[str, Any]:
         # Functions in a space are often lambdas, which plain pickle cannot store.
-        state = {name: value for name, value in self.__dict__.items() if name not in ("_space", "_parameters")}
+        state = {
+            name: value for name, value in self.__dict__.items() if name not in ("_space", "_parameters", "_searched")
+        }
         return state | {"space": None if self._space is None else cloudpickle.dumps(self._space)}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -172,6 +182,11 @@ class SpaceSearcher(Searcher):
     def _random(self) -> np.random.Generator:
         """A generator for the suggestion that is made now."""
         return np.random.default_rng(None if self._seed is None else [self._seed, self._suggested])
+
+    def _filled(self, values: Values) -> Values:
+        """Returns values of all parameters: what is not given is drawn."""
+        random = self._random()
+        return {name: values.get(name, drawn_value(domain, random)) for name, domain in self._searched.items()}
 
     def _ensure_started(self) -> None:
         if self._started:
@@ -202,6 +217,11 @@ class SpaceSearcher(Searcher):
                 f"{self._owner} has searched another space: {', '.join(map(repr, changed))} changed; keep the space, or begin a new search"
             )
         self._space, self._parameters = space, found
+        self._searched = {name: domain for name, domain in found.items() if _single(domain) is None}
+        if not self._searched:
+            raise InvalidArgumentError(
+                f"{self._owner}: each parameter of the space has one value only; there is nothing to search"
+            )
         for point in self._points:
             self._wanted(point)
 
@@ -211,7 +231,7 @@ class SpaceSearcher(Searcher):
 
     def _config_of(self, values: Values) -> dict[str, Any]:
         def ask(name: str, domain: Domain) -> Any:
-            return values[name]
+            return values[name] if name in values else _single(domain)
 
         assert self._space is not None
         random = self._random()
@@ -249,12 +269,50 @@ def canonical(domain: Domain, value: Any) -> Any:
     return domain.quantized_value(float(value))
 
 
+def drawn_value(domain: Domain, random: np.random.Generator) -> Any:
+    """Returns a value by chance; for a Categorical the index."""
+    return int(random.integers(len(domain.categories))) if isinstance(domain, Categorical) else domain.draw(random, {})
+
+
 def bounds_of(domain: Float) -> tuple[float, float]:
     """Returns where libraries without normal distributions search: four standard deviations to each side of the mean."""
     drawn = domain.drawn
     if not isinstance(drawn, Normal):
         return domain.lower, domain.upper
     return max(domain.lower, drawn.mean - 4 * drawn.sd), min(domain.upper, drawn.mean + 4 * drawn.sd)
+
+
+def to_line(domain: Domain, value: Any) -> float:
+    """Returns a value as a point of a line: logarithms where the domain is even in them, indices of categories."""
+    return math.log(value) if isinstance(domain, Float | Integer) and domain.log else float(value)
+
+
+def from_line(domain: Domain, point: float) -> Any:
+    """Returns the domain's value that is nearest to a point of its line."""
+    if isinstance(domain, Float | Integer) and domain.log:
+        point = math.exp(point)
+    return canonical(
+        domain, round(point) if isinstance(domain, Integer | Categorical) and getattr(domain, "q", 1) == 1 else point
+    )
+
+
+def line_of(domain: Domain) -> tuple[float, float]:
+    """Returns where a domain's line begins and ends. Each whole number and category has as much of it as any other."""
+    if isinstance(domain, Categorical):
+        return -0.499, len(domain.categories) - 0.501
+    if isinstance(domain, Integer):
+        low, high = domain.first - 0.499 * domain.q, domain.last + 0.499 * domain.q
+        return (math.log(max(low, domain.first / 2)), math.log(high)) if domain.log else (low, high)
+    assert isinstance(domain, Float), domain
+    low, high = bounds_of(domain)
+    return (math.log(low), math.log(high)) if domain.log else (low, high)
+
+
+def _single(domain: Domain) -> Any:
+    """Returns the only value of a domain; None where there are several."""
+    if isinstance(domain, Categorical):
+        return 0 if len(domain.categories) == 1 else None
+    return domain.first if isinstance(domain, Integer) and domain.first == domain.last else None
 
 
 def missing_library(searcher: str, extra: str, error: ImportError) -> ImportError:
