@@ -1,7 +1,7 @@
 """Models behind HTTP: deployments, composed, scaled and replaced while they serve. Ray Serve's API."""
 
 from shoal.serve._internal.version import __version__ as __version__
-from shoal.serve.api import delete, run, shutdown, start
+from shoal.serve.api import delete, get_app_handle, get_deployment_handle, run, shutdown, start, status
 from shoal.serve.batching import batch
 from shoal.serve.config import AutoscalingConfig, HTTPOptions, ProxyLocation, gRPCOptions
 from shoal.serve.context import ReplicaContext, get_replica_context
@@ -23,10 +23,13 @@ __all__ = [
     "delete",
     "deployment",
     "gRPCOptions",
+    "get_app_handle",
+    "get_deployment_handle",
     "get_multiplexed_model_id",
     "get_replica_context",
     "multiplexed",
     "run",
     "shutdown",
     "start",
+    "status",
 ]

@@ -2,44 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import shoal
 from shoal import cloudpickle
 from shoal.serve._internal.logic.application_graph import application_spec
-from shoal.serve._internal.process.controller import Controller
+from shoal.serve._internal.process.controller import CONCURRENT_CALLS, Controller
 from shoal.serve._internal.process.controller_link import CONTROLLER, NAMESPACE, find_controller
 from shoal.serve._internal.process.local_application import run_here
-from shoal.serve._internal.process.proxy import Proxy
 from shoal.serve._internal.process.routers import ROUTERS
 from shoal.serve._internal.schema.deployments import DeploymentId
 from shoal.serve.config import HTTPOptions
+from shoal.serve.context import get_replica_context
 from shoal.serve.deployment import Application
 from shoal.serve.exceptions import InvalidArgumentError, ServeError
 from shoal.serve.handle import DeploymentHandle
+from shoal.serve.status import ServeStatus
 
-PROXY = "SERVE_PROXY_ACTOR"
 
+def start(http_options: HTTPOptions | Mapping[str, Any] | None = None) -> tuple[str, int]:
+    """Starts serving, where it is not started: a controller, and a proxy that listens.
 
-def start(http_options: HTTPOptions | dict[str, Any] | None = None) -> tuple[str, int]:
-    """Starts serving, where it is not started: a controller, and a proxy that listens. Returns host and port of HTTP."""
+    Args:
+        http_options: where, and how; what serving was started with first holds.
+
+    Returns:
+        host and port of HTTP.
+
+    Raises:
+        OSError: the port is in use.
+    """
     if not shoal.is_initialized():
         shoal.init()
-    try:
-        find_controller()
-    except ServeError:
-        return _started(http_options)
-    address: tuple[str, int] = shoal.get(shoal.get_actor(PROXY, namespace=NAMESPACE).address.remote())
-    return address
-
-
-def _started(http_options: HTTPOptions | dict[str, Any] | None) -> tuple[str, int]:
     options = http_options if isinstance(http_options, HTTPOptions) else HTTPOptions(**(http_options or {}))
-    system: dict[str, Any] = {"namespace": NAMESPACE, "lifetime": "detached", "num_cpus": 0, "max_concurrency": 100_000}
-    controller = shoal.remote(Controller).options(name=CONTROLLER, **system).remote(options)
-    shoal.get(controller.http_options.remote())
-    proxy = shoal.remote(Proxy).options(name=PROXY, **system).remote(options)
-    address: tuple[str, int] = shoal.get(proxy.start.remote())
+    controller = (
+        shoal.remote(Controller)
+        .options(
+            name=CONTROLLER,
+            namespace=NAMESPACE,
+            lifetime="detached",
+            get_if_exists=True,
+            num_cpus=0,
+            max_concurrency=CONCURRENT_CALLS,
+            max_restarts=-1,
+            max_task_retries=-1,
+        )
+        .remote(options)
+    )
+    address: tuple[str, int] = shoal.get(controller.start.remote())
     return address
 
 
@@ -90,7 +101,34 @@ def delete(name: str) -> None:
     ROUTERS.set_local(name, {})
     if not shoal.is_initialized():
         return
-    shoal.get(find_controller().delete.remote(name))
+    shoal.get(find_controller().delete.remote([name]))
+
+
+def status() -> ServeStatus:
+    """Returns what is served, and how it is. Raises ServeError where nothing is."""
+    found: ServeStatus = shoal.get(find_controller().status.remote())
+    return found
+
+
+def get_app_handle(name: str) -> DeploymentHandle:
+    """Returns a handle of an application's ingress. Raises ServeError where there is no such application."""
+    ingress = shoal.get(find_controller().ingress_of.remote(name))
+    if ingress is None:
+        raise ServeError(f"there is no application {name!r}; there are: {', '.join(status().applications) or 'none'}")
+    return DeploymentHandle(DeploymentId(name, ingress))
+
+
+def get_deployment_handle(deployment_name: str, app_name: str | None = None) -> DeploymentHandle:
+    """Returns a handle of a deployment.
+
+    Args:
+        deployment_name: of the deployment.
+        app_name: of its application; None inside of a deployment, for its own.
+
+    Raises:
+        ServeError: there is no app_name, and this is no deployment.
+    """
+    return DeploymentHandle(DeploymentId(app_name or get_replica_context().app_name, deployment_name))
 
 
 def shutdown() -> None:
@@ -100,8 +138,5 @@ def shutdown() -> None:
     except ServeError:
         return
     shoal.get(controller.shutdown.remote())
-    proxy = shoal.get_actor(PROXY, namespace=NAMESPACE)
-    shoal.get(proxy.stop.remote())
-    shoal.kill(proxy)
     shoal.kill(controller)
     ROUTERS.forget()

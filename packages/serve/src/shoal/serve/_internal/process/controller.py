@@ -1,142 +1,497 @@
-"""The actor that knows what is to run, and sees to it."""
+"""The actor that knows what is to run, and sees to it. It decides nothing: see `logic/deployment_state.py` and `logic/autoscaling.py`."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import shoal
+from shoal import cloudpickle
+from shoal.experimental import internal_kv
+from shoal.serve._internal.logic.autoscaling import Autoscaling
+from shoal.serve._internal.logic.deployment_state import (
+    DeploymentState,
+    Effect,
+    Publish,
+    ReconfigureReplica,
+    Settled,
+    StartReplica,
+    StopReplica,
+)
+from shoal.serve._internal.process.controller_link import NAMESPACE
+from shoal.serve._internal.process.proxy import Proxy
 from shoal.serve._internal.process.replica import Replica
 from shoal.serve._internal.process.watched_values import WatchedValues
-from shoal.serve._internal.schema.deployments import (
-    ApplicationSpec,
-    DeploymentId,
-    DeploymentSpec,
-    DeploymentTargets,
-    ReplicaInfo,
-    Route,
-)
+from shoal.serve._internal.schema.deployments import ApplicationSpec, DeploymentId, DeploymentSpec, Route
 from shoal.serve.config import HTTPOptions
-from shoal.serve.exceptions import DeployFailedError
+from shoal.serve.exceptions import DeployFailedError, InvalidArgumentError
+from shoal.serve.status import (
+    ApplicationStatus,
+    ApplicationStatusOverview,
+    DeploymentStatus,
+    ProxyStatus,
+    ServeStatus,
+)
+
+REPLICA_NAME = "SERVE_REPLICA::"
+PROXY_NAME = "SERVE_PROXY_ACTOR"
+STATE = "state"
+CONCURRENT_CALLS = 100_000
+SLOWEST_ROUTER = 2.0
+"""Seconds until a router is taken to know what was published."""
+
+
+class Application:
+    """One application that was asked for, and whether it came to run."""
+
+    def __init__(self, spec: ApplicationSpec, deployed_at: float) -> None:
+        self.spec = spec
+        self.deployed_at = deployed_at
+        self.error = ""
+        self.open: set[DeploymentId] = set()
+        """Deployments that have not settled yet."""
+        self.settled = asyncio.Event()
 
 
 class Controller:
-    """One for each session. Named and detached."""
+    """One for each session: named, detached, made again where it dies. What it needs then is in the session's key-values."""
 
-    def __init__(self, http: HTTPOptions) -> None:
+    def __init__(self, http: HTTPOptions | None) -> None:
+        # Versions of a controller that is made again have to be higher than those of the one before.
+        self._values = WatchedValues(first_version=time.time_ns() // 1000)
         self._http = http
-        self._values = WatchedValues()
-        self._applications: dict[str, ApplicationSpec] = {}
-        self._replicas: dict[DeploymentId, list[tuple[ReplicaInfo, DeploymentSpec]]] = {}
-        self._started = time.time()
-        self._draining: set[asyncio.Task[None]] = set()
+        self._applications: dict[str, Application] = {}
+        self._deployments: dict[DeploymentId, DeploymentState] = {}
+        self._scaling: dict[DeploymentId, Autoscaling] = {}
+        self._reports: dict[DeploymentId, dict[str, tuple[float, float]]] = {}
+        self._actors: dict[str, Any] = {}
+        self._proxy: Any = None
+        self._address: tuple[str, int] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: dict[DeploymentId, asyncio.TimerHandle] = {}
+        self._recovery: asyncio.Task[None] | None = None
 
-    async def listen(self, versions: dict[str, int]) -> dict[str, tuple[int, Any]]:
+    # --- what is asked ----------------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> tuple[str, int] | None:
+        """Returns where HTTP is answered, once it is; None where it is not to be. Raises OSError."""
+        await self._recover()
+        if self._http is not None and self._proxy is None:
+            await self._start_proxy(self._http)
+        return self._address
+
+    async def listen(self, listener: str, versions: dict[str, int]) -> dict[str, tuple[int, Any]]:
         """Returns what is newer than these versions; waits until something is."""
-        return await self._values.newer_than(versions)
+        await self._recover()
+        self._values.heard(listener, versions)
+        try:
+            return await self._values.newer_than(versions)
+        except asyncio.CancelledError:
+            self._values.gone(listener)
+            raise
 
     async def value_of(self, key: str) -> tuple[int, Any]:
         """Returns what listeners of a key were told last."""
+        await self._recover()
         return self._values.get(key)
 
-    async def http_options(self) -> HTTPOptions:
-        return self._http
+    async def deploy(self, spec: ApplicationSpec, wait: bool = True) -> None:
+        """Returns when the application runs, or at once.
 
-    async def deploy(self, application: ApplicationSpec) -> None:
-        """Returns when the application runs. Raises DeployFailedError; what ran before under its name then goes on."""
-        old = self._applications.get(application.name)
-        started: dict[DeploymentId, list[tuple[ReplicaInfo, DeploymentSpec]]] = {}
-        try:
-            for spec in application.deployments:
-                started[spec.id] = await self._start_replicas(spec)
-        except DeployFailedError:
-            for replicas in started.values():
-                for info, _ in replicas:
-                    shoal.kill(info.actor)
-            raise
-        ended = {spec.id for spec in old.deployments} - started.keys() if old else set()
-        self._applications[application.name] = application
-        for deployment, replicas in started.items():
-            self._replace(deployment, replicas, "")
-        for deployment in ended:
-            self._replace(deployment, [], "it is no longer part of its application")
+        Raises:
+            DeployFailedError: it does not start; what ran before under its name goes on.
+            InvalidArgumentError: (a ValueError) another application has its route_prefix.
+        """
+        await self._recover()
+        for other in self._applications.values():
+            if (
+                spec.route_prefix is not None
+                and other.spec.route_prefix == spec.route_prefix
+                and other.spec.name != spec.name
+            ):
+                raise InvalidArgumentError(
+                    f"route_prefix is {spec.route_prefix!r}, which the application {other.spec.name} has; "
+                    f"give another one, or delete that application first"
+                )
+        before = self._applications.get(spec.name)
+        application = self._set_application(spec)
+        self._save()
+        if not wait:
+            return
+        await application.settled.wait()
+        if application.error:
+            if before is not None and self._applications.get(spec.name) is application:
+                # Parts of the new version may run already: all go back to what worked.
+                self._set_application(before.spec).error = application.error
+                self._save()
+            raise DeployFailedError(application.error)
+
+    def _set_application(self, spec: ApplicationSpec) -> Application:
+        before = self._applications.get(spec.name)
+        application = self._applications[spec.name] = Application(spec, time.time())
+        application.open = {one.id for one in spec.deployments}
+        if before is not None:
+            for gone in {one.id for one in before.spec.deployments} - application.open:
+                self._apply(gone, self._deployments[gone].delete(_now()))
+        # A deployment is there before those that use it.
+        for one in spec.deployments:
+            self._deploy(one)
         self._publish_routes()
+        return application
 
-    async def _start_replicas(self, spec: DeploymentSpec) -> list[tuple[ReplicaInfo, DeploymentSpec]]:
-        kept = [pair for pair in self._replicas.get(spec.id, []) if pair[1].code_version == spec.code_version]
-        wanted = spec.config.initial_replicas
-        await asyncio.gather(*(info.actor.reconfigure.remote(spec) for info, _ in kept[:wanted]))
-        new = await asyncio.gather(*(self._start_replica(spec) for _ in range(wanted - len(kept))))
-        return [(info, spec) for info, _ in kept[:wanted]] + [(info, spec) for info in new]
+    def _deploy(self, spec: DeploymentSpec) -> None:
+        state = self._deployments.get(spec.id)
+        if state is None:
+            state = self._deployments[spec.id] = _new_state(spec.id)
+        scaling = spec.config.autoscaling_config
+        if scaling is None:
+            self._scaling.pop(spec.id, None)
+        elif state.spec is None or state.spec.config.autoscaling_config != scaling or spec.id not in self._scaling:
+            self._scaling[spec.id] = Autoscaling(scaling)
+        self._apply(spec.id, state.deploy(spec, _now()))
 
-    async def _start_replica(self, spec: DeploymentSpec) -> ReplicaInfo:
-        replica_id = f"{spec.id.app}#{spec.id.name}#{uuid.uuid4().hex[:8]}"
-        options = {"num_cpus": 1, **spec.config.ray_actor_options}
-        actor = (
-            shoal.remote(Replica)
-            .options(
-                name=f"SERVE_REPLICA::{replica_id}",
-                namespace="serve",
-                lifetime="detached",
-                max_concurrency=100_000,
-                **options,
+    async def delete(self, names: Sequence[str]) -> None:
+        """Ends applications; returns when their requests are over."""
+        await self._recover()
+        gone: list[DeploymentId] = []
+        for name in names:
+            application = self._applications.pop(name, None)
+            for spec in application.spec.deployments if application is not None else ():
+                gone.append(spec.id)
+                self._apply(spec.id, self._deployments[spec.id].delete(_now()))
+        self._publish_routes()
+        self._save()
+        while any(one in self._deployments for one in gone):
+            await self._values.newer_than({"ends": self._values.get("ends")[0]})
+
+    async def shutdown(self) -> None:
+        """Ends all applications, and what listens."""
+        await self.delete(list(self._applications))
+        if self._proxy is not None:
+            proxy, self._proxy = self._proxy, None
+            await proxy.stop.remote()
+            shoal.kill(proxy)
+        internal_kv._internal_kv_del(STATE, namespace=NAMESPACE)
+
+    async def status(self) -> ServeStatus:
+        """Returns what runs, and how."""
+        await self._recover()
+        proxies = {shoal.get_runtime_context().get_node_id(): ProxyStatus.HEALTHY} if self._proxy is not None else {}
+        return ServeStatus(proxies, {name: self._overview(app) for name, app in self._applications.items()})
+
+    def _overview(self, application: Application) -> ApplicationStatusOverview:
+        deployments = {one.id.name: self._deployments[one.id].overview() for one in application.spec.deployments}
+        states = {one.status for one in deployments.values()}
+        if application.error or DeploymentStatus.DEPLOY_FAILED in states:
+            status = ApplicationStatus.DEPLOY_FAILED
+        elif DeploymentStatus.UNHEALTHY in states:
+            status = ApplicationStatus.UNHEALTHY
+        elif DeploymentStatus.UPDATING in states:
+            status = ApplicationStatus.DEPLOYING
+        else:
+            status = ApplicationStatus.RUNNING
+        message = application.error or "; ".join(one.message for one in deployments.values() if one.message)
+        return ApplicationStatusOverview(status, message, application.deployed_at, deployments)
+
+    async def ingress_of(self, name: str) -> str | None:
+        """Returns the deployment that answers for an application; None where there is no such application."""
+        await self._recover()
+        application = self._applications.get(name)
+        return application.spec.ingress if application is not None else None
+
+    async def report(self, deployment: DeploymentId, router: str, requests: float) -> None:
+        """A router has so much to do: requests that are worked on, and that wait."""
+        await self._recover()
+        scaling, state = self._scaling.get(deployment), self._deployments.get(deployment)
+        if scaling is None or state is None:
+            return
+        now = _now()
+        reports = self._reports.setdefault(deployment, {})
+        reports[router] = (now, requests)
+        self._scale(deployment, now)
+        if state.wanted == 0 and requests > 0:
+            self._apply(deployment, state.set_wanted(scaling.asked(0), now))
+
+    def _scale(self, deployment: DeploymentId, now: float) -> None:
+        scaling, state = self._scaling.get(deployment), self._deployments.get(deployment)
+        if scaling is None or state is None or state.spec is None:
+            return
+        config = state.spec.config.autoscaling_config
+        assert config is not None
+        reports = self._reports.get(deployment, {})
+        # A router that has something to do says so again and again; one that has not been heard of has died.
+        fresh = {one: said for one, said in reports.items() if said[0] >= now - 3 * config.metrics_interval_s - 1}
+        self._reports[deployment] = fresh
+        scaling.record(sum(requests for _, requests in fresh.values()), now)
+        self._apply(deployment, state.set_wanted(scaling.decide(state.wanted, now), now))
+
+    # --- what is done -----------------------------------------------------------------------------------------------------------------
+
+    def _apply(self, deployment: DeploymentId, effects: Sequence[Effect]) -> None:
+        state = self._deployments[deployment]
+        # Who is to stop gets no new requests from the moment on at which routers know.
+        for effect in sorted(effects, key=lambda one: not isinstance(one, Publish)):
+            if isinstance(effect, StartReplica):
+                self._spawn(self._start(deployment, effect))
+            elif isinstance(effect, StopReplica):
+                self._spawn(self._stop(deployment, effect))
+            elif isinstance(effect, ReconfigureReplica):
+                self._spawn(self._reconfigure(deployment, effect))
+            elif isinstance(effect, Publish):
+                self._values.set(_key(deployment), effect.targets)
+            else:
+                self._settled(deployment, effect)
+        if state.is_gone:
+            del self._deployments[deployment]
+            self._scaling.pop(deployment, None)
+            self._reports.pop(deployment, None)
+            self._values.set("ends", str(deployment))
+        self._set_timer(deployment)
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _set_timer(self, deployment: DeploymentId) -> None:
+        timer = self._timers.pop(deployment, None)
+        if timer is not None:
+            timer.cancel()
+        state = self._deployments.get(deployment)
+        if state is None:
+            return
+        now, scaling = _now(), self._scaling.get(deployment)
+        deadlines = [state.deadline, scaling.deadline(state.wanted, now) if scaling is not None else None]
+        due = min((one for one in deadlines if one is not None), default=None)
+        if due is not None:
+            self._timers[deployment] = asyncio.get_running_loop().call_later(due - now, self._tick, deployment)
+
+    def _tick(self, deployment: DeploymentId) -> None:
+        state = self._deployments.get(deployment)
+        if state is None:
+            return
+        now = _now()
+        effects = state.tick(now)
+        if deployment in self._scaling:
+            self._scale(deployment, now)
+        self._apply(deployment, effects)
+
+    def _settled(self, deployment: DeploymentId, effect: Settled) -> None:
+        application = self._applications.get(deployment.app)
+        if application is None:
+            return
+        application.open.discard(deployment)
+        if effect.error:
+            application.error = f"the deployment {deployment} could not be started: {effect.error}"
+        if not application.open or application.error:
+            application.settled.set()
+
+    async def _start(self, deployment: DeploymentId, start: StartReplica) -> None:
+        replica_id, config = start.replica_id, start.spec.config
+        options = {"num_cpus": 1, **config.ray_actor_options}
+        if not _fits(options):
+            self._event(deployment, "has_no_room", replica_id)
+        try:
+            actor = (
+                shoal.remote(Replica)
+                .options(
+                    name=f"{REPLICA_NAME}{replica_id}",
+                    namespace=NAMESPACE,
+                    lifetime="detached",
+                    max_concurrency=CONCURRENT_CALLS,
+                    **options,
+                )
+                .remote(start.spec, replica_id, start.rank)
             )
-            .remote(spec, replica_id)
-        )
-        try:
-            await actor.start.remote()
+            self._actors[replica_id] = actor
+            node_id = await actor.start.remote()
         except Exception as error:
-            shoal.kill(actor)
-            raise DeployFailedError(
-                f"deployment {spec.id} could not be started: {type(error).__name__}: {error}"
-            ) from error
-        return ReplicaInfo(replica_id, actor, spec.config.max_ongoing_requests, "")
+            self._drop(replica_id)
+            self._event(deployment, "failed_to_start", replica_id, f"{type(error).__name__}: {error}")
+            return
+        self._event(deployment, "started", replica_id, actor, node_id)
+        self._watch(deployment, replica_id, actor, start.spec)
 
-    def _replace(self, deployment: DeploymentId, replicas: list[tuple[ReplicaInfo, DeploymentSpec]], gone: str) -> None:
-        before = self._replicas.pop(deployment, [])
-        if replicas:
-            self._replicas[deployment] = replicas
-        infos = tuple(info for info, _ in replicas)
-        queued = replicas[0][1].config.max_queued_requests if replicas else -1
-        self._values.set(f"deployment:{deployment.app}:{deployment.name}", DeploymentTargets(infos, queued, gone))
-        stay = {info.replica_id for info in infos}
-        for info, spec in before:
-            if info.replica_id not in stay:
-                task = asyncio.get_running_loop().create_task(self._end(info, spec))
-                self._draining.add(task)
-                task.add_done_callback(self._draining.discard)
+    def _watch(self, deployment: DeploymentId, replica_id: str, actor: Any, spec: DeploymentSpec) -> None:
+        self._spawn(self._until_it_dies(deployment, replica_id, actor))
+        self._spawn(self._check_health(deployment, replica_id, actor, spec))
 
-    async def _end(self, info: ReplicaInfo, spec: DeploymentSpec) -> None:
+    async def _until_it_dies(self, deployment: DeploymentId, replica_id: str, actor: Any) -> None:
         try:
-            async with asyncio.timeout(spec.config.graceful_shutdown_timeout_s):
-                await info.actor.drain.remote()
-        except (TimeoutError, shoal.exceptions.ShoalError):
-            pass
-        finally:
-            shoal.kill(info.actor)
+            await actor.until_it_ends.remote()
+        except shoal.exceptions.ShoalError as error:
+            if self._actors.pop(replica_id, None) is not None:
+                self._event(deployment, "died", replica_id, str(error))
+
+    async def _check_health(self, deployment: DeploymentId, replica_id: str, actor: Any, spec: DeploymentSpec) -> None:
+        while replica_id in self._actors:
+            await asyncio.sleep(spec.config.health_check_period_s)
+            why = ""
+            try:
+                async with asyncio.timeout(spec.config.health_check_timeout_s):
+                    await actor.check_health.remote()
+            except TimeoutError:
+                why = f"no answer within {spec.config.health_check_timeout_s:g} s"
+            except Exception as error:
+                why = f"{type(error).__name__}: {error}"
+            if replica_id in self._actors:
+                self._event(deployment, "checked", replica_id, why)
+
+    async def _stop(self, deployment: DeploymentId, stop: StopReplica) -> None:
+        actor = self._actors.get(stop.replica_id)
+        if actor is not None and stop.wait_s > 0:
+            with contextlib.suppress(TimeoutError):
+                # Longer than that only a router waits whose process is gone.
+                async with asyncio.timeout(SLOWEST_ROUTER):
+                    await self._values.seen_by_all(_key(deployment))
+            # Where that takes too long, or fails, what it still had is answered by its death.
+            with contextlib.suppress(TimeoutError, shoal.exceptions.ShoalError):
+                async with asyncio.timeout(stop.wait_s):
+                    await actor.drain.remote()
+                    self._actors.pop(stop.replica_id, None)
+                    await actor.__ray_terminate__.remote()
+        self._drop(stop.replica_id)
+        self._event(deployment, "stopped", stop.replica_id)
+
+    def _drop(self, replica_id: str) -> None:
+        actor = self._actors.pop(replica_id, None)
+        if actor is not None:
+            shoal.kill(actor)
+
+    async def _reconfigure(self, deployment: DeploymentId, effect: ReconfigureReplica) -> None:
+        actor = self._actors.get(effect.replica_id)
+        if actor is None:
+            return
+        try:
+            await actor.reconfigure.remote(effect.spec)
+        except Exception as error:
+            self._settled(deployment, Settled(f"reconfigure raised {type(error).__name__}: {error}"))
+
+    def _event(self, deployment: DeploymentId, name: str, *arguments: Any) -> None:
+        state = self._deployments.get(deployment)
+        if state is not None:
+            self._apply(deployment, getattr(state, name)(*arguments, _now()))
 
     def _publish_routes(self) -> None:
         routes = [
-            Route(app.route_prefix, app.name, app.ingress)
+            Route(app.spec.route_prefix, app.spec.name, app.spec.ingress)
             for app in self._applications.values()
-            if app.route_prefix is not None
+            if app.spec.route_prefix is not None
         ]
         self._values.set("routes", tuple(sorted(routes, key=lambda route: -len(route.prefix))))
 
-    async def delete(self, name: str) -> None:
-        """Ends an application; returns when its requests are over."""
-        application = self._applications.pop(name, None)
-        if application is None:
-            return
-        self._publish_routes()
-        for spec in application.deployments:
-            self._replace(spec.id, [], f"the application {name} was deleted")
-        if self._draining:
-            await asyncio.wait(self._draining)
+    # --- HTTP -------------------------------------------------------------------------------------------------------------------------
 
-    async def shutdown(self) -> None:
-        """Ends all applications."""
-        for name in list(self._applications):
-            await self.delete(name)
+    async def _start_proxy(self, options: HTTPOptions) -> None:
+        proxy = (
+            shoal.remote(Proxy)
+            .options(
+                name=PROXY_NAME,
+                namespace=NAMESPACE,
+                lifetime="detached",
+                num_cpus=0,
+                max_concurrency=CONCURRENT_CALLS,
+            )
+            .remote(options)
+        )
+        try:
+            self._address = await proxy.start.remote()
+        except BaseException:
+            shoal.kill(proxy)
+            raise
+        self._proxy = proxy
+        # One that is made again listens where this one did.
+        assert self._address is not None
+        self._http = options.model_copy(update={"port": self._address[1]})
+        self._save()
+        self._spawn(self._until_the_proxy_dies(proxy))
+
+    async def _until_the_proxy_dies(self, proxy: Any) -> None:
+        try:
+            await proxy.until_it_ends.remote()
+        except shoal.exceptions.ShoalError:
+            if self._proxy is proxy and self._http is not None:
+                self._proxy = None
+                await self._start_proxy(self._http)
+
+    # --- a controller that is made again ------------------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        state = (self._http, self._address, [(app.spec, app.deployed_at) for app in self._applications.values()])
+        internal_kv._internal_kv_put(STATE, cloudpickle.dumps(state), namespace=NAMESPACE)
+
+    async def _recover(self) -> None:
+        """Takes over from the controller before this one, at the first call; the others wait for it, too."""
+        if self._recovery is None:
+            self._recovery = asyncio.get_running_loop().create_task(self._take_over())
+        if not self._recovery.done():
+            await asyncio.shield(self._recovery)
+        self._recovery.result()
+
+    async def _take_over(self) -> None:
+        saved = internal_kv._internal_kv_get(STATE, namespace=NAMESPACE)
+        if saved is None:
+            return
+        self._http, self._address, applications = cloudpickle.loads(saved)
+        found = await self._found_replicas()
+        for spec, deployed_at in applications:
+            for one in spec.deployments:
+                state = self._deployments[one.id] = _new_state(one.id)
+                for replica_id, (actor, running, rank, node_id) in found.items():
+                    if running.id == one.id:
+                        state.adopt(replica_id, running, rank, actor, node_id)
+            self._set_application(spec).deployed_at = deployed_at
+        for replica_id, (actor, running, _, _) in found.items():
+            if replica_id in self._actors and running.id in self._deployments:
+                self._watch(running.id, replica_id, actor, running)
+        if self._http is not None:
+            try:
+                self._proxy = shoal.get_actor(PROXY_NAME, namespace=NAMESPACE)
+                self._spawn(self._until_the_proxy_dies(self._proxy))
+            except ValueError:
+                await self._start_proxy(self._http)
+
+    async def _found_replicas(self) -> dict[str, tuple[Any, DeploymentSpec, int, str]]:
+        found = {}
+        everywhere: Any = shoal.util.list_named_actors(all_namespaces=True)
+        for named in everywhere:
+            name = named["name"]
+            if named["namespace"] != NAMESPACE or not name.startswith(REPLICA_NAME):
+                continue
+            actor = shoal.get_actor(name, namespace=NAMESPACE)
+            replica_id = name.removeprefix(REPLICA_NAME)
+            described = await actor.describe.remote()
+            if described is None:
+                # It had not begun to serve; another one will be started.
+                shoal.kill(actor)
+                continue
+            self._actors[replica_id] = actor
+            found[replica_id] = (actor, *described)
+        return found
+
+
+def _key(deployment: DeploymentId) -> str:
+    return f"deployment:{deployment.app}:{deployment.name}"
+
+
+def _now() -> float:
+    return time.monotonic()
+
+
+def _new_state(deployment: DeploymentId) -> DeploymentState:
+    return DeploymentState(deployment, lambda: f"{deployment.app}#{deployment.name}#{uuid.uuid4().hex[:8]}")
+
+
+def _fits(options: dict[str, Any]) -> bool:
+    """Whether resources for another replica are free now."""
+    there = shoal.available_resources()
+    asked = {
+        "CPU": options.get("num_cpus") or 0,
+        "GPU": options.get("num_gpus") or 0,
+        **(options.get("resources") or {}),
+    }
+    return all(amount <= there.get(name, 0.0) for name, amount in asked.items())

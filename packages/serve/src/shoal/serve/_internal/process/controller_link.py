@@ -8,6 +8,8 @@ from concurrent.futures import Future
 from typing import Any
 
 import shoal
+from shoal.serve._internal.process.call_ids import CALL_IDS
+from shoal.serve._internal.process.load_reports import LoadReports
 from shoal.serve.exceptions import ServeError
 
 CONTROLLER, NAMESPACE = "SERVE_CONTROLLER_ACTOR", "serve"
@@ -36,6 +38,8 @@ class ControllerLink:
         self._versions: dict[str, int] = {}
         self._listeners: dict[str, list[Listener]] = {}
         self._asking = 0
+        self._name = CALL_IDS.next()
+        self.load_reports = LoadReports(controller)
 
     def listen(self, key: str, listener: Listener) -> None:
         """`listener` is told the value of `key` now and whenever it changes."""
@@ -65,12 +69,12 @@ class ControllerLink:
     def _ask(self) -> None:
         with self._lock:
             asking, versions = self._asking, dict(self._versions)
-        future: Future[Any] = self.controller.listen.remote(versions).future()
+        future: Future[Any] = self.controller.listen.remote(self._name, versions).future()
         future.add_done_callback(lambda done: self._answered(asking, done))
 
     def _answered(self, asking: int, done: Future[Any]) -> None:
         if done.exception() is not None:
-            # The controller is gone, and with it what there was to hear; what is sent from now on fails by itself.
+            # The controller is gone for good: serving was ended, or the session was. There is nothing more to hear.
             return
         told = []
         with self._lock:

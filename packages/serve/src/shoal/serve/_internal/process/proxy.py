@@ -19,6 +19,8 @@ from shoal.serve._internal.schema.requests import HttpRequest, RequestMeta, Stre
 from shoal.serve.config import HTTPOptions
 from shoal.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
+IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
+"""Methods that may be repeated (RFC 9110, 9.2.2)."""
 PASSED_ON = (
     "type",
     "asgi",
@@ -51,7 +53,6 @@ class Proxy:
         self._routes: tuple[Route, ...] = ()
         self._server: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
-        self._address = ("", 0)
 
     async def start(self) -> tuple[str, int]:
         """Listens. Returns the address. Raises OSError."""
@@ -81,15 +82,14 @@ class Proxy:
         link.listen("routes", self._routes_changed)
         self._serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
         host, port = listener.getsockname()[:2]
-        self._address = (str(host), int(port))
-        return self._address
-
-    async def address(self) -> tuple[str, int]:
-        """Returns where it listens."""
-        return self._address
+        return str(host), int(port)
 
     def _routes_changed(self, routes: tuple[Route, ...]) -> None:
         self._routes = routes
+
+    async def until_it_ends(self) -> None:
+        """Returns never: who waits for this learns of the process's death at once."""
+        await asyncio.get_running_loop().create_future()
 
     async def stop(self) -> None:
         """Finishes what is being answered, and closes."""
@@ -130,7 +130,8 @@ class Proxy:
         def done(value: Any, error: BaseException | None) -> None:
             loop.call_soon_threadsafe(_settle, answer, value, error)
 
-        call = Call(meta, (request,), {}, "http", done)
+        may_repeat = scope["method"] in IDEMPOTENT and not request.more_body
+        call = Call(meta, (request,), {}, "http", done, may_repeat)
         router = ROUTERS.of(DeploymentId(route.app, route.ingress))
         router.submit(call)
         try:

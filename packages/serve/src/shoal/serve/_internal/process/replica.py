@@ -7,12 +7,13 @@ from collections import deque
 from dataclasses import replace
 from typing import Any
 
+import shoal
 from shoal.serve._internal.process.reply_stream import ReplyStream
 from shoal.serve._internal.process.request_context import CURRENT, HERE, RequestContext
 from shoal.serve._internal.process.user_code import UserCode
 from shoal.serve._internal.schema.deployments import DeploymentSpec
 from shoal.serve._internal.schema.requests import Busy, HttpRequest, RequestMeta, Streaming
-from shoal.serve.context import ReplicaContext
+from shoal.serve.context import ReplicaContext, ReplicaRank
 
 
 class Replica:
@@ -21,9 +22,10 @@ class Replica:
     Args:
         spec: of its deployment.
         replica_id: its own.
+        rank: its number among those of its deployment.
     """
 
-    def __init__(self, spec: DeploymentSpec, replica_id: str) -> None:
+    def __init__(self, spec: DeploymentSpec, replica_id: str, rank: int = 0) -> None:
         self._spec = spec
         self._id = replica_id
         self._code = UserCode(spec)
@@ -33,16 +35,28 @@ class Replica:
         self._room: deque[asyncio.Future[None]] = deque()
         self._ending = False
         self._idle = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._rank = rank
+        self._context: ReplicaContext | None = None
 
-    async def start(self) -> None:
-        """Makes the user's object, and gives it its user_config. Raises what they raise."""
+    async def start(self) -> str:
+        """Makes the user's object, and gives it its user_config. Returns the node's id. Raises what they raise."""
         deployment = self._spec.id
-        context = ReplicaContext(deployment.app, deployment.name, self._id, None, code_version=self._spec.code_version)
+        context = ReplicaContext(
+            deployment.app,
+            deployment.name,
+            self._id,
+            None,
+            ReplicaRank(self._rank),
+            self._spec.config.num_replicas,
+            self._spec.code_version,
+        )
         HERE.set(context)
         await self._code.start()
         self._context = replace(context, servable_object=self._code.instance)
         if self._spec.config.user_config is not None:
             await self._code.reconfigure(self._spec.config.user_config)
+        return shoal.get_runtime_context().get_node_id() if shoal.is_initialized() else ""
 
     # --- requests -----------------------------------------------------------------------------------------------------------------
 
@@ -94,11 +108,15 @@ class Replica:
         try:
             part = await stream.next_part()
         except BaseException:
-            self._streams.pop(call_id, None)
+            self._forget_stream(call_id)
             raise
         if part.finished:
-            self._streams.pop(call_id, None)
+            self._forget_stream(call_id)
         return part
+
+    def _forget_stream(self, call_id: str) -> None:
+        self._streams.pop(call_id, None)
+        self._check_idle()
 
     async def push(self, call_id: str, messages: list[Any]) -> None:
         """Gives ASGI messages to a request's `receive`; returns when there is room for more."""
@@ -119,12 +137,15 @@ class Replica:
             waiting = self._room.popleft()
             if not waiting.done():
                 waiting.set_result(None)
-        if not self._running:
+        self._check_idle()
+
+    def _check_idle(self) -> None:
+        if not self._running and not self._streams:
             self._idle.set()
 
     async def cancel(self, call_id: str) -> None:
         """Ends a request: its code sees asyncio.CancelledError at its next `await`."""
-        self._streams.pop(call_id, None)
+        self._forget_stream(call_id)
         task = self._running.get(call_id)
         if task is not None:
             task.cancel()
@@ -147,6 +168,16 @@ class Replica:
         if changed:
             await self._code.reconfigure(spec.config.user_config)
 
+    async def describe(self) -> tuple[DeploymentSpec, int, str] | None:
+        """Returns what it serves, its rank and its node; None where it has not begun, or is about to end."""
+        if self._context is None or self._ending:
+            return None
+        return self._spec, self._rank, shoal.get_runtime_context().get_node_id()
+
+    async def until_it_ends(self) -> None:
+        """Returns when it is drained: who waits for this learns of the process's death at once."""
+        await self._drained.wait()
+
     async def check_health(self) -> int:
         """Returns how many requests there are. Raises what the user's `check_health` raises."""
         check = getattr(self._code.instance, "check_health", None)
@@ -155,11 +186,13 @@ class Replica:
         return len(self._running)
 
     async def drain(self) -> None:
-        """Takes no more requests; returns when there are none left."""
+        """Takes no more requests; returns when there are none left, and what they answered is fetched."""
         self._ending = True
         for waiting in self._room:
             if not waiting.done():
                 waiting.set_result(None)
         self._idle.clear()
-        if self._running:
-            await self._idle.wait()
+        self._check_idle()
+        await self._idle.wait()
+        await self._code.end()
+        self._drained.set()

@@ -26,9 +26,10 @@ class Call:
         kwargs: of the method.
         method: of the replica's actor: 'call' or 'http'.
         done: takes (value, error).
+        may_repeat: another replica may do it, once, where the one that has it dies: doing it twice does no harm.
     """
 
-    __slots__ = ("args", "done", "kwargs", "meta", "method", "replica")
+    __slots__ = ("args", "done", "kwargs", "may_repeat", "meta", "method", "replica")
 
     def __init__(
         self,
@@ -37,12 +38,14 @@ class Call:
         kwargs: dict[str, Any],
         method: str,
         done: Callable[[Any, BaseException | None], None],
+        may_repeat: bool = False,
     ) -> None:
         self.meta = meta
         self.args = args
         self.kwargs = kwargs
         self.method = method
         self.done = done
+        self.may_repeat = may_repeat
         self.replica: ReplicaInfo | None = None
         """Who has it; None while it waits."""
 
@@ -75,6 +78,8 @@ class Router:
         self._max_queued = -1
         self._gone = ""
         self._known = False
+        self._report_s = 0.0
+        self._busy = 0
         self._link = link
         self._key = f"deployment:{deployment.app}:{deployment.name}"
         link.listen(self._key, self._targets_changed)
@@ -85,14 +90,23 @@ class Router:
         with self._lock:
             self._known = True
             self._max_queued = targets.max_queued
+            self._report_s = targets.report_s
             self._gone = targets.gone
             self._choice.replicas_changed(targets.replicas)
             lost = list(self._waiting) if targets.gone else []
             if lost:
                 self._waiting.clear()
+                self._busy -= len(lost)
+        if self._report_s and self._busy:
+            self._link.load_reports.busy(self, self._report_s)
         for call in lost:
             call.done(None, DeploymentUnavailableError(f"{self.deployment} is not there: {targets.gone}"))
         self._send_waiting()
+
+    @property
+    def load(self) -> int:
+        """Requests that are worked on, and that wait."""
+        return self._busy
 
     def submit(self, call: Call) -> None:
         """Sends a request, now or when a replica has room. Never blocks."""
@@ -106,6 +120,9 @@ class Router:
                     error = BackPressureError(len(self._waiting), self._max_queued)
                 else:
                     self._waiting.append(call)
+            self._busy += error is None
+        if self._report_s:
+            self._link.load_reports.busy(self, self._report_s)
         if look_again:
             self._link.look_again(self._key)
         if error is not None:
@@ -119,6 +136,7 @@ class Router:
             waits = call.replica is None and call in self._waiting
             if waits:
                 self._waiting.remove(call)
+                self._busy -= 1
             replica = call.replica
         if replica is not None:
             replica.actor.cancel.remote(call.meta.call_id)
@@ -143,26 +161,27 @@ class Router:
     def _answered(self, call: Call, replica: ReplicaInfo, done: Future[Any]) -> None:
         error = done.exception()
         value = done.result() if error is None else None
+        died = isinstance(error, shoal.exceptions.ActorError)
+        refused = isinstance(value, Busy)
+        again = refused or (died and call.may_repeat)
         ask = False
         with self._lock:
-            if isinstance(value, Busy):
-                if value.ending:
-                    self._choice.gone(replica.replica_id)
-                else:
-                    self._choice.ended(replica.replica_id)
-                    ask = self._choice.full(replica.replica_id)
+            self._choice.ended(replica.replica_id)
+            if died or (isinstance(value, Busy) and value.ending):
+                self._choice.gone(replica.replica_id)
+            elif refused:
+                ask = self._choice.full(replica.replica_id)
+            if again:
+                call.may_repeat = call.may_repeat and not died
                 call.replica = None
                 self._waiting.appendleft(call)
             else:
-                self._choice.ended(replica.replica_id)
-                if isinstance(error, shoal.exceptions.ActorError):
-                    self._choice.gone(replica.replica_id)
-                    error = _lost(replica, error)
+                self._busy -= 1
         if ask:
             room: Future[Any] = replica.actor.room.remote().future()
             room.add_done_callback(lambda done: self._has_room(replica.replica_id))
-        if not isinstance(value, Busy):
-            call.done(value, error)
+        if not again:
+            call.done(value, _lost(replica, error) if error is not None and died else error)
         self._send_waiting()
 
     def _has_room(self, replica_id: str) -> None:

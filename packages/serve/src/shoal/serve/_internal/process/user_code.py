@@ -52,6 +52,12 @@ class UserCode:
         """Gives the instance its user_config."""
         await self.run(self.instance.reconfigure, user_config)
 
+    async def end(self) -> None:
+        """The replica is about to end: an async `__del__` is called; a plain one is, by Python."""
+        clean_up = getattr(type(self.instance), "__del__", None)
+        if inspect.iscoroutinefunction(clean_up):
+            await clean_up(self.instance)
+
     def method(self, name: str) -> Callable[..., Any]:
         """Returns a method. Raises AttributeError, which names those that there are."""
         if name == "__call__" and inspect.isfunction(self.instance):

@@ -7,15 +7,23 @@ from typing import Any
 
 
 class WatchedValues:
-    """For one event loop."""
+    """For one event loop.
 
-    def __init__(self) -> None:
+    Args:
+        first_version: versions count from here.
+    """
+
+    def __init__(self, first_version: int = 0) -> None:
+        self._first = first_version
         self._values: dict[str, tuple[int, Any]] = {}
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._seen: dict[str, dict[str, int]] = {}
+        """For each key, the version that each listener is known to have."""
+        self._moved = asyncio.Event()
 
     def set(self, key: str, value: Any) -> None:
         """Changes a value, and wakes those who wait for it."""
-        version, _ = self._values.get(key, (0, None))
+        version, _ = self._values.get(key, (self._first, None))
         self._values[key] = (version + 1, value)
         for future in self._waiting.pop(key, ()):
             if not future.done():
@@ -24,6 +32,25 @@ class WatchedValues:
     def get(self, key: str) -> tuple[int, Any]:
         """Returns a value with its version; (0, None) where there was none yet."""
         return self._values.get(key, (0, None))
+
+    def heard(self, listener: str, versions: dict[str, int]) -> None:
+        """A listener has these versions, and listens on."""
+        for key, version in versions.items():
+            self._seen.setdefault(key, {})[listener] = version
+        self._moved.set()
+
+    async def seen_by_all(self, key: str) -> None:
+        """Returns when all who listen to `key` have its current value."""
+        version, _ = self.get(key)
+        while any(seen < version for seen in self._seen.get(key, {}).values()):
+            self._moved.clear()
+            await self._moved.wait()
+
+    def gone(self, listener: str) -> None:
+        """A listener's process has ended."""
+        for seen in self._seen.values():
+            seen.pop(listener, None)
+        self._moved.set()
 
     async def newer_than(self, versions: dict[str, int]) -> dict[str, tuple[int, Any]]:
         """Returns the values whose versions are higher than these; waits until there is one."""

@@ -79,11 +79,13 @@ class DeploymentTargets(NamedTuple):
         replicas: that take requests.
         max_queued: requests that may wait in one router; -1 for any number.
         gone: why there will be none any more; empty while there may.
+        report_s: seconds between two words of a router on how much it has to do; 0 for none.
     """
 
     replicas: tuple[ReplicaInfo, ...]
     max_queued: int = -1
     gone: str = ""
+    report_s: float = 0.0
 
 
 class Route(NamedTuple):
