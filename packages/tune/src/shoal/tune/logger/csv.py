@@ -116,18 +116,21 @@ class _Table(LogFile):
             self._has_heading = False
         self.add(self._line([flat.get(name) for name in columns]))
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> bytes:
         if self._has_heading or not self._columns:
-            return
+            return b""
         # Without ends of lines in names the old heading is the first line.
         heading = self._line([" ".join(name.split("\n")) for name in self._columns])
-        if os.path.exists(self.path):
+        try:
             with open(self.path, "rb") as file:
                 file.readline()
-                replace_file(self.path, (heading, file.read()))
-        else:
-            os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            replace_file(self.path, (heading,))
+                rows = file.read()
+        except FileNotFoundError:
+            return heading
+        replace_file(self.path, (heading, rows))
+        return b""
+
+    def _written(self) -> None:
         self._has_heading = True
 
     def _line(self, row: Sequence[Any]) -> bytes:

@@ -76,13 +76,12 @@ class _TrialFile(LogFile):
 
 def write_parameters(folder: str, config: dict[str, Any]) -> None:
     """Writes a configuration into a trial's folder. What JSON does not know is a text there; the pickle has it as it is, if it can be."""
-    os.makedirs(folder, exist_ok=True)
     text = json.dumps(plain(config), indent=2, sort_keys=True)
-    replace_file(os.path.join(folder, PARAMETERS), [text.encode()])
     try:
         pickled = cloudpickle.dumps(config)
     except Exception:  # locks, connections, … say so in many ways
         pickled = cloudpickle.dumps(plain(config))
+    replace_file(os.path.join(folder, PARAMETERS), [text.encode()])
     replace_file(os.path.join(folder, PICKLED_PARAMETERS), [pickled])
 
 

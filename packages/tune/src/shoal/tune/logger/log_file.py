@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from typing import Literal
 
 logger = logging.getLogger(__name__)
 
@@ -50,29 +50,39 @@ class LogFile:
         data = b"".join(self._waiting)
         written = 0
         try:
-            self._prepare()
-            with _opened(self.path) as file:
+            heading = self._prepare()
+            data = heading + data
+            with _opened(self.path, "ab") as file:
                 while written < len(data):
                     written += file.write(data[written:])
         except OSError as error:
             if not self._has_failed:
                 logger.warning("%s: results cannot be written (%s); they are kept, and tried again", self.path, error)
             self._has_failed = True
-            self._waiting, self._size = [data[written:]], len(data) - written
+            # What comes before the lines is made anew for the next try, unless a part of it is written.
+            rest = data[written:] if written else b"".join(self._waiting)
+            if written:
+                self._written()
+            self._waiting, self._size = [rest], len(rest)
             return False
         self._waiting, self._size, self._has_failed = [], 0, False
+        self._written()
         return True
 
-    def _prepare(self) -> None:
-        """What has to be in the file before lines are added. Raises OSError."""
+    def _prepare(self) -> bytes:
+        """Changes what is in the file before lines are added. Returns what comes before them. Raises OSError."""
+        return b""
+
+    def _written(self) -> None:
+        """All lines are in the file."""
 
 
-def _opened(path: str) -> io.FileIO:
+def _opened(path: str, mode: Literal["ab", "wb"]) -> io.FileIO:
     try:
-        return open(path, "ab", buffering=0)
+        return open(path, mode, buffering=0)
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        return open(path, "ab", buffering=0)
+        return open(path, mode, buffering=0)
 
 
 class FlushSchedule:
@@ -128,8 +138,11 @@ def kept_lines(iterations: Sequence[int | None], following: int) -> int:
 
 
 def replace_file(path: str, parts: Iterable[bytes]) -> None:
-    """Puts a new file in the place of one, at once. Raises OSError."""
-    beside = Path(f"{path}.new")
-    with beside.open("wb") as file:
-        file.writelines(parts)
-    beside.replace(path)
+    """Puts a new file in the place of one, at once; its folder is made where it is not there. Raises OSError."""
+    beside = f"{path}.new"
+    with _opened(beside, "wb") as file:
+        data = b"".join(parts)
+        written = 0
+        while written < len(data):
+            written += file.write(data[written:])
+    os.replace(beside, path)
