@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shoal.tune.context import get_context as get_context
     from shoal.tune.context import report as report
     from shoal.tune.exceptions import TuneError as TuneError
+    from shoal.tune.experiment.experiment import Experiment as Experiment
     from shoal.tune.experiment.trial import Trial as Trial
     from shoal.tune.progress_reporter import CLIReporter as CLIReporter
     from shoal.tune.progress_reporter import JupyterNotebookReporter as JupyterNotebookReporter
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from shoal.tune.result import Result as Result
     from shoal.tune.result_grid import ResultGrid as ResultGrid
     from shoal.tune.resume_config import ResumeConfig as ResumeConfig
+    from shoal.tune.run import run as run
+    from shoal.tune.run import run_experiments as run_experiments
     from shoal.tune.search_space import choice as choice
     from shoal.tune.search_space import grid_search as grid_search
     from shoal.tune.search_space import lograndint as lograndint
@@ -51,6 +54,9 @@ if TYPE_CHECKING:
     from shoal.tune.tuner import Tuner as Tuner
 
 _HOMES = {
+    "run_experiments": "shoal.tune.run",
+    "run": "shoal.tune.run",
+    "Experiment": "shoal.tune.experiment.experiment",
     "CLIReporter": "shoal.tune.progress_reporter",
     "Callback": "shoal.air.callback",
     "Checkpoint": "shoal.train",
@@ -129,6 +135,7 @@ __all__ = [
     "Callback",
     "Checkpoint",
     "CheckpointConfig",
+    "Experiment",
     "ExperimentAnalysis",
     "FailureConfig",
     "JupyterNotebookReporter",
@@ -162,6 +169,8 @@ __all__ = [
     "register_env",
     "register_trainable",
     "report",
+    "run",
+    "run_experiments",
     "sample_from",
     "uniform",
     "with_parameters",

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from shoal.train import RunConfig
+from shoal.train import Checkpoint, RunConfig
 from shoal.tune._internal.process.restoring import StoredSearch
 from shoal.tune._internal.process.search import Search, default_name
 from shoal.tune._internal.process.search_storage import SearchStorage
@@ -67,6 +67,7 @@ class Tuner:
         self._run_config = run_config or RunConfig()
         self._results: ResultGrid | None = None
         self._restored: tuple[SearchStorage, ResumeConfig] | None = None
+        self._start_from: Checkpoint | None = None
 
     @classmethod
     def restore(
@@ -133,7 +134,9 @@ class Tuner:
         if self._restored is not None:
             storage, resume = self._restored
             storage.fetch()
-        search = Search(self._trainable, self._space, self._tune_config, run, storage, resume)
+        search = Search(
+            self._trainable, self._space, self._tune_config, run, storage, resume, start_from=self._start_from
+        )
         trials = search.run()
         metric, mode = self._tune_config.metric, self._tune_config.mode
         self._results = ResultGrid(
@@ -144,6 +147,18 @@ class Tuner:
             mode if isinstance(mode, str) else None,
         )
         return self._results
+
+    def go_on_from(self, storage: SearchStorage, resume: ResumeConfig) -> None:
+        """Has `fit` take the search in a folder up again. Raises RestoreError."""
+        try:
+            StoredSearch(storage, self._trainable, self._space)
+        finally:
+            storage.close()
+        self._restored = (storage, resume)
+
+    def start_from(self, checkpoint: str | os.PathLike[str] | Checkpoint) -> None:
+        """Has every trial begin from a checkpoint."""
+        self._start_from = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
 
     def get_results(self) -> ResultGrid:
         """Returns what `fit` returned. Raises TuneError before."""

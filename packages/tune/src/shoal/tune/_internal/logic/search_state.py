@@ -62,6 +62,7 @@ class SearchPlan:
         saves_itself: whether a trial can make a checkpoint when it is asked to (classes).
         checkpoints: which are kept.
         stopper: says of a result whether its trial ends, and whether the search does; None for no such thing.
+        start_from: what trials begin from that have no checkpoint.
     """
 
     search: str
@@ -80,6 +81,7 @@ class SearchPlan:
     saves_itself: bool = False
     checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
     stopper: Any = None
+    start_from: Checkpoint | None = None
 
 
 class SearchState:
@@ -617,7 +619,7 @@ class SearchState:
             act.RunTrial(
                 executor.number,
                 trial,
-                latest.checkpoint if latest is not None else None,
+                latest.checkpoint if latest is not None else self.plan.start_from,
                 life.next_checkpoint,
                 life.iteration,
                 life.time_total,

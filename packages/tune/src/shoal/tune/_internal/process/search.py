@@ -14,7 +14,6 @@ from shoal import cloudpickle
 from shoal.air.callback import Callback
 from shoal.experimental import preload
 from shoal.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig
-from shoal.tune import context
 from shoal.tune._internal.logic.search_state import SearchPlan, SearchState
 from shoal.tune._internal.logic.slots import Slots
 from shoal.tune._internal.logic.suggestions import Suggestions
@@ -51,6 +50,7 @@ class Search:
         run_config: where it is stored, what ends trials, what is done about failures.
         storage: its folder.
         resume: what becomes of trials that are there; None for a new search.
+        start_from: what trials begin from.
     """
 
     trainable: ResolvedTrainable
@@ -59,6 +59,7 @@ class Search:
     run_config: RunConfig
     storage: SearchStorage
     resume: ResumeConfig | None = None
+    start_from: Checkpoint | None = None
 
     def __post_init__(self) -> None:
         self.was_interrupted = False
@@ -72,7 +73,7 @@ class Search:
                 raise TuneError("there is no session, and TUNE_DISABLE_AUTO_INIT=1; call shoal.init() first")
             shoal.init()
         # Processes of trials are forked from one that knows these.
-        preload([TrialExecutor.__module__, context.__name__])
+        preload([TrialExecutor.__module__])
         slots = Slots(shoal.cluster_resources(), self.tune_config.max_concurrent_trials or None)
         searcher, scheduler = self._searcher(slots), self._scheduler()
         criteria, stopper = _stops(self.run_config.stop)
@@ -226,6 +227,7 @@ class Search:
             saves_itself=self.trainable.is_class,
             checkpoints=self.run_config.checkpoint_config or CheckpointConfig(),
             stopper=stopper,
+            start_from=self.start_from,
         )
 
     def _demanded(self, searcher: Searcher, scheduler: TrialScheduler) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from shoal.tune._internal.logic.frames import Frame
 from shoal.tune._internal.process.current_trial import CURRENT
+from shoal.tune._internal.process.old_report import answer_for_train
 from shoal.tune._internal.process.trial_session import (
     END,
     SAVE,
@@ -75,6 +76,8 @@ class TrialExecutor:
         self._settings = settings
         trainable = settings.trainable
         self._trainable = trainable.bound() if isinstance(trainable, SharedParameters) else trainable
+        if settings.own_process and not settings.is_trainer:
+            answer_for_train(self._trainable)
         self._object: Trainable | None = None
         self._session: TrialSession | None = None
 
