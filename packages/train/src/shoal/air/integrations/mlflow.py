@@ -164,6 +164,8 @@ def setup_mlflow(
     found = _experiment(
         mlflow, experiment_id, experiment_name or who.experiment, artifact_location, create_experiment_if_not_exists
     )
+    # For runs inside of this one, too.
+    mlflow.set_experiment(experiment_id=found)
     mlflow.start_run(run_name=run_name or who.trial, experiment_id=found, tags=dict(tags) if tags else None)
     if config:
         mlflow.log_params({name: str(value)[:LONGEST_VALUE] for name, value in flattened(config).items()})

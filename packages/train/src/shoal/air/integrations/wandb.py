@@ -182,7 +182,12 @@ def _as_id(name: str) -> str:
 
 
 def _shown(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _loggable(value) if _loggable(value) is not None else str(value) for name, value in config.items()}
+    """Returns a configuration in which what wandb does not take is text."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        plain = _shown(value) if isinstance(value, Mapping) else _loggable(value)
+        found[str(name)] = plain if plain is not None else str(value)
+    return found
 
 
 def _loggable(value: Any) -> Any:
