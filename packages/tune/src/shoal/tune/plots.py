@@ -97,6 +97,8 @@ def _draw_curves(axes: Axes, histories: Mapping[Trial, History], best: Trial, me
             line.set(color="tab:red", linewidth=2.0, zorder=3, label=f"best: {trial.trial_name}")
         else:
             line.set(color="tab:blue", linewidth=1.0, alpha=0.35)
+    if x == "training_iteration":
+        axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel=x, ylabel=metric, title=f"{metric} of {len(histories)} trials")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="best", fontsize="small")
