@@ -31,7 +31,8 @@ from shoal.data._internal.plan.operators import (
 def run_here(plan: Operator, skipped_files: list[str]) -> Iterator[pa.Table]:
     """Yields the blocks of a plan's result, in order. Adds the files that were passed over because they cannot be read."""
     if isinstance(plan, Read):
-        for task in plan.source.read_tasks(plan.blocks_wanted or 1, plan.row_limit):
+        for read_task in plan.source.read_tasks(plan.blocks_wanted or 1, plan.row_limit):
+            task = read_task.in_driver()
             yield from task()
             skipped_files.extend(task.skipped_files)
     elif isinstance(plan, Blocks):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,6 +19,8 @@ _POLARS = {
     "left_anti": "anti",
     "right_anti": "anti",
 }
+_SMALL_TABLE = 1 << 16
+"""Numbers that lie this close together are looked up in a table, however few they are."""
 _LEFT_ROW, _RIGHT_ROW = "__shoal_left__", "__shoal_right__"
 
 
@@ -58,7 +61,28 @@ def _looked_up(keys: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.Array | Non
         return None
     if values.null_count or pc.count_distinct(values).as_py() < len(values):
         return None
-    return pc.index_in(keys, value_set=values.combine_chunks()).combine_chunks()
+    values = values.combine_chunks()
+    found = _in_a_table(keys, values) if pa.types.is_integer(keys.type) and not keys.null_count else None
+    return pc.index_in(keys, value_set=values).combine_chunks() if found is None else found
+
+
+def _in_a_table(keys: pa.ChunkedArray, values: pa.Array) -> pa.Array | None:
+    """Returns the same for whole numbers that lie close together: they are places in a table. None where they do not."""
+    low, high = (pc.min_max(values)[bound].as_py() for bound in ("min", "max"))
+    span = high - low + 1
+    if span > max(_SMALL_TABLE, 4 * len(values)) or low < -(1 << 62) or high >= 1 << 62:
+        return None
+    places = np.full(span, -1, dtype=np.int32)
+    places[values.to_numpy(zero_copy_only=False).astype(np.int64) - low] = np.arange(len(values), dtype=np.int32)
+    # Below the lowest, the difference wraps around to more than the span.
+    offsets = np.subtract(keys.to_numpy(), low, dtype=np.int64, casting="unsafe").view(np.uint64)
+    if not len(offsets) or offsets.max() < span:
+        found = places[offsets]
+    else:
+        inside = offsets < span
+        found = np.where(inside, places[np.where(inside, offsets, 0)], np.int32(-1))
+    missing = found < 0
+    return pa.array(found, mask=missing) if missing.any() else pa.array(found)
 
 
 def _beside(

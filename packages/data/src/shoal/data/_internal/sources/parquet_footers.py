@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -47,8 +48,12 @@ class Footer:
     def __init__(self, fragment: ds.ParquetFileFragment) -> None:
         self._fragment = fragment
         self.metadata: pq.FileMetaData = fragment.metadata
-        self.schema = plain_schema(fragment.physical_schema)
         self.num_rows: int = self.metadata.num_rows
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns."""
+        return plain_schema(self._fragment.physical_schema)
 
     def row_groups(self, condition: pc.Expression | None = None) -> list[RowGroup]:
         """Returns the row groups that may have rows for which a condition is true: statistics tell.
@@ -113,7 +118,8 @@ class Footers:
     def read(self, paths: Sequence[str]) -> None:
         """Reads the footers of these files, several at a time."""
         missing = [path for path in paths if path not in self._known]
-        if len(missing) < 2:
+        # One after the other on a disk of this machine: a thread takes longer to start than a footer to read.
+        if len(missing) < 2 or isinstance(self._filesystem, fs.LocalFileSystem):
             return
         with ThreadPoolExecutor(min(_AT_ONCE, len(missing)), "footers") as pool:
             for path, footer in zip(

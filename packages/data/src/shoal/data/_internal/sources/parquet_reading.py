@@ -56,6 +56,7 @@ class ReadRowGroups:
         options: of `pyarrow.parquet.ParquetFile`.
         batch_rows: rows of a table at most; None to choose.
         use_threads: whether columns are decoded in parallel.
+        in_driver: whether polars decodes what it can, with the memory and the processors that it takes.
         row_limit: rows after which no more is read.
         on_error: what is done about a file that cannot be read. Rows that came before the fault stay.
         skipped_files: after reading, the files that could not be read.
@@ -71,6 +72,7 @@ class ReadRowGroups:
     options: Mapping[str, Any] = field(default_factory=dict)
     batch_rows: int | None = None
     use_threads: bool = True
+    in_driver: bool = False
     row_limit: int | None = None
     on_error: ErrorPolicy = "raise"
     skipped_files: list[str] = field(default_factory=list)
@@ -108,9 +110,26 @@ class ReadRowGroups:
                 file = pq.ParquetFile(opened, **options)
                 own = set(file.schema_arrow.names)
                 names = [name for name in self.schema.names if name in own and name not in self.path_fields.names]
-                yield from self._decoded(file, names, piece)
+                table = self._decoded_by_polars(file, names, piece)
+                yield from self._decoded(file, names, piece) if table is None else [table]
         except READ_FAULTS as error:
             raise FileReadError(f"{path} cannot be read as Parquet: {error}") from error
+
+    def _decoded_by_polars(self, file: pq.ParquetFile, names: Sequence[str], piece: Piece) -> pa.Table | None:
+        """Returns all rows of the piece; None where Arrow does it: for other types, many bytes, few rows, and options of its own."""
+        groups = piece.row_groups
+        is_plain = self.in_driver and self.use_threads and not self.options and self.batch_rows is None
+        is_run = list(groups) == list(range(groups[0], groups[0] + len(groups))) if groups else False
+        if not (is_plain and is_run and names and isinstance(self.filesystem, fs.LocalFileSystem)):
+            return None
+        if sum(piece.num_bytes) > _AT_ONCE_BYTES or sum(piece.num_rows) < _FEW_ROWS or self.row_limit is not None:
+            return None
+        from shoal.data._internal.sources import polars_decoding
+
+        if not polars_decoding.can_decode(file.schema_arrow, names):
+            return None
+        first = sum(file.metadata.row_group(number).num_rows for number in range(groups[0]))
+        return polars_decoding.decoded(piece.file.path, names, first, sum(piece.num_rows))
 
     def _decoded(self, file: pq.ParquetFile, names: Sequence[str], piece: Piece) -> Iterator[pa.Table]:
         if not names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -30,6 +30,11 @@ class ReadTask:
     metadata: BlockMetadata
     schema: pa.Schema | None = None
     per_task_row_limit: int | None = None
+
+    def in_driver(self) -> ReadTask:
+        """Returns the same reading for the driver, which has all processors for it."""
+        read = self.read_fn
+        return replace(self, read_fn=replace(read, in_driver=True)) if hasattr(read, "in_driver") else self  # type: ignore[type-var]
 
     @property
     def skipped_files(self) -> list[str]:
