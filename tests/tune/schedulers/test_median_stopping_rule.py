@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import median
 
 import pytest
 from hypothesis import given, settings
@@ -114,3 +115,37 @@ def test_every_trial_ends_and_a_state_goes_on(trials: list[Plan], slots: int, ha
 
     once = SimulatedSearch(make(), trials, slots).run()
     assert once.iterations() == SimulatedSearch(make(), trials, slots, remade=make).run().iterations()
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.sampled_from([1, 2, 3, 4, 2.5]), st.integers(-3, 3) | st.just(math.nan)),
+        max_size=30,
+    )
+)
+def test_the_median_is_the_median_of_all_curves(reports: list[tuple[int, float, float]]) -> None:
+    """In any order of reports, also when trials go back; against the definition, computed anew from all reports each time."""
+    scheduler = rule(hard_stop=False, grace_period=2)
+    search = SimulatedSearch(scheduler, [])
+    trials = [Trial(str(number), number, {}) for number in range(5)]
+    curves: dict[int, dict[float, float]] = {}
+    latest: dict[int, float] = {}
+    for trial in trials:
+        scheduler.on_trial_add(search, trial)
+    for number, time, value in reports:
+        scheduler.on_trial_result(search, trials[number], {"training_iteration": time, "m": value})
+        own = curves.setdefault(number, {})
+        for later in [at for at in own if at >= time]:
+            del own[later]
+        if time >= 2:
+            own[time] = -math.inf if math.isnan(value) else value
+        latest[number] = time
+        averages = []
+        for other, reported in curves.items():
+            until = [score for at, score in reported.items() if at <= time]
+            if other != number and latest[other] >= time:
+                averages.append(sum(until) / len(until) if until else -math.inf)
+        count, middle = scheduler._others(scheduler._curves[str(number)], time)
+        assert count == len(averages)
+        assert middle == pytest.approx(median(averages) if averages else -math.inf)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from math import isnan
 from statistics import median
 from typing import Any
@@ -35,7 +35,7 @@ class MedianStoppingRule(ComparingScheduler):
         >>> rule = MedianStoppingRule("training_iteration", metric="loss", mode="min", grace_period=5)
     """
 
-    _STATE = ("_curves", "_last_pauses", "_below", "_num_stopped")
+    _STATE = ("_curves", "_latest", "_means", "_last_pauses", "_below", "_num_stopped")
 
     def __init__(
         self,
@@ -56,6 +56,10 @@ class MedianStoppingRule(ComparingScheduler):
         self._min_time_slice = min_time_slice
         self._hard_stop = hard_stop
         self._curves: dict[str, _Curve] = {}
+        self._latest: list[float] = []
+        """How far each trial has come, in order."""
+        self._means: dict[float, list[float]] = {}
+        """For each whole time, the averages of those that reported at it, in order: times that count iterations are the same for all."""
         self._last_pauses: dict[str, float] = {}
         self._below: dict[str, None] = {}
         """Trials that the rule has found, and that were paused instead of stopped."""
@@ -64,19 +68,15 @@ class MedianStoppingRule(ComparingScheduler):
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         time, score = self._time(trial, result), self._score(trial, result)
         curve = self._curves.setdefault(trial.trial_id, _Curve())
-        curve.append(time, score, counts=time >= self._grace_period)
+        self._append(curve, time, score)
         if trial.trial_id in self._below:
             return TrialScheduler.PAUSE if self._is_waited_for(tune_controller, trial) else TrialScheduler.CONTINUE
         if time < self._grace_period:
             return TrialScheduler.CONTINUE
-        others = [
-            other.mean_until(time)
-            for trial_id, other in self._curves.items()
-            if other.times[-1] >= time and trial_id != trial.trial_id
-        ]
-        if len(others) < self._min_samples_required:
+        count, middle = self._others(curve, time)
+        if count < self._min_samples_required:
             return self._yielded(tune_controller, trial, time)
-        if curve.best >= median(others) and curve.best != WORST:
+        if curve.best >= middle and curve.best != WORST:
             return TrialScheduler.CONTINUE
         self._num_stopped += 1
         if self._hard_stop:
@@ -100,6 +100,36 @@ class MedianStoppingRule(ComparingScheduler):
     def debug_string(self) -> str:
         return f"{type(self).__name__}: {self._num_stopped} stopped"
 
+    def _append(self, curve: _Curve, time: float, score: float) -> None:
+        if curve.latest is not None:
+            del self._latest[bisect_left(self._latest, curve.latest)]
+        insort(self._latest, time)
+        while curve.counted and curve.counted[-1] >= time:  # it is tried again from an earlier checkpoint
+            last = curve.counted[-1]
+            if last in self._means:
+                means = self._means[last]
+                del means[bisect_left(means, curve.mean_until(last))]
+            curve.forget_last()
+        curve.append(time, score, counts=time >= self._grace_period)
+        if time >= self._grace_period and time == int(time):
+            insort(self._means.setdefault(time, []), curve.mean_until(time))
+
+    def _others(self, curve: _Curve, time: float) -> tuple[int, float]:
+        """Returns how many others have come as far, and the median of their averages up to then."""
+        count = len(self._latest) - bisect_left(self._latest, time) - 1
+        means = self._means.get(time, [])
+        if len(means) == count + 1:  # all of them reported at this time
+            own = bisect_left(means, curve.mean_until(time))
+            places = [(count - 1) // 2, count // 2]
+            low, high = (means[place if place < own else place + 1] for place in places) if count else (WORST, WORST)
+            return count, low if low == high else (low + high) / 2
+        others = [
+            other.mean_until(time)
+            for other in self._curves.values()
+            if other is not curve and other.latest is not None and other.latest >= time
+        ]
+        return count, median(others) if others else WORST
+
     def _yielded(self, tune_controller: TuneController, trial: Trial, time: float) -> str:
         long_enough = time - self._last_pauses.get(trial.trial_id, 0.0) > self._min_time_slice
         if not long_enough or not self._is_waited_for(tune_controller, trial):
@@ -122,24 +152,28 @@ class MedianStoppingRule(ComparingScheduler):
 class _Curve:
     """What one trial reported."""
 
-    __slots__ = ("best", "counted", "sums", "times")
+    __slots__ = ("best", "counted", "latest", "sums")
 
     def __init__(self) -> None:
         self.best = WORST
+        self.latest: float | None = None
+        """The time of the latest report."""
         self.counted: list[float] = []
         """Times of the reports that count for the average."""
         self.sums: list[float] = []
         """For each of them, the sum of the scores up to it."""
-        self.times: list[float] = [WORST]
-        """The latest."""
 
     def append(self, time: float, score: float, *, counts: bool) -> None:
-        self.times[0] = time
+        self.latest = time
         self.best = max(self.best, score)
         if counts:
             total = score + (self.sums[-1] if self.sums else 0.0)
             self.counted.append(time)
             self.sums.append(WORST if isnan(total) else total)
+
+    def forget_last(self) -> None:
+        self.counted.pop()
+        self.sums.pop()
 
     def mean_until(self, time: float) -> float:
         count = bisect_right(self.counted, time)

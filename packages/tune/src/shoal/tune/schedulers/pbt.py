@@ -163,7 +163,10 @@ class PopulationBasedTraining(ComparingScheduler):
             return
         self._members[trial.trial_id] = Member(trial.number, trial.experiment_tag)
         self._behind[trial.trial_id] = None
-        self._out[trial.trial_id] = None
+        if trial.status in (PENDING, PAUSED):
+            heapq.heappush(self._waiting, (0.0, trial.number, trial.trial_id))
+        else:
+            self._out[trial.trial_id] = None
         config = self._completed(trial.config, random.Random(f"{self._seed or 0}/begin/{trial.number}"))
         if config != trial.config:
             trial.evaluated_params = {**trial.evaluated_params, **_added(trial.config, config)}
@@ -188,7 +191,7 @@ class PopulationBasedTraining(ComparingScheduler):
         member.perturbed_at = time
         if self._exploited(tune_controller, trial, member):
             return TrialScheduler.NOOP
-        return TrialScheduler.PAUSE if self._somebody_waits(tune_controller, trial) else TrialScheduler.CONTINUE
+        return TrialScheduler.PAUSE if self._somebody_waits() else TrialScheduler.CONTINUE
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         trial = self._next(tune_controller)
@@ -315,15 +318,14 @@ class PopulationBasedTraining(ComparingScheduler):
         return None
 
     def _look(self, tune_controller: TuneController) -> None:
-        """Finds who has begun to wait. Only those are looked at who were not waiting: as many as there are places."""
+        """Finds who has begun to wait. Only those are looked at who were not waiting: not many more than there are places."""
         for trial_id in list(self._out):
             if self._trial(tune_controller, trial_id).status in (PENDING, PAUSED):
                 del self._out[trial_id]
                 member = self._members[trial_id]
                 heapq.heappush(self._waiting, (member.time, member.number, trial_id))
 
-    def _somebody_waits(self, tune_controller: TuneController, reporter: Trial) -> bool:
-        self._look(tune_controller)
+    def _somebody_waits(self) -> bool:
         while self._waiting and self._waiting[0][2] not in self._members:
             heapq.heappop(self._waiting)
         return bool(self._waiting)
