@@ -8,7 +8,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +73,11 @@ def test_the_tensorboard_logger_loads_neither_torch_nor_tensorflow() -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A store of MLflow's that is quickly made."""
     pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    yield f"file://{tmp_path}/mlflow"
+    return f"file://{tmp_path}/mlflow"
 
 
 def runs(store: str, experiment: str) -> list[Any]:
@@ -178,8 +177,10 @@ def wandb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 def records(folder: Path) -> list[Any]:
     """What wandb has written offline: a log of LevelDB's kind, in blocks of 32 KiB, with records of protobuf."""
+    import wandb
     from wandb.proto import wandb_internal_pb2
 
+    wandb.teardown()  # Its process writes the last of it when it ends.
     (path,) = folder.rglob("*.wandb")
     data, at, found, record = path.read_bytes(), 7, [], b""
     while at + 7 <= len(data):

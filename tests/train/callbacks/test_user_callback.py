@@ -108,7 +108,7 @@ def test_callbacks_of_the_environment(tmp_path: Path, monkeypatch: pytest.Monkey
     fit(lambda config: train.report({}), tmp_path, [], 0)
     assert (tmp_path / "run" / "touched").exists()
     monkeypatch.setenv("RAY_TRAIN_CALLBACKS", "my_callbacks.Missing")
-    with pytest.raises(ValueError, match="RAY_TRAIN_CALLBACKS names 'my_callbacks.Missing', which is not there"):
+    with pytest.raises(ValueError, match=r"RAY_TRAIN_CALLBACKS names 'my_callbacks\.Missing', which is not there"):
         fit(lambda config: None, tmp_path, [], 0)
 
 
