@@ -69,3 +69,27 @@ def test_a_run_in_the_driver_has_one_line(shared_session: None) -> None:
 
 def test_there_is_no_report_before_the_first_run() -> None:
     assert shoal.data.range(10).stats() == ""
+
+
+def test_what_runs_is_told_where_that_is_asked_for(way: str, capsys: pytest.CaptureFixture[str]) -> None:
+    context = DataContext.get_current()
+    context.print_on_execution_start = context.enable_auto_log_stats = True
+    try:
+        ds = shoal.data.range(3).map(lambda row: row)
+    finally:
+        context.print_on_execution_start = context.enable_auto_log_stats = False
+    ds.materialize()
+    told = capsys.readouterr().err
+    assert told.startswith("shoal.data: running Map(<lambda>)")
+    assert "3 rows" in told
+
+
+def test_a_dataset_that_has_run_travels_without_its_report(way: str) -> None:
+    ds = shoal.data.range(3).map(lambda row: row)
+    ds.materialize()
+
+    @shoal.remote
+    def summed(dataset: Any) -> Any:
+        return dataset.sum("id"), dataset.count()
+
+    assert shoal.get(summed.remote(ds)) == (3, 3)

@@ -31,6 +31,10 @@ class DatasetBase:
         self._schema: pa.Schema | None = None
         self._uuid = uuid.uuid4().hex
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to other processes: how its last run went stays here."""
+        return {**self.__dict__, "_last_run": None}
+
     def _over(self, plan: Operator) -> Dataset:
         """Returns a dataset of another plan. Raises what can be told of it already (a column that is not there)."""
         from shoal.data.dataset import Dataset

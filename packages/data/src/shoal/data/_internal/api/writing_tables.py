@@ -28,7 +28,8 @@ class WritingTables(Writing):
         """Runs a SQL statement for each row, over any driver of Python's DB-API 2.0.
 
         Each task has a connection and a transaction of its own, which it commits at its end: when the write fails, the rows of tasks that
-        had ended are there, and no others.
+        had ended are there, and no others. A task whose worker dies after the commit, and before it could tell, is run again: where that
+        matters, let a key of the table, or the statement, keep rows from being there twice.
 
         Args:
             sql: the statement, with a placeholder for each column, in their order.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ from shoal.data._internal.execution.locality import runs_here
 from shoal.data._internal.execution.physical import Node, physical_plan
 from shoal.data._internal.execution.remote_calls import IORetries
 from shoal.data._internal.execution.stage_stats import StageStats
+from shoal.data._internal.execution.stats_report import stats_report
 from shoal.data._internal.plan.operators import Operator, Read
 from shoal.data._internal.plan.optimizer import optimized
 from shoal.data._internal.plan.schemas import known_size
@@ -52,6 +54,8 @@ class Run:
 
     def __iter__(self) -> Iterator[Bundle]:
         started = time.perf_counter()
+        if self._context.print_on_execution_start:
+            print(f"shoal.data: running {self._plan.name}", file=sys.stderr)  # noqa: T201  the user asked for it
         try:
             if self.is_local:
                 yield from self._run_here()
@@ -62,6 +66,8 @@ class Run:
                 yield from self._execution
         finally:
             self.wall_seconds = time.perf_counter() - started
+            if self._context.enable_auto_log_stats:
+                print(f"shoal.data: {stats_report(self)}", file=sys.stderr)  # noqa: T201  the user asked for it
 
     def _run_here(self) -> Iterator[Bundle]:
         local = self._local
