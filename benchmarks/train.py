@@ -126,8 +126,10 @@ def measure(backend: Backend, program: str, sizes: Mapping[str, int], figures: F
                 return
         seconds = time.perf_counter() - started
         if process.returncode != 0:
-            lines = errors.decode(errors="replace").strip().splitlines()
-            fail(figures, backend, program, lines[-1] if lines else f"exit status {process.returncode}")
+            lines = errors.decode(errors="replace").splitlines()
+            # torchrun draws a box around what happened, and tells the time after it.
+            told = [line.strip() for line in lines if "Error" in line] or [f"exit status {process.returncode}"]
+            fail(figures, backend, program, told[-1][:300])
             return
         if program == "once":
             figures.add("whole", backend.name, [seconds])
@@ -154,7 +156,8 @@ def markdown(rows: Sequence[Row], backends: Sequence[str], figures: Figures) -> 
     lines += [markdown_line(heading), markdown_line(["---"] * len(heading))]
     for row in rows:
         found, failures = figures.of(row), figures.failures.get(row.name, {})
-        cells = ["failed" if name in failures else figure(found.get(name, ())) for name in backends]
+        # One round that failed is told below.
+        cells = [figure(found[name]) if found.get(name) else "failed" if name in failures else "" for name in backends]
         ratio = ""
         if found.get("shoal") and found.get("ray") and row.unit != "% longer":
             ratio = f"{number(statistics.median(found['ray']) / statistics.median(found['shoal']))} ×"
