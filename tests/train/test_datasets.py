@@ -133,11 +133,10 @@ def test_a_run_goes_on_with_other_numbers_of_workers(tmp_path: Path) -> None:
 
     def loop() -> None:
         rank, size = train.get_context().get_world_rank(), train.get_context().get_world_size()
-        batches = 0
-        for batch in train.get_dataset_shard().iter_batches(batch_size=4, prefetch_batches=2):
+        batches = train.get_dataset_shard().iter_batches(batch_size=4, prefetch_batches=2)
+        for number, batch in enumerate(batches):
             log(tmp_path, rank, ",".join(map(str, batch["id"])))
-            batches += 1
-            if batches == 2 and size != 2:
+            if number == 1 and size != 2:
                 break
         train.report({"size": size}, checkpoint=saved("") if rank == 0 else None)
 
@@ -190,7 +189,9 @@ def test_a_user_who_divides_data_in_another_way(tmp_path: Path) -> None:
 def test_wrong_datasets() -> None:
     with pytest.raises(InvalidArgumentError, match=r"datasets\['train'\] is list; give a shoal.data.Dataset"):
         DataParallelTrainer(lambda: None, datasets={"train": [1, 2]})
-    with pytest.raises(InvalidArgumentError, match="datasets_to_split names 'tain', and the trainer's datasets are 'train'"):
+    with pytest.raises(
+        InvalidArgumentError, match="datasets_to_split names 'tain', and the trainer's datasets are 'train'"
+    ):
         DataParallelTrainer(
             lambda: None, datasets={"train": numbers(3)}, dataset_config=DataConfig(datasets_to_split=["tain"])
         )

@@ -174,3 +174,12 @@ def test_outside_of_a_loop() -> None:
 def test_wrong_arguments(make: Any, text: str) -> None:
     with pytest.raises(InvalidArgumentError, match=text):
         make()
+
+
+def test_trainers_without_datasets_do_not_import_data(tmp_path: Path) -> None:
+    def loop() -> bool:
+        import sys
+
+        return "shoal.data" in sys.modules
+
+    assert fit(loop, tmp_path, 1).return_value is False

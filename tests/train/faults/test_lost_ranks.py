@@ -168,7 +168,7 @@ def test_a_stopped_process_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             os.kill(os.getpid(), signal.SIGSTOP)
         threading.Event().wait()
 
-    with pytest.raises(WorkerGroupError, match="rank 1 for 0.5 s .*it does not answer") as caught:
+    with pytest.raises(WorkerGroupError, match=r"rank 1 for 0.5 s .*it does not answer") as caught:
         fit(loop, tmp_path)
     assert list(caught.value.worker_failures) == [1]
 

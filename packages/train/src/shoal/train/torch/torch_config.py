@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from shoal.train._internal.process.worker_session import Rank
+from shoal.train._internal.unsupported import unsupported
 from shoal.train.backend import Backend, BackendConfig, Meeting
 from shoal.train.exceptions import InvalidArgumentError
 
@@ -18,7 +21,11 @@ class TorchConfig(BackendConfig):
 
     Args:
         backend: 'gloo', 'nccl', …; None for nccl where a worker has a GPU, else gloo.
+        init_method: 'env' or 'tcp', as in Ray: either way the ranks meet at rank 0's port, and the environment says where that is.
         timeout_s: seconds after which a collective operation fails.
+
+    Raises:
+        InvalidArgumentError: (a ValueError) an argument cannot be.
     """
 
     backend: str | None = None
@@ -26,18 +33,31 @@ class TorchConfig(BackendConfig):
     timeout_s: float = 1800
 
     def __post_init__(self) -> None:
+        if self.backend is not None and not isinstance(self.backend, str):
+            raise InvalidArgumentError(f"backend is {self.backend!r}; give 'gloo', 'nccl' or None")
         if self.init_method not in ("env", "tcp"):
             raise InvalidArgumentError(f"init_method is {self.init_method!r}; give 'env' or 'tcp'")
-        if self.timeout_s <= 0:
+        if isinstance(self.timeout_s, bool) or not isinstance(self.timeout_s, int | float) or self.timeout_s <= 0:
             raise InvalidArgumentError(f"timeout_s is {self.timeout_s!r}; give seconds > 0")
 
     @property
     def make(self) -> Callable[[], Backend]:
         return partial(TorchBackend, self)
 
+    @property
+    def framework(self) -> str:
+        return "torch"
+
+    @property
+    def preload(self) -> tuple[str, ...]:
+        # Optimizers import the second when the first of them is made.
+        return ("torch", "torch._dynamo")
+
 
 class TorchBackend(Backend):
-    """Meets the other ranks in a process group, where there are others."""
+    """Meets the other ranks in a process group."""
+
+    share_cuda_visible_devices = True
 
     def __init__(self, config: TorchConfig) -> None:
         self._config = config
@@ -45,18 +65,47 @@ class TorchBackend(Backend):
     def begin(self, rank: Rank, meeting: Meeting) -> None:
         import torch
 
-        name = self._config.backend or ("nccl" if torch.cuda.is_available() else "gloo")
+        if torch.cuda.is_available():
+            from shoal.train.torch.devices import devices_of
+
+            torch.cuda.set_device(devices_of(rank)[0])
+        timeout = timedelta(seconds=self._config.timeout_s)
         torch.distributed.init_process_group(
-            name,
-            init_method=f"tcp://{meeting.address}:{meeting.port}",
+            self._config.backend or ("nccl" if torch.cuda.is_available() else "gloo"),
+            store=_store(rank, meeting, timeout),
             rank=rank.world_rank,
             world_size=rank.world_size,
-            timeout=timedelta(seconds=self._config.timeout_s),
+            timeout=timeout,
         )
-        if torch.cuda.is_available():
-            torch.cuda.set_device(rank.local_rank % torch.cuda.device_count())
 
     def end(self) -> None:
         import torch
 
-        torch.distributed.destroy_process_group()
+        # The loop may have done it.
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def _store(rank: Rank, meeting: Meeting, timeout: timedelta) -> Any:
+    """Returns where the ranks find one another. Rank 0 listens already: no other program can take the port meanwhile."""
+    import torch
+
+    listener: Mapping[str, Any] = {}
+    if meeting.listener is not None:
+        # A descriptor of the store's own, which closes it.
+        listener = {"master_listen_fd": os.dup(meeting.listener.fileno())}
+    return torch.distributed.TCPStore(  # type: ignore[attr-defined]  # It is public, by its documentation.
+        meeting.address,
+        meeting.port,
+        rank.world_size,
+        rank.world_rank == 0,
+        timeout=timeout,
+        wait_for_workers=False,
+        **listener,
+    )
+
+
+TorchftConfig = unsupported(
+    "TorchftConfig",
+    "use TorchConfig; FailureConfig(max_failures=n) and ScalingConfig(num_workers=(min, max)) go on after failures",
+)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from shoal.train.checkpoint import Checkpoint
 from shoal.train.configuration import RunConfig, ScalingConfig
-from shoal.train.data_parallel_trainer import DataParallelTrainer
+from shoal.train.data_config import DataConfig
+from shoal.train.data_parallel_trainer import DataParallelTrainer, of_type
+from shoal.train.reporting import ValidationConfig
 from shoal.train.torch.torch_config import TorchConfig
 
 
@@ -19,7 +22,11 @@ class TorchTrainer(DataParallelTrainer):
         torch_config: of the process group; None for gloo, or nccl with GPUs.
         scaling_config: how many workers; None for one.
         run_config: name, storage, restarts, checkpoints.
-        datasets: by name; each is divided among the workers.
+        datasets: by name; `shoal.train.get_dataset_shard` gives each worker its part.
+        dataset_config: which of them are divided; None for all.
+        validation_config: how checkpoints that are reported with `validation=` are validated.
+        metadata: accepted for Ray's sake.
+        resume_from_checkpoint: what `shoal.train.get_checkpoint` gives at first; a run of the same name goes on from its own instead.
 
     Raises:
         InvalidArgumentError: (a ValueError) an argument cannot be.
@@ -43,12 +50,20 @@ class TorchTrainer(DataParallelTrainer):
         scaling_config: ScalingConfig | None = None,
         run_config: RunConfig | None = None,
         datasets: Mapping[str, Any] | None = None,
+        dataset_config: DataConfig | None = None,
+        validation_config: ValidationConfig | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        resume_from_checkpoint: Checkpoint | None = None,
     ) -> None:
         super().__init__(
             train_loop_per_worker,
             train_loop_config=train_loop_config,
-            backend_config=torch_config or TorchConfig(),
+            backend_config=of_type("torch_config", torch_config, TorchConfig) or TorchConfig(),
             scaling_config=scaling_config,
             run_config=run_config,
             datasets=datasets,
+            dataset_config=dataset_config,
+            validation_config=validation_config,
+            metadata=metadata,
+            resume_from_checkpoint=resume_from_checkpoint,
         )

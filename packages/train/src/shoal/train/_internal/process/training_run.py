@@ -347,16 +347,21 @@ class TrainingRun:
     # --- what the ranks say -------------------------------------------------------------------------------------------
 
     async def _follow(self, attempt: _Attempt, rank: int, stream: Any) -> None:
-        try:
-            async for ref in stream:
-                item = await ref
-                if isinstance(item, Reported):
-                    self._report(attempt, rank, item)
-                else:
-                    assert isinstance(item, Finished)
-                    await self._finish(attempt, rank, item.value)
-        except Exception as error:
-            await self._fail(attempt, rank, original(error))
+        refs = aiter(stream)
+        while True:
+            # What the rank raises is its failure; what is raised while it is told is the run's.
+            try:
+                item = await (await anext(refs))
+            except StopAsyncIteration:
+                return
+            except Exception as error:
+                await self._fail(attempt, rank, original(error))
+                return
+            if isinstance(item, Reported):
+                self._report(attempt, rank, item)
+            else:
+                assert isinstance(item, Finished)
+                await self._finish(attempt, rank, item.value)
 
     def _report(self, attempt: _Attempt, rank: int, item: Reported) -> None:
         report = item.report
@@ -408,8 +413,7 @@ class TrainingRun:
         while (deadline := watch.deadline()) is not None:
             await asyncio.sleep(max(0.0, deadline - time.monotonic()) + 0.001)
             now = time.monotonic()
-            if lost := watch.lost(now):
-                await self._give_up(attempt, watch, lost)
+            if (lost := watch.lost(now)) and await self._give_up(attempt, watch, lost):
                 return
             if silent := watch.silent(now):
                 # By itself, since a rank that does not answer is waited for.
@@ -418,13 +422,14 @@ class TrainingRun:
     async def _look_after(self, attempt: _Attempt, watch: ProgressWatch, silent: list[int]) -> None:
         """Warns where a rank keeps others waiting; ends the attempt where one does not answer."""
         stacks, unanswered = await self._stacks(attempt, range(watch.ranks))
+        silence = max(watch.silence(rank, time.monotonic()) for rank in silent)
         blamed = to_blame(silent, stacks)
         if not blamed:
             return
         told = "\n".join(f"--- rank {rank}\n{stacks.get(rank, 'does not answer')}" for rank in range(watch.ranks))
         names = ", ".join(map(str, blamed))
         sys.stderr.write(
-            f"shoal: rank {names} has reported nothing for {self._warn_seconds:g} s, and others wait. "
+            f"shoal: rank {names} has reported nothing for {silence:.1f} s, and others wait. "
             f"SHOAL_TRAIN_PROGRESS_TIMEOUT_S=<seconds> starts the workers again after such a silence.\n{told}\n"
         )
         pending = {rank: task for rank, task in unanswered.items() if rank in blamed}
@@ -441,10 +446,13 @@ class TrainingRun:
         if failures:
             self._carry_out(self._failed(attempt, failures))
 
-    async def _give_up(self, attempt: _Attempt, watch: ProgressWatch, lost: list[int]) -> None:
+    async def _give_up(self, attempt: _Attempt, watch: ProgressWatch, lost: list[int]) -> bool:
+        """Ends the attempt where lost ranks are to blame."""
         stacks, _ = await self._stacks(attempt, lost)
-        blamed = to_blame(lost, stacks) or lost
         now = time.monotonic()
+        blamed = watch.given_up(lost, stacks, now)
+        if not blamed:
+            return False
         failures: dict[int, BaseException] = {
             rank: WorkerHungError(
                 f"rank {rank} has reported nothing for {watch.silence(rank, now):.1f} s (SHOAL_TRAIN_PROGRESS_TIMEOUT_S). "
@@ -453,6 +461,7 @@ class TrainingRun:
             for rank in blamed
         }
         self._carry_out(self._failed(attempt, failures))
+        return True
 
     async def _stacks(
         self, attempt: _Attempt, ranks: Sequence[int]
