@@ -7,6 +7,7 @@ from shoal.serve.config import AutoscalingConfig, HTTPOptions, ProxyLocation, gR
 from shoal.serve.context import ReplicaContext, get_replica_context
 from shoal.serve.deployment import Application, Deployment, deployment
 from shoal.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
+from shoal.serve.ingress import ingress
 from shoal.serve.multiplex import get_multiplexed_model_id, multiplexed
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "get_deployment_handle",
     "get_multiplexed_model_id",
     "get_replica_context",
+    "ingress",
     "multiplexed",
     "run",
     "shutdown",

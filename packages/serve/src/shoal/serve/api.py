@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import shoal
-from shoal import cloudpickle
 from shoal.serve._internal.logic.application_graph import application_spec
+from shoal.serve._internal.process import definition_pickling
 from shoal.serve._internal.process.controller import CONCURRENT_CALLS, Controller
 from shoal.serve._internal.process.controller_link import CONTROLLER, NAMESPACE, find_controller
 from shoal.serve._internal.process.local_application import run_here
@@ -87,7 +87,7 @@ def run(
     """
     if not isinstance(target, Application):
         raise InvalidArgumentError(f"target is {target!r}; give a bound deployment, such as Model.bind()")
-    spec = application_spec(target, name, route_prefix, DeploymentHandle, cloudpickle.dumps)
+    spec = application_spec(target, name, route_prefix, DeploymentHandle, definition_pickling.dumps)
     if local_testing_mode or _local_testing_mode:
         run_here(spec)
         return DeploymentHandle(DeploymentId(name, spec.ingress))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from shoal.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 """Methods that may be repeated (RFC 9110, 9.2.2)."""
+LISTEN_AFTER = 0.02
+"""Seconds after which a request is worth looking whether its client is still there."""
 PASSED_ON = (
     "type",
     "asgi",
@@ -105,53 +108,148 @@ class Proxy:
         return None
 
     async def _app(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            return
         path = scope["path"]
         if path == "/-/healthz":
             await _text(send, 200, "success")
             return
-        route = self._route(path)
-        if route is None:
-            await _text(send, 404, f"no application is served at {path}")
+        if path == "/-/routes":
+            await _json(send, {route.prefix: route.app for route in self._routes})
             return
-        await self._pass_on(route, scope, receive, send)
+        route = self._route(path)
+        if route is not None:
+            await ProxiedRequest(route, scope, receive, send, self._options.request_timeout_s).answer()
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000, "reason": f"no application is served at {path}"})
+        else:
+            await _text(send, 404, f"no application is served at {path}")
 
-    async def _pass_on(self, route: Route, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        first = await receive()
-        call_id = CALL_IDS.next()
-        passed = {key: scope[key] for key in PASSED_ON if key in scope}
-        passed["root_path"] = scope.get("root_path", "") + route.prefix.rstrip("/")
-        request = HttpRequest(passed, first.get("body", b""), first.get("more_body", False))
-        meta = RequestMeta(call_id, call_id, route.app, route.prefix)
+
+class ProxiedRequest:
+    """One request of HTTP, or one WebSocket, on its way through the proxy.
+
+    Args:
+        route: where it goes.
+        scope: what ASGI says of it.
+        receive: gives what the client sends.
+        send: takes what the client gets.
+        timeout_s: seconds until the answer has to begin; None for no limit.
+    """
+
+    def __init__(self, route: Route, scope: dict[str, Any], receive: Any, send: Any, timeout_s: float | None) -> None:
+        self._route = route
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._timeout_s = timeout_s
+        self._is_websocket = scope["type"] == "websocket"
+        self._router = ROUTERS.of(DeploymentId(route.app, route.ingress))
+        self._request_id = b""
+        self._begun = False
+        self._gone = False
+        self._listening: asyncio.Task[None] | None = None
+        self._call: Call | None = None
+
+    async def answer(self) -> None:
+        """Returns when the client has its answer, or is gone."""
+        first = await self._receive()
+        if first["type"] == "http.disconnect":
+            return
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Streaming] = loop.create_future()
 
         def done(value: Any, error: BaseException | None) -> None:
             loop.call_soon_threadsafe(_settle, answer, value, error)
 
-        may_repeat = scope["method"] in IDEMPOTENT and not request.more_body
-        call = Call(meta, (request,), {}, "http", done, may_repeat)
-        router = ROUTERS.of(DeploymentId(route.app, route.ingress))
-        router.submit(call)
+        call = self._call = self._made_call(first, done)
+        self._router.submit(call)
+        # Most answers come at once: only those that take longer are worth a task that notices when the client goes.
+        more_comes = not call.args[0].is_whole
+        timer = None if more_comes else loop.call_later(LISTEN_AFTER, self._listen)
+        deadline = loop.call_later(self._timeout_s, self._too_late, answer) if self._timeout_s else None
         try:
             part = await answer
-        except BackPressureError as error:
-            await _text(send, 503, str(error), [(b"retry-after", b"1")])
-            return
-        except DeploymentUnavailableError as error:
-            await _text(send, 503, str(error))
-            return
+            if more_comes:
+                # It has been taken on; the answer comes when there is one.
+                self._listen()
+                part = await asyncio.wrap_future(self._router.next_items(call))
+            self._begun = True
+            if deadline is not None:
+                deadline.cancel()
+            while not self._gone:
+                for message in part.items:
+                    if message["type"] == "http.response.start":
+                        message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._request_id)]
+                    await self._send(message)
+                if part.finished:
+                    return
+                part = await asyncio.wrap_future(self._router.next_items(call))
+        except asyncio.CancelledError:
+            if not self._gone:
+                raise
         except Exception as error:
-            await _text(send, 500, f"{type(error).__name__}: {error}")
-            return
-        assert call.replica is not None
+            if self._begun or self._gone:
+                # The client sees the connection end before the answer does: there is no other way to tell it.
+                raise
+            await self._refuse(error)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if deadline is not None:
+                deadline.cancel()
+            if self._listening is not None:
+                self._listening.cancel()
+
+    def _made_call(self, first: dict[str, Any], done: Any) -> Call:
+        scope, call_id = self._scope, CALL_IDS.next()
+        request_id = model_id = b""
+        for name, value in scope["headers"]:
+            if name == b"x-request-id":
+                request_id = value
+            elif name == b"serve_multiplexed_model_id":
+                model_id = value
+        self._request_id = request_id or call_id.encode()
+        passed = {key: scope[key] for key in PASSED_ON if key in scope}
+        passed["root_path"] = scope.get("root_path", "") + self._route.prefix.rstrip("/")
+        text = self._request_id.decode("latin-1")
+        meta = RequestMeta(text, call_id, self._route.app, self._route.prefix, model_id=model_id.decode("latin-1"))
+        request = HttpRequest(passed, first)
+        may_repeat = scope.get("method") in IDEMPOTENT and request.is_whole
+        return Call(meta, (request,), {}, "http", done, may_repeat)
+
+    def _listen(self) -> None:
+        self._listening = asyncio.get_running_loop().create_task(self._pass_on())
+
+    async def _pass_on(self) -> None:
+        """Gives the replica what the client sends later; a client that goes ends the request."""
+        assert self._call is not None
         while True:
-            for message in part.items:
-                await send(message)
-            if part.finished:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._gone = True
+                self._router.cancel(self._call)
                 return
-            part = await call.replica.actor.next_items.remote(call_id)
+            await asyncio.wrap_future(self._router.push(self._call, [message]))
+            if message["type"] == "websocket.disconnect":
+                return
+
+    def _too_late(self, answer: asyncio.Future[Streaming]) -> None:
+        assert self._call is not None
+        if not answer.done():
+            self._router.cancel(self._call)
+            answer.set_exception(TimeoutError())
+
+    async def _refuse(self, error: Exception) -> None:
+        headers = [(b"x-request-id", self._request_id)]
+        if self._is_websocket:
+            await self._send({"type": "websocket.close", "code": 1011})
+        elif isinstance(error, BackPressureError):
+            await _text(self._send, 503, str(error), [*headers, (b"retry-after", b"1")])
+        elif isinstance(error, DeploymentUnavailableError):
+            await _text(self._send, 503, str(error), headers)
+        elif isinstance(error, TimeoutError):
+            await _text(self._send, 408, f"no answer within {self._timeout_s:g} s", headers)
+        else:
+            await _text(self._send, 500, "Internal Server Error", headers)
 
 
 def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
@@ -161,6 +259,12 @@ def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None
         future.set_exception(error)
     else:
         future.set_result(value)
+
+
+async def _json(send: Any, value: Any) -> None:
+    body = json.dumps(value).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _text(send: Any, status: int, text: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:

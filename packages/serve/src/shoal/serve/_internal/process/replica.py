@@ -76,7 +76,8 @@ class Replica:
         return await self._begin_stream(meta, self._from_generator(value))
 
     async def http(self, meta: RequestMeta, args: tuple[HttpRequest], kwargs: dict[str, Any]) -> Any:
-        """Answers a request of HTTP, or talks over a WebSocket; returns the first ASGI messages."""
+        """Answers a request of HTTP, or talks over a WebSocket; returns the first ASGI messages, or nothing yet where more is to come
+        from the client."""
         if self._ending or len(self._running) >= self._limit:
             return Busy(self._ending)
         self._begin(meta)
@@ -90,6 +91,8 @@ class Replica:
     async def _begin_stream(self, meta: RequestMeta, body: Any, request: HttpRequest | None = None) -> Streaming:
         stream = self._streams[meta.call_id] = ReplyStream(body, request, lambda: self._over(meta))
         self._running[meta.call_id] = stream.task
+        if request is not None and not request.is_whole:
+            return Streaming([], False)
         return await self._next_part(meta.call_id, stream)
 
     def _from_generator(self, generator: Any) -> Any:

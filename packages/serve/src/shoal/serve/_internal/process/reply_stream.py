@@ -33,8 +33,8 @@ class ReplyStream:
         self._has_room.set()
         self._incoming: deque[Any] = deque()
         self._arrived = asyncio.Event()
-        if request is not None and request.scope["type"] == "http":
-            self._incoming.append({"type": "http.request", "body": request.body, "more_body": request.more_body})
+        if request is not None:
+            self._incoming.append(request.first)
         self._over = over
         self.task = asyncio.get_running_loop().create_task(self._run(body))
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from shoal import cloudpickle
+from shoal.serve._internal.process.lifespan import Lifespan
 from shoal.serve._internal.schema.deployments import DeploymentSpec
 
 Message = MutableMapping[str, Any]
@@ -18,7 +19,7 @@ Receive = Callable[[], Any]
 Send = Callable[[Message], Any]
 
 ASGI_APP = "_shoal_serve_asgi_app"
-"""The attribute in which `serve.ingress` leaves the ASGI application of a class."""
+"""The attribute in which `serve.ingress` leaves what makes the ASGI application of a class."""
 
 
 class UserCode:
@@ -29,24 +30,29 @@ class UserCode:
     """
 
     def __init__(self, spec: DeploymentSpec) -> None:
-        self._definition = cloudpickle.loads(spec.definition)
-        self._args, self._kwargs = cloudpickle.loads(spec.init)
+        self._spec = spec
         self._threads = ThreadPoolExecutor(spec.config.max_ongoing_requests, thread_name_prefix="shoal-serve-sync")
         self.instance: Any = None
         self._asgi: Any = None
+        self._lifespan: Lifespan | None = None
 
     async def start(self) -> None:
         """Makes the instance. Raises what its constructor raises."""
-        if inspect.isclass(self._definition):
-            kind: Any = self._definition
-            instance = kind.__new__(kind)
-            made = kind.__init__(instance, *self._args, **self._kwargs)
+        definition: Any = cloudpickle.loads(self._spec.definition)
+        args, kwargs = cloudpickle.loads(self._spec.init)
+        if inspect.isclass(definition):
+            instance: Any = definition.__new__(definition)
+            made = definition.__init__(instance, *args, **kwargs)
             if inspect.isawaitable(made):
                 await made
             self.instance = instance
         else:
-            self.instance = self._definition
-        self._asgi = getattr(self.instance, ASGI_APP, None)
+            self.instance = definition
+        application = getattr(self.instance, ASGI_APP, None)
+        if application is not None:
+            self._asgi = application.make()
+            self._lifespan = Lifespan(self._asgi)
+            await self._lifespan.start()
 
     async def reconfigure(self, user_config: Any) -> None:
         """Gives the instance its user_config."""
@@ -54,6 +60,8 @@ class UserCode:
 
     async def end(self) -> None:
         """The replica is about to end: an async `__del__` is called; a plain one is, by Python."""
+        if self._lifespan is not None:
+            await self._lifespan.end()
         clean_up = getattr(type(self.instance), "__del__", None)
         if inspect.iscoroutinefunction(clean_up):
             await clean_up(self.instance)
@@ -95,6 +103,9 @@ class UserCode:
     async def asgi(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answers HTTP: by the class's ASGI application where it has one, else by `__call__` with a Starlette request."""
         if self._asgi is not None:
+            assert self._lifespan is not None
+            scope["app"] = self._asgi
+            scope["state"] = dict(self._lifespan.state)
             await self._asgi(scope, receive, send)
             return
         from starlette.requests import Request

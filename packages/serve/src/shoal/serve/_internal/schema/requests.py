@@ -28,11 +28,15 @@ class RequestMeta(NamedTuple):
 
 
 class HttpRequest(NamedTuple):
-    """An ASGI scope of HTTP or a WebSocket, but for what only makes sense where the connection is, and the first part of its body."""
+    """An ASGI scope of HTTP or a WebSocket, but for what only makes sense where the connection is, and the first message that came."""
 
     scope: dict[str, Any]
-    body: bytes
-    more_body: bool
+    first: dict[str, Any]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing more comes from the client."""
+        return self.first["type"] == "http.request" and not self.first.get("more_body", False)
 
 
 class Busy(NamedTuple):

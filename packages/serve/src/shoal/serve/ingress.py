@@ -1,0 +1,117 @@
+"""Puts an ASGI application, such as FastAPI's, in front of a deployment's class."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from shoal.serve._internal.process.request_context import HERE
+from shoal.serve._internal.process.user_code import ASGI_APP
+from shoal.serve.exceptions import InvalidArgumentError
+
+C = TypeVar("C", bound=type)
+
+
+def ingress(app: Any) -> Callable[[C], C]:
+    """Has an ASGI application answer for a deployment. Stands below `@serve.deployment`.
+
+    Methods of the class may be routes of a FastAPI application: `self` is the replica's object.
+
+    Args:
+        app: an application of FastAPI or Starlette or any other ASGI application; or a function without arguments that makes one, in each
+            replica.
+
+    Raises:
+        InvalidArgumentError: (a ValueError) the app is neither, or the decorated thing is no class, or is a deployment already.
+
+    Example:
+        >>> from fastapi import FastAPI
+        >>> from shoal import serve
+        >>> app = FastAPI()
+        >>> @serve.deployment
+        ... @serve.ingress(app)
+        ... class Adder:
+        ...     @app.get("/add")
+        ...     def add(self, a: int, b: int):
+        ...         return a + b
+    """
+    if not callable(app):
+        raise InvalidArgumentError(
+            f"@serve.ingress got {app!r}; give an ASGI application, or a function that makes one"
+        )
+
+    def decorate(cls: C) -> C:
+        if not inspect.isclass(cls):
+            raise InvalidArgumentError(
+                f"@serve.ingress is on {cls!r}, which is no class; it stands below @serve.deployment, directly above the class"
+            )
+        if _is_fastapi(app):
+            _bind_methods(app, cls)
+        setattr(cls, ASGI_APP, Builder(app) if _is_builder(app) else Ready(app))
+        return cls
+
+    return decorate
+
+
+class Ready:
+    """An application that is there."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    def make(self) -> Any:
+        return self._app
+
+
+class Builder:
+    """An application that each replica makes for itself."""
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self._build = build
+
+    def make(self) -> Any:
+        return self._build()
+
+
+def _is_fastapi(app: Any) -> bool:
+    return any(kind.__module__.startswith("fastapi.") and kind.__name__ == "FastAPI" for kind in type(app).__mro__)
+
+
+def _is_builder(app: Any) -> bool:
+    """An ASGI application takes three arguments, and one that builds it none."""
+    if not inspect.isroutine(app):
+        return False
+    return all(
+        one.default is not one.empty or one.kind in (one.VAR_KEYWORD, one.VAR_POSITIONAL)
+        for one in inspect.signature(app).parameters.values()
+    )
+
+
+async def servable() -> Any:
+    """Returns the object whose replica this runs in: what `self` is in a route that is a method."""
+    return HERE.get().servable_object
+
+
+def _bind_methods(app: Any, cls: type) -> None:
+    """Has routes that are methods of the class get its object: FastAPI had taken `self` for a parameter of the request."""
+    from fastapi import Depends
+
+    functions = {value for kind in cls.__mro__ for value in vars(kind).values() if inspect.isfunction(value)}
+    routes = app.router.routes
+    own = [position for position, route in enumerate(routes) if getattr(route, "endpoint", None) in functions]
+    for endpoint in {routes[position].endpoint for position in own}:
+        signature = inspect.signature(endpoint)
+        itself, *others = signature.parameters.values()
+        # What is named takes any place, so a default of the first one bothers nobody.
+        injected = itself.replace(default=Depends(servable), kind=inspect.Parameter.KEYWORD_ONLY)
+        rest = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in others]
+        endpoint.__signature__ = signature.replace(parameters=[injected, *rest])
+    for position in own:
+        routes[position] = _made_again(routes[position])
+
+
+def _made_again(route: Any) -> Any:
+    """Returns the same route, which looks at its function's signature once more. Routes keep the arguments that they were made with."""
+    arguments = inspect.signature(type(route).__init__).parameters
+    return type(route)(**{name: vars(route)[name] for name in arguments if name in vars(route)})
