@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from shoal.tune.result import Result as Result
     from shoal.tune.result_grid import ResultGrid as ResultGrid
     from shoal.tune.resume_config import ResumeConfig as ResumeConfig
-    from shoal.tune.run import run as run
-    from shoal.tune.run import run_experiments as run_experiments
     from shoal.tune.search_space import choice as choice
     from shoal.tune.search_space import grid_search as grid_search
     from shoal.tune.search_space import lograndint as lograndint
@@ -50,12 +48,14 @@ if TYPE_CHECKING:
     from shoal.tune.trainable.trainable import Trainable as Trainable
     from shoal.tune.trainable.with_parameters import with_parameters as with_parameters
     from shoal.tune.trainable.with_resources import with_resources as with_resources
+    from shoal.tune.tune import run as run
+    from shoal.tune.tune import run_experiments as run_experiments
     from shoal.tune.tune_config import TuneConfig as TuneConfig
     from shoal.tune.tuner import Tuner as Tuner
 
 _HOMES = {
-    "run_experiments": "shoal.tune.run",
-    "run": "shoal.tune.run",
+    "run_experiments": "shoal.tune.tune",
+    "run": "shoal.tune.tune",
     "Experiment": "shoal.tune.experiment.experiment",
     "CLIReporter": "shoal.tune.progress_reporter",
     "Callback": "shoal.air.callback",

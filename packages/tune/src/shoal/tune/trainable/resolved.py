@@ -79,6 +79,13 @@ class ResolvedTrainable:
         return bundles_for(self._resources).strategy
 
     @property
+    def fixed_resources(self) -> Bundles | None:
+        """A trial's bundles, where they do not depend on its configuration."""
+        if callable(self._resources) or (self._resources is None and self.is_class):
+            return None
+        return self.resources({})
+
+    @property
     def resources(self) -> Callable[[dict[str, Any]], Bundles]:
         """A trial's bundles, by its configuration."""
         given, kind, default = self._resources, self._class, self._default

@@ -172,8 +172,11 @@ class SearchState:
         life = self._running[number]
         if frame.pid:
             life.facts |= {"pid": frame.pid, "hostname": frame.hostname, "node_ip": frame.node_ip}
+        # What GoOn asked for was made before the step that is reported now; what EndTrial asked for, after all steps.
+        if frame.saved is not None and not frame.ended:
+            self._store(life, frame.saved, dict(life.trial.last_result))
         self._take(life, frame.reports)
-        if frame.saved is not None and life.trial.last_result is not None:
+        if frame.saved is not None and frame.ended:
             self._store(life, frame.saved, dict(life.trial.last_result))
         if not frame.ended:
             save, life.save_next = life.save_next, False
@@ -572,10 +575,7 @@ class SearchState:
             missing = self.slots.missing(life.trial.resources)
             if not missing:
                 return life
-            needs = ", ".join(f"{need:g} {name} (there: {there:g})" for name, (need, there) in missing.items())
-            life.error = InfeasibleTrialError(
-                f"Trial {life.trial} needs {needs}: more than all machines have together. Give tune.with_resources less."
-            )
+            life.error = infeasible(f"Trial {life.trial}", missing)
             self._fail(life)
         return None
 
@@ -698,6 +698,14 @@ class SearchState:
     def _done(self) -> list[Effect]:
         effects, self._effects = self._effects, []
         return effects
+
+
+def infeasible(who: str, missing: Mapping[str, tuple[float, float]]) -> InfeasibleTrialError:
+    """Returns the error of a trial that can never run."""
+    needs = ", ".join(f"{need:g} {name} (there: {there:g})" for name, (need, there) in missing.items())
+    return InfeasibleTrialError(
+        f"{who} needs {needs}: more than all machines have together. Give tune.with_resources less."
+    )
 
 
 class _Controller:

@@ -14,7 +14,7 @@ from shoal import cloudpickle
 from shoal.air.callback import Callback
 from shoal.experimental import preload
 from shoal.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig
-from shoal.tune._internal.logic.search_state import SearchPlan, SearchState
+from shoal.tune._internal.logic.search_state import SearchPlan, SearchState, infeasible
 from shoal.tune._internal.logic.slots import Slots
 from shoal.tune._internal.logic.suggestions import Suggestions
 from shoal.tune._internal.logic.trial_names import LONGEST, clean_name, folder_name
@@ -75,6 +75,9 @@ class Search:
         # Processes of trials are forked from one that knows these.
         preload([TrialExecutor.__module__])
         slots = Slots(shoal.cluster_resources(), self.tune_config.max_concurrent_trials or None)
+        fixed = self.trainable.fixed_resources
+        if fixed is not None and (missing := slots.missing(fixed)):
+            raise infeasible("A trial", missing)
         searcher, scheduler = self._searcher(slots), self._scheduler()
         criteria, stopper = _stops(self.run_config.stop)
         state = SearchState(
@@ -156,14 +159,10 @@ class Search:
             isinstance(searcher, BasicVariantGenerator) or getattr(searcher, "total_samples", None) is not None
         )
         samples = self.tune_config.num_samples
-        window = self.tune_config.max_concurrent_trials or slots.capacity(self._first_shape())
+        window = self.tune_config.max_concurrent_trials or slots.capacity(
+            self.trainable.fixed_resources or ({"CPU": 1.0},)
+        )
         return Suggestions(searcher, None if counts_itself or samples == -1 else samples, max(1, window))
-
-    def _first_shape(self) -> Any:
-        try:
-            return self.trainable.resources({})
-        except Exception:  # resources that depend on the configuration
-            return ({"CPU": 1.0},)
 
     def _scheduler(self) -> TrialScheduler:
         config = self.tune_config

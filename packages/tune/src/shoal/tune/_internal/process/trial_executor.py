@@ -88,7 +88,7 @@ class TrialExecutor:
     def start(self, assignment: Assignment) -> Frame:
         """Begins a trial. Returns what it says first. Raises what the user's code raised."""
         session = self._session = TrialSession(assignment, self._settings.rules)
-        threading.Thread(target=self._run, args=(session,), name=f"trial-{assignment.trial_id}", daemon=True).start()
+        threading.Thread(target=self._run, args=(session,), name=f"trial-{assignment.trial_id}", daemon=False).start()
         return session.frame()
 
     def next(self, decision: int) -> Frame:

@@ -114,6 +114,17 @@ def _error(error: BaseException) -> bytes:
 def _pickled(record: dict[str, Any]) -> bytes:
     try:
         return pickle.dumps(record, protocol=5)
-    except Exception:  # classes of __main__, functions
-        data: bytes = cloudpickle.dumps(record)
+    except Exception:  # classes of __main__, functions, and what cannot be pickled at all
+        data: bytes = cloudpickle.dumps({name: _storable(value) for name, value in record.items()})
         return data
+
+
+def _storable(value: Any) -> Any:
+    """What cannot be pickled is told as text: its trial has failed for that."""
+    try:
+        cloudpickle.dumps(value)
+    except Exception:  # locks, connections, … say so in many ways
+        if isinstance(value, dict):
+            return {name: _storable(one) for name, one in value.items()}
+        return repr(value)
+    return value

@@ -107,6 +107,11 @@ class TrialSession:
         self._decisions: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._hurry = threading.Event()
         self._room = threading.Event()
+        self._delivery = threading.Condition()
+        self._put = 0
+        self._sent = 0
+        self._delivered = 0
+        self._last_frame = -WINDOW
         self._decision = GO_ON
         self._next_checkpoint = assignment.next_checkpoint
         self._last = time.perf_counter()
@@ -148,6 +153,13 @@ class TrialSession:
             self._last = time.perf_counter()
             return self._decision
         self._outgoing.put(report)
+        self._put += 1
+        if number is not None:
+            # The search has to know of a checkpoint before the trial goes on: it may be its last deed.
+            self._hurry.set()
+            with self._delivery:
+                self._delivery.wait_for(lambda put=self._put: self._delivered >= put or bool(self._decision & END))  # type: ignore[misc]
+            return self._decision
         waiting = self._outgoing.qsize()
         if waiting >= FULL:
             self._hurry.set()
@@ -216,7 +228,10 @@ class TrialSession:
             if decision is not None:
                 self._decisions.put(decision)
         else:
-            self._decision |= decision
+            with self._delivery:
+                self._decision |= decision
+                self._delivered = self._sent
+                self._delivery.notify_all()
             self._room.set()
         return self.frame()
 
@@ -224,7 +239,9 @@ class TrialSession:
         """Waits for what the trial says. Raises what the user's code raised."""
         item = self._outgoing.get()
         if not self._rules.lock_step and isinstance(item, Report):
-            self._hurry.wait(WINDOW)
+            wait = self._last_frame + WINDOW - time.monotonic()
+            if wait > 0:
+                self._hurry.wait(wait)
             self._hurry.clear()
         reports: list[Report] = []
         saved: int | None = None
@@ -254,6 +271,8 @@ class TrialSession:
                     break
                 item = self._outgoing.get()
         self._room.set()
+        self._sent += len(reports)
+        self._last_frame = time.monotonic()
         if self._has_told_where:
             return Frame(reports, ended, saved, reusable=self.reusable)
         self._has_told_where = True
