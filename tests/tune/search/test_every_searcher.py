@@ -216,7 +216,7 @@ def test_failures_and_nonsense_are_taken(case: Case) -> None:
 def test_a_metric_that_is_not_there_is_named_with_what_is(case: Case) -> None:
     searcher = started(case.make(), BOWL, 5)
     searcher.suggest("a")
-    with pytest.raises(MetricNotReportedError, match="no metric 'loss'. Did you mean 'los'"):
+    with pytest.raises(MetricNotReportedError, match=r"no metric 'loss'. Did you mean 'los'"):
         searcher.on_trial_complete("a", {"los": 1})
 
 

@@ -92,7 +92,7 @@ def test_functions_that_wait_for_each_other_are_an_error() -> None:
 
 def test_a_function_that_reads_what_is_not_there_is_told_what_is() -> None:
     with pytest.raises(
-        InvalidArgumentError, match="reads 'alhpa', which is no parameter. Did you mean 'alpha'"
+        InvalidArgumentError, match=r"reads 'alhpa', which is no parameter. Did you mean 'alpha'"
     ) as error:
         all_of({"alpha": 1, "b": sample_from(lambda config: config["alhpa"])})
     assert error.value.__notes__ == ["It was raised by the function given to sample_from for 'b'."]
@@ -130,7 +130,7 @@ def test_choices_and_grids_may_hold_spaces() -> None:
 
 
 def test_a_grid_that_appears_by_chance_is_an_error() -> None:
-    with pytest.raises(InvalidArgumentError, match="grid_search at 'a.0./b'"):
+    with pytest.raises(InvalidArgumentError, match=r"grid_search at 'a.0./b'"):
         all_of({"a": choice([{"b": grid_search([1])}])})
 
 
@@ -164,7 +164,7 @@ def test_what_there_is_to_search() -> None:
     space = {"a": uniform(0, 1), "b": [choice([{"c": uniform(0, 1)}, 1])], "f": sample_from(lambda: 1), "k": 1}
     assert list(parameters(space)) == ["a", "b/0", "b/0[0]/c"]
     assert matched(space, {"b": [{"c": 0.5}]}) == {"b/0": 0, "b/0[0]/c": 0.5}
-    with pytest.raises(InvalidArgumentError, match="grid_search at 'g'.*use choice"):
+    with pytest.raises(InvalidArgumentError, match=r"grid_search at 'g'.*use choice"):
         parameters({"g": grid_search([1]), "a": uniform(0, 1)})
 
 

@@ -79,7 +79,7 @@ class AxSearch(SpaceSearcher):
         if self._given:
             if space is not None or parameter_constraints or outcome_constraints or ax_kwargs:
                 raise InvalidArgumentError(
-                    "AxSearch: ax_client has its experiment already; leave space, parameter_constraints, outcome_constraints and ax_kwargs out"
+                    "AxSearch: ax_client has its experiment already; leave space, constraints and ax_kwargs out"
                 )
             self._own_space = True
             self._space = {}
@@ -90,7 +90,7 @@ class AxSearch(SpaceSearcher):
         with _quiet():
             from ax.api.client import Client
 
-            self._client = Client(**{"random_seed": self._seed} | self._kwargs)
+            self._client = Client(**{"random_seed": self._chance_seed} | self._kwargs)
             self._client.configure_experiment(
                 parameters=[_parameter(_label(name), domain) for name, domain in self._searched.items()],
                 parameter_constraints=[self._labelled(text) for text in self._parameter_constraints],

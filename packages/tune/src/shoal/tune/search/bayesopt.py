@@ -55,10 +55,10 @@ class BayesOptSearch(SpaceSearcher):
         analysis: Any = None,
     ) -> None:
         try:
-            import bayes_opt as _
+            import bayes_opt  # noqa: F401 - here the missing library is told
         except ImportError as error:
             raise missing_library("BayesOptSearch", "bayesopt", error) from error
-        self._utility = {"kind": "ucb", "kappa": 2.576, "xi": 0.0} | dict(utility_kwargs or {})
+        self._utility: dict[str, Any] = {"kind": "ucb", "kappa": 2.576, "xi": 0.0} | dict(utility_kwargs or {})
         if self._utility["kind"] not in ("ucb", "ei", "poi"):
             raise InvalidArgumentError(
                 f"BayesOptSearch: the kind in utility_kwargs is {self._utility['kind']!r}; give 'ucb', 'ei' or 'poi'"

@@ -13,7 +13,7 @@ class TuneBOHB(Searcher):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise SearcherGoneError(
-            "TuneBOHB: hpbandster 0.7.4, its last release, calls Configuration.get_dictionary, which ConfigSpace 1 has not, and ConfigSpace 0.7 "
-            "does not run on numpy 2. OptunaSearch() with ASHAScheduler or HyperBandScheduler models results by tree-structured Parzen "
-            "estimators too, and ends bad trials early"
+            "TuneBOHB: hpbandster 0.7.4, its last release, calls Configuration.get_dictionary, which ConfigSpace 1 has not, "
+            "and ConfigSpace 0.7 does not run on numpy 2. "
+            "OptunaSearch() with ASHAScheduler or HyperBandScheduler models results by Parzen estimators too, and ends bad trials early"
         )

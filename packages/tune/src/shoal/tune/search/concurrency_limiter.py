@@ -128,8 +128,12 @@ class ConcurrencyLimiter(Searcher):
         self.searcher.add_evaluated_point(parameters, value, error, pruned, intermediate_values)
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
-        self.max_concurrent = _checked(max_concurrent)
-        return True
+        if self.batch:
+            return False  # how many are suggested together is what makes it independent of how many run
+        raise InvalidArgumentError(
+            f"max_concurrent_trials is {max_concurrent!r}, and search_alg is a ConcurrencyLimiter with max_concurrent="
+            f"{self.max_concurrent}; give the limit in one place"
+        )
 
     def get_state(self) -> dict[str, Any]:
         return {

@@ -66,7 +66,7 @@ class NevergradSearch(SpaceSearcher):
         import nevergrad
 
         space = nevergrad.p.Dict(**{name: _parameter(nevergrad.p, domain) for name, domain in self._searched.items()})
-        space.random_state = np.random.RandomState(None if self._seed is None else self._seed % 2**32)
+        space.random_state = np.random.RandomState(self._chance_seed % 2**32)
         kwargs = {"budget": self._samples} | self._optimizer_kwargs
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -88,7 +88,7 @@ class OptunaSearch(SpaceSearcher):
             space if isinstance(space, Mapping) else None, metric, mode, points_to_evaluate, evaluated_rewards, seed
         )
         if self._define is not None:
-            self._own_space = True
+            self._own_space, self._space = True, {}
 
     @property
     def study(self) -> optuna.Study:
@@ -192,10 +192,11 @@ class OptunaSearch(SpaceSearcher):
         study = self.study
         if self._points:
             point = self._points.pop(0)
-            study.enqueue_trial(self._as_study_has_it(point)[0], user_attrs={"search": self._author})
+            study.enqueue_trial(self._as_study_has_it(point)[0])
         trial = study.ask()
         trial.set_user_attr("trial_id", trial_id)
-        trial.set_user_attr("search", self._author)
+        if self._storage is not None:
+            trial.set_user_attr("search", self._author)
         random = self._random()
         self._suggested += 1
         try:

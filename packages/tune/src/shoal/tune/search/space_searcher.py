@@ -58,6 +58,8 @@ class SpaceSearcher(Searcher):
         self._constants: Mapping[str, Any] = {}
         self._seed = None if seed is None else int(seed)
         self.ordered = self._seed is not None
+        # Also without a seed a search that is restored goes on as it would have.
+        self._entropy = int(np.random.default_rng().integers(2**32))
         self._suggested = 0
         self._live: dict[str, Values] = {}
         self._started = False
@@ -167,8 +169,9 @@ class SpaceSearcher(Searcher):
         state = dict(state)
         space = state.pop("space")
         self.__dict__.update(state)
-        if space is not None:
-            self._take_space(cloudpickle.loads(space))
+        stored = cloudpickle.loads(space) if space is not None else None
+        if stored:  # else a function defines it, or a client has it
+            self._take_space(stored)
 
     # What derived classes use.
 
@@ -179,9 +182,13 @@ class SpaceSearcher(Searcher):
     def _loss(self, outcome: Sequence[float]) -> float:
         return self._objective.loss(outcome[0])
 
+    @property
+    def _chance_seed(self) -> int:
+        return self._entropy if self._seed is None else self._seed
+
     def _random(self) -> np.random.Generator:
         """A generator for the suggestion that is made now."""
-        return np.random.default_rng(None if self._seed is None else [self._seed, self._suggested])
+        return np.random.default_rng([self._chance_seed, self._suggested])
 
     def _filled(self, values: Values) -> Values:
         """Returns values of all parameters: what is not given is drawn."""

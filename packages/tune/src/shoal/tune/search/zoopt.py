@@ -53,7 +53,7 @@ class ZOOptSearch(SpaceSearcher):
         **kwargs: Any,
     ) -> None:
         try:
-            import zoopt as _
+            import zoopt  # noqa: F401 - here the missing library is told
         except ImportError as error:
             raise missing_library("ZOOptSearch", "zoopt", error) from error
         if algo.lower() not in ("asracos", "sracos"):
