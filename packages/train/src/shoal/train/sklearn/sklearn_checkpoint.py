@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from shoal import cloudpickle
-from shoal.train.checkpoint import Checkpoint
-from shoal.train.exceptions import InvalidArgumentError
+from shoal.train._internal.process.model_folder import ModelFolder
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
 
-class SklearnCheckpoint(Checkpoint):
+class SklearnCheckpoint(ModelFolder):
     """A folder with an estimator in the file 'model.pkl', pickled. Read only what you trust: unpickling runs code.
 
     Example:
@@ -39,16 +36,10 @@ class SklearnCheckpoint(Checkpoint):
         Raises:
             OSError: the file could not be written.
         """
-        folder = Path(path) if path is not None else Path(tempfile.mkdtemp(prefix="shoal-sklearn-"))
-        folder.mkdir(parents=True, exist_ok=True)
+        checkpoint, file = cls.made(path)
         # An estimator may hold functions of the program that made it, which pickle alone cannot carry.
-        (folder / cls.MODEL_FILENAME).write_bytes(cloudpickle.dumps(estimator))
-        return cls(folder)
-
-    @classmethod
-    def from_checkpoint(cls, checkpoint: Checkpoint) -> Self:
-        """Returns a checkpoint, as of a result, as one of this class."""
-        return cls(checkpoint.path, checkpoint.filesystem)
+        file.write_bytes(cloudpickle.dumps(estimator))
+        return checkpoint
 
     def get_estimator(self) -> Any:
         """Returns the estimator.
@@ -56,11 +47,5 @@ class SklearnCheckpoint(Checkpoint):
         Raises:
             InvalidArgumentError: (a ValueError) there is no estimator in the folder.
         """
-        with self.as_directory() as folder:
-            try:
-                pickled = (Path(folder) / self.MODEL_FILENAME).read_bytes()
-            except FileNotFoundError:
-                raise InvalidArgumentError(
-                    f"{self!r} has no file {self.MODEL_FILENAME!r}; give one that SklearnTrainer or from_estimator made"
-                ) from None
-        return cloudpickle.loads(pickled)
+        with self.model_file() as file:
+            return cloudpickle.loads(file.read_bytes())

@@ -2,13 +2,21 @@
 
 from typing import TYPE_CHECKING, Any
 
+from shoal.train.xgboost.xgboost_checkpoint import XGBoostCheckpoint
 from shoal.train.xgboost.xgboost_config import XGBoostConfig
+from shoal.train.xgboost.xgboost_predictor import XGBoostPredictor
 from shoal.train.xgboost.xgboost_trainer import XGBoostTrainer
 
 if TYPE_CHECKING:
     from shoal.train.xgboost.report_callback import RayTrainReportCallback
 
-__all__ = ["RayTrainReportCallback", "XGBoostConfig", "XGBoostTrainer"]
+__all__ = [
+    "RayTrainReportCallback",
+    "XGBoostCheckpoint",
+    "XGBoostConfig",
+    "XGBoostPredictor",
+    "XGBoostTrainer",
+]
 
 
 def __getattr__(name: str) -> Any:
