@@ -42,7 +42,7 @@ class Search:
 
     def save_trial(self, trial: Trial) -> None:
         checkpoint: Any = "checkpoint"
-        trial.checkpoint = checkpoint
+        trial.checkpoint, trial.checkpoints = checkpoint, [(checkpoint, trial.last_result)]
 
     def exploit(self, trial: Trial, donor: Trial, config: Mapping[str, Any], tag: str = "") -> None:
         trial.config, trial.status = dict(config), PENDING

@@ -7,7 +7,7 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated_search import SimulatedSearch, curve, line
+from simulated_trials import SimulatedSearch, curve, line
 
 from shoal.tune.exceptions import InvalidArgumentError, MetricNotReportedError
 from shoal.tune.experiment.trial import Trial

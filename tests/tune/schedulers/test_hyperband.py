@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated_search import Plan, SimulatedSearch, line
+from simulated_trials import Plan, SimulatedSearch, line
 
 from shoal.tune.exceptions import InvalidArgumentError
 from shoal.tune.experiment.trial import ERROR, Trial

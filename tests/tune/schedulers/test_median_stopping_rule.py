@@ -8,7 +8,7 @@ from statistics import median
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated_search import Plan, SimulatedSearch, curve, line
+from simulated_trials import Plan, SimulatedSearch, curve, line
 
 from shoal.tune.exceptions import InvalidArgumentError
 from shoal.tune.experiment.trial import Trial

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from simulated_search import Plan, SimulatedSearch
+from simulated_trials import Plan, SimulatedSearch
 
 from shoal.tune.exceptions import InvalidArgumentError
 from shoal.tune.experiment.trial import Trial
@@ -32,7 +32,7 @@ def pb2(**more: Any) -> PB2:
     return PB2(**{**arguments, **more})
 
 
-def hill(x: float, steps: int = 24, **more: Any) -> Plan:
+def hill(x: float, steps: int = 18, **more: Any) -> Plan:
     """Its score grows fastest with x at 0.7."""
     return Plan(
         lambda iteration, state, config: state + 1 - (config["x"] - 0.7) ** 2, steps=steps, config={"x": x}, **more

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated_search import Plan, SimulatedSearch
+from simulated_trials import Plan, SimulatedSearch
 
 from shoal.tune.exceptions import InvalidArgumentError, MetricNotReportedError, TuneError
 from shoal.tune.experiment.trial import Trial

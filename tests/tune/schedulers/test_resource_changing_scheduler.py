@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from simulated_search import SimulatedSearch, line
+from simulated_trials import SimulatedSearch, line
 
 from shoal.tune.exceptions import InvalidArgumentError
 from shoal.tune.experiment.trial import RUNNING, Trial

@@ -35,6 +35,8 @@ class Member:
     perturbed_at: float = 0.0
     score: float | None = None
     exploitations: int = 0
+    copied_iteration: int = 0
+    """Of the checkpoint that it copied last."""
 
 
 class PopulationBasedTraining(ComparingScheduler):
@@ -283,6 +285,7 @@ class PopulationBasedTraining(ComparingScheduler):
                 )
         member, donor_member = self._members[trial.trial_id], self._members[donor.trial_id]
         tune_controller.exploit(trial, donor, config, tag_of(donor.config, config))
+        iteration = member.copied_iteration = _checkpoint_iteration(donor, donor_member)
         # The copy's clock goes on from the donor's, with its checkpoint.
         member.time, member.perturbed_at = donor_member.time, donor_member.perturbed_at
         member.exploitations += 1
@@ -294,7 +297,7 @@ class PopulationBasedTraining(ComparingScheduler):
                 member.tag,
                 donor_member.tag,
                 int(trial.last_result.get("training_iteration", 0)),
-                int(donor.last_result.get("training_iteration", 0)),
+                iteration,
                 donor.config,
                 config,
             ),
@@ -340,6 +343,14 @@ class PopulationBasedTraining(ComparingScheduler):
         self._behind.pop(trial.trial_id, None)
         self._out.pop(trial.trial_id, None)
         super()._ended(tune_controller, trial)
+
+
+def _checkpoint_iteration(donor: Trial, member: Member) -> int:
+    """Returns at which iteration its latest checkpoint was made: it may have reported since then."""
+    for checkpoint, result in reversed(donor.checkpoints):
+        if checkpoint is donor.checkpoint:
+            return int(result.get("training_iteration", 0))
+    return member.copied_iteration
 
 
 def _added(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -276,6 +276,7 @@ class SimulatedSearch:
         run = self._runs[trial.trial_id]
         saved: Any = Saved(run.iteration, run.state)
         trial.checkpoint = saved
+        trial.checkpoints = [(saved, dict(trial.last_result))]
 
     def _end(self, trial: Trial, status: str) -> None:
         self._check(not trial.is_finished(), f"{trial} is ended twice")
