@@ -167,3 +167,14 @@ def test_a_driver_that_is_interrupted_or_killed_leaves_no_worker(tmp_path: Path,
     while any(os.path.exists(f"/proc/{path.read_text()}") for path in pids):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_session_without_processes_is_told_what_to_do(tmp_path: Path) -> None:
+    shoal.shutdown()
+    shoal.init(local_mode=True)
+    try:
+        with pytest.raises(InvalidArgumentError, match=r"ScalingConfig\(num_workers=0\)"):
+            made(tmp_path).fit()
+        assert made(tmp_path, 0).fit().return_value == "None 1"
+    finally:
+        shoal.shutdown()

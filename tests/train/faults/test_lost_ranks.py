@@ -161,7 +161,7 @@ def test_a_rank_that_hangs_is_found_by_the_deadline_and_shows_its_stack(
 def test_a_stopped_process_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_TRAIN_COLLECTIVE_WARN_INTERVAL_S", "0.5")
     monkeypatch.setenv("SHOAL_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S", "0.5")
-    monkeypatch.setattr("shoal.train._internal.process.training_run.STACK_SECONDS", 0.5)
+    monkeypatch.setattr("shoal.train._internal.process.silence.STACK_SECONDS", 0.5)
 
     def loop() -> None:
         if train.get_context().get_world_rank() == 1:

@@ -12,11 +12,13 @@ from functools import partial
 from typing import Any, NoReturn
 
 import shoal
+from shoal import engines
 from shoal.train._internal.process.in_driver import run_in_driver
 from shoal.train._internal.process.observers import observers_of
+from shoal.train._internal.process.plan import Plan
 from shoal.train._internal.process.run_datasets import RunDatasets
 from shoal.train._internal.process.run_storage import CheckpointList, RunStorage
-from shoal.train._internal.process.training_run import Plan, TrainingRun
+from shoal.train._internal.process.training_run import TrainingRun
 from shoal.train.backend import BackendConfig
 from shoal.train.checkpoint import Checkpoint
 from shoal.train.configuration import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
@@ -159,6 +161,7 @@ class DataParallelTrainer:
             else:
                 if not shoal.is_initialized():
                     shoal.init()
+                _check_engine()
                 run = TrainingRun(plan, checkpoints, observers, forward)
                 run.run()
                 value, error = run.controller.return_value, run.error
@@ -206,6 +209,14 @@ def _run_trial(trainer: DataParallelTrainer, config: Mapping[str, Any]) -> dict[
     trial._run = dataclasses.replace(trainer._run, **changes)
     result = trial._fit(forwarding)
     return result.metrics if forwarding is None else None
+
+
+def _check_engine() -> None:
+    """Raises InvalidArgumentError: this session has no processes for workers."""
+    if "process_isolation" not in engines.current().capabilities:
+        raise InvalidArgumentError(
+            "this session has no worker processes (local_mode); run the loop in this one: ScalingConfig(num_workers=0)"
+        )
 
 
 def of_type(argument: str, value: Any, wanted: type) -> Any:

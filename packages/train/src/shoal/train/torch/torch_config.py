@@ -50,8 +50,8 @@ class TorchConfig(BackendConfig):
 
     @property
     def preload(self) -> tuple[str, ...]:
-        # Optimizers import the second when the first of them is made.
-        return ("torch", "torch._dynamo")
+        # Optimizers import it when the first of them is made; it imports torch.
+        return ("torch._dynamo",)
 
 
 class TorchBackend(Backend):

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from shoal.train._internal.process.outbox import Outbox
+from shoal.train._internal.process.plan import Plan
 from shoal.train._internal.process.run_datasets import write_positions
 from shoal.train._internal.process.run_observer import RunObserver
 from shoal.train._internal.process.run_storage import CheckpointList
 from shoal.train._internal.process.tracked_session import TrackedSession
-from shoal.train._internal.process.training_run import Forward, Plan
+from shoal.train._internal.process.training_run import Forward
 from shoal.train._internal.process.worker_session import SESSION, Rank, Report
 
 ALONE = Rank(0, 1, 0, 1, 0)

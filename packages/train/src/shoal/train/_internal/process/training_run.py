@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
-import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,13 +20,14 @@ from shoal.train._internal.logic.controller import (
     StartGroup,
     StopGroup,
 )
-from shoal.train._internal.logic.progress import ProgressWatch, to_blame
 from shoal.train._internal.process.environment import seconds
 from shoal.train._internal.process.failures import explained, is_death, original
+from shoal.train._internal.process.plan import Plan
 from shoal.train._internal.process.preloading import preload_once
-from shoal.train._internal.process.run_datasets import RunDatasets, write_positions
+from shoal.train._internal.process.run_datasets import write_positions
 from shoal.train._internal.process.run_observer import RunObserver
-from shoal.train._internal.process.run_storage import CheckpointList, RunStorage
+from shoal.train._internal.process.run_storage import CheckpointList
+from shoal.train._internal.process.silence import SilenceLimits, SilenceWatcher
 from shoal.train._internal.process.train_worker import Duty, Reported
 from shoal.train._internal.process.validations import Validations
 from shoal.train._internal.process.worker_group import (
@@ -39,52 +38,17 @@ from shoal.train._internal.process.worker_group import (
     check_that_fit,
 )
 from shoal.train._internal.process.worker_session import Finished, Report
-from shoal.train.backend import Backend, BackendConfig
+from shoal.train.backend import Backend
 from shoal.train.checkpoint import Checkpoint
-from shoal.train.configuration import FailureConfig, ScalingConfig
-from shoal.train.exceptions import ReportMismatchError, TrainingFailedError, WorkerHungError
-from shoal.train.reporting import ValidationConfig
+from shoal.train.exceptions import ReportMismatchError, TrainingFailedError
 
 FAILURE_SECONDS = 0.5
 """After a rank raised: for what the others failed with, since the first is often not the cause."""
 RESIZE_SECONDS = 5.0
 """For more workers than the fewest to be placed, before fewer are tried."""
-STACK_SECONDS = 5.0
-"""For a rank to tell where its loop is."""
-
-_MUTE = "it does not answer: its process is stopped, or native code holds the interpreter"
 
 Forward = Callable[[dict[str, Any], Checkpoint | None], None]
 """Is given rank 0's reports, in the caller's thread."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is run.
-
-    Args:
-        loop: of each worker; takes nothing.
-        scaling: how many workers.
-        failure: how often they are started again.
-        backend: what is set up in each.
-        experiment: the run's name.
-        storage: its folder.
-        datasets: each rank's part of them.
-        start_from: what a new run begins from; None for nothing.
-        runtime_env: of the workers; None for the session's.
-        validation: how checkpoints are validated; None for not at all.
-    """
-
-    loop: Callable[[], Any]
-    scaling: ScalingConfig
-    failure: FailureConfig
-    backend: BackendConfig
-    experiment: str
-    storage: RunStorage
-    datasets: RunDatasets
-    start_from: Checkpoint | None = None
-    runtime_env: Mapping[str, Any] | None = None
-    validation: ValidationConfig | None = None
 
 
 @dataclass
@@ -94,7 +58,7 @@ class _Attempt:
     number: int
     name: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     workers: RankedWorkers | None = None
-    watch: ProgressWatch | None = None
+    watcher: SilenceWatcher | None = None
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     failures: dict[int, BaseException] = field(default_factory=dict)
     stored: dict[int, Report] = field(default_factory=dict)
@@ -131,11 +95,10 @@ class TrainingRun:
         )
         self.error: TrainingFailedError | None = None
         self._start_seconds = seconds("WORKER_GROUP_START_TIMEOUT_S", 60.0) or 60.0
-        self._warn_seconds = seconds("COLLECTIVE_WARN_INTERVAL_S", 60.0)
-        self._fail_seconds = seconds("PROGRESS_TIMEOUT_S", None)
-        self._answer_seconds = seconds("WORKER_HEALTH_CHECK_TIMEOUT_S", 600.0)
+        self._limits = SilenceLimits.of_environment()
         self._validations = Validations(plan.validation, checkpoints, self._tell_committed)
         self._is_cancelled = False
+        self._has_learnt = False
         self._reservation: Reservation | None = None
         self._attempt = _Attempt(-1)
         self._over: asyncio.Event | None = None
@@ -265,7 +228,9 @@ class TrainingRun:
         environment = workers.environment(backend.share_cuda_visible_devices)
         committed = self._checkpoints.reported()
         loop = shoal.put(plan.loop)
-        attempt.watch = ProgressWatch(count, time.monotonic(), self._warn_seconds, self._fail_seconds)
+        attempt.watcher = SilenceWatcher(
+            workers.actors, self._limits, lambda failures: self._carry_out(self._failed(attempt, failures))
+        )
         for rank, actor in zip(workers.ranks, workers.actors, strict=True):
             duty = Duty(
                 rank,
@@ -285,7 +250,7 @@ class TrainingRun:
         self._carry_out(self.controller.group_started(attempt.number))
         for observer in self._observers:
             observer.started(attempt.number, count)
-        self._spawn(self._watching(attempt))
+        self._spawn(attempt.watcher.run(self._spawn))
         if scaling.is_elastic and count < scaling.max_workers:
             self._spawn(self._growing(attempt, count))
 
@@ -357,6 +322,9 @@ class TrainingRun:
             except Exception as error:
                 await self._fail(attempt, rank, original(error))
                 return
+            if attempt is not self._attempt:
+                # It was on its way when the group was ended: nobody is told.
+                return
             if isinstance(item, Reported):
                 self._report(attempt, rank, item)
             else:
@@ -365,8 +333,9 @@ class TrainingRun:
 
     def _report(self, attempt: _Attempt, rank: int, item: Reported) -> None:
         report = item.report
-        if attempt.watch is not None:
-            attempt.watch.heard(rank, time.monotonic())
+        self._learn()
+        if attempt.watcher is not None:
+            attempt.watcher.heard(rank)
         if report.checkpoint is not None:
             attempt.stored.setdefault(report.number, report)
         for observer in self._observers:
@@ -377,19 +346,25 @@ class TrainingRun:
         self._carry_out(effects)
 
     async def _finish(self, attempt: _Attempt, rank: int, value: Any) -> None:
-        if attempt.watch is not None:
-            attempt.watch.ended(rank)
+        if attempt.watcher is not None:
+            attempt.watcher.ended(rank)
         if len(self.controller.finished) == self.controller.workers - 1:
             await self._call_backend(attempt, "on_shutdown")
-        preload_once(self._plan.backend.preload)
+        self._learn()
         self._carry_out(self.controller.rank_finished(attempt.number, rank, value))
+
+    def _learn(self) -> None:
+        """By now the ranks have imported what they need: importing it for later ones does not slow them down any more."""
+        if not self._has_learnt:
+            self._has_learnt = True
+            preload_once(self._plan.backend.preload)
 
     async def _fail(self, attempt: _Attempt, rank: int, error: BaseException) -> None:
         """A rank failed. The first to fail waits for what the others say of it, but not for long."""
         is_first = not attempt.failures
         attempt.failures[rank] = error
-        if attempt.watch is not None:
-            attempt.watch.ended(rank)
+        if attempt.watcher is not None:
+            attempt.watcher.ended(rank)
         ended = len(attempt.failures) + len(self.controller.finished)
         if not is_death(error) and ended < self.controller.workers:
             if not is_first:
@@ -404,76 +379,7 @@ class TrainingRun:
                 observer.failed(attempt.number, dict(failures), not self.controller.is_over)
         return effects
 
-    # --- silence and room ---------------------------------------------------------------------------------------------
-
-    async def _watching(self, attempt: _Attempt) -> None:
-        """Looks after ranks that are silent for too long; each time is a deadline of one of them."""
-        watch = attempt.watch
-        assert watch is not None
-        while (deadline := watch.deadline()) is not None:
-            await asyncio.sleep(max(0.0, deadline - time.monotonic()) + 0.001)
-            now = time.monotonic()
-            if (lost := watch.lost(now)) and await self._give_up(attempt, watch, lost):
-                return
-            if silent := watch.silent(now):
-                # By itself, since a rank that does not answer is waited for.
-                self._spawn(self._look_after(attempt, watch, silent))
-
-    async def _look_after(self, attempt: _Attempt, watch: ProgressWatch, silent: list[int]) -> None:
-        """Warns where a rank keeps others waiting; ends the attempt where one does not answer."""
-        stacks, unanswered = await self._stacks(attempt, range(watch.ranks))
-        silence = max(watch.silence(rank, time.monotonic()) for rank in silent)
-        blamed = to_blame(silent, stacks)
-        if not blamed:
-            return
-        told = "\n".join(f"--- rank {rank}\n{stacks.get(rank, 'does not answer')}" for rank in range(watch.ranks))
-        names = ", ".join(map(str, blamed))
-        sys.stderr.write(
-            f"shoal: rank {names} has reported nothing for {silence:.1f} s, and others wait. "
-            f"SHOAL_TRAIN_PROGRESS_TIMEOUT_S=<seconds> starts the workers again after such a silence.\n{told}\n"
-        )
-        pending = {rank: task for rank, task in unanswered.items() if rank in blamed}
-        if not pending:
-            return
-        _, mute = await asyncio.wait(pending.values(), timeout=self._answer_seconds)
-        failures: dict[int, BaseException] = {
-            rank: WorkerHungError(
-                f"rank {rank} for {self._answer_seconds:g} s (SHOAL_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S): {_MUTE}"
-            )
-            for rank, task in pending.items()
-            if task in mute
-        }
-        if failures:
-            self._carry_out(self._failed(attempt, failures))
-
-    async def _give_up(self, attempt: _Attempt, watch: ProgressWatch, lost: list[int]) -> bool:
-        """Ends the attempt where lost ranks are to blame."""
-        stacks, _ = await self._stacks(attempt, lost)
-        now = time.monotonic()
-        blamed = watch.given_up(lost, stacks, now)
-        if not blamed:
-            return False
-        failures: dict[int, BaseException] = {
-            rank: WorkerHungError(
-                f"rank {rank} has reported nothing for {watch.silence(rank, now):.1f} s (SHOAL_TRAIN_PROGRESS_TIMEOUT_S). "
-                f"Its loop was here:\n{stacks.get(rank, _MUTE)}"
-            )
-            for rank in blamed
-        }
-        self._carry_out(self._failed(attempt, failures))
-        return True
-
-    async def _stacks(
-        self, attempt: _Attempt, ranks: Sequence[int]
-    ) -> tuple[dict[int, str], dict[int, asyncio.Task[str]]]:
-        """Returns where loops are, by rank, and the questions that were not answered in time."""
-        workers = attempt.workers
-        assert workers is not None
-        asked = {rank: asyncio.ensure_future(_answer(workers.actors[rank].stack.remote())) for rank in ranks}
-        await asyncio.wait(asked.values(), timeout=STACK_SECONDS)
-        answered = {rank: task for rank, task in asked.items() if task.done()}
-        stacks = {rank: task.result() for rank, task in answered.items() if task.exception() is None}
-        return stacks, {rank: task for rank, task in asked.items() if rank not in answered}
+    # --- room -------------------------------------------------------------------------------------------------------
 
     async def _growing(self, attempt: _Attempt, count: int) -> None:
         """Waits for room for one worker more, once this number has been kept for a while."""
@@ -487,8 +393,3 @@ class TrainingRun:
             # The workers that follow reserve for themselves.
             spare.release()
         self._carry_out(self.controller.room(attempt.number, count + 1 + more))
-
-
-async def _answer(ref: Any) -> str:
-    found: str = await ref
-    return found
