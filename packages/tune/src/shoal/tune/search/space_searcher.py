@@ -15,6 +15,7 @@ from shoal.tune.exceptions import InvalidArgumentError
 from shoal.tune.search.objective import Objective
 from shoal.tune.search.searcher import Searcher
 from shoal.tune.search_space import Categorical, Domain, Float, Integer, Normal
+from shoal.tune.utils.warmstart import validate_warmstart
 
 Values = dict[str, Any]
 """By parameter's name: a number, for a Categorical the index of the category."""
@@ -253,19 +254,12 @@ class SpaceSearcher(Searcher):
         return own if own is not None else given
 
     def _check_points(self, points: Any, rewards: Any) -> None:
-        if points is not None and (isinstance(points, Mapping | str) or not isinstance(points, Sequence)):
-            raise InvalidArgumentError(
-                f"{self._owner}: points_to_evaluate is {points!r}; give a list of configurations"
-            )
+        validate_warmstart((), points, rewards, validate_point_name_lengths=False)
         for point in points or ():
             if not isinstance(point, Mapping):
                 raise InvalidArgumentError(
                     f"{self._owner}: points_to_evaluate has {point!r}; each has to be a dict of parameters"
                 )
-        if rewards is not None and len(rewards) != len(points or ()):
-            raise InvalidArgumentError(
-                f"{self._owner}: evaluated_rewards has {len(rewards)} values for {len(points or ())} points_to_evaluate; give one each"
-            )
 
 
 def canonical(domain: Domain, value: Any) -> Any:
