@@ -18,7 +18,7 @@ from shoal import train
 from shoal.train import FailureConfig, RunConfig, ScalingConfig
 from shoal.train.data_parallel_trainer import DataParallelTrainer
 from shoal.train.exceptions import InvalidArgumentError
-from shoal.train.lightgbm import LightGBMTrainer, RayTrainReportCallback, get_network_params
+from shoal.train.lightgbm import LightGBMCheckpoint, LightGBMTrainer, RayTrainReportCallback, get_network_params
 
 lightgbm = pytest.importorskip("lightgbm")
 datasets = pytest.importorskip("sklearn.datasets")
@@ -170,6 +170,10 @@ def test_parameters_instead_of_a_loop(tmp_path: Path) -> None:
     errors = [float(np.sqrt(((one.predict(x["valid"]) - y["valid"]) ** 2).mean())) for one in (model, single)]
     assert errors[0] == pytest.approx(errors[1], rel=0.1)
     assert trainer.fit().history == []
+    saved = LightGBMCheckpoint.from_model(model, path=tmp_path / "saved")
+    assert saved.get_model().current_iteration() == 30
+    with pytest.raises(InvalidArgumentError, match=r"has no file 'model\.txt'; give one that LightGBMCheckpoint or"):
+        LightGBMCheckpoint(tmp_path).get_model()
 
 
 def test_a_loop_of_another_trainer_is_told_so(tmp_path: Path) -> None:

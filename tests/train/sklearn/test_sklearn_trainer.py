@@ -129,7 +129,7 @@ def test_checkpoints_of_estimators(tmp_path: Path) -> None:
     )
     saved = SklearnCheckpoint.from_estimator(model, path=tmp_path / "saved")
     assert saved.get_estimator().predict([[2.0]]) == pytest.approx([8.0])
-    with pytest.raises(InvalidArgumentError, match=r"has no file 'model\.pkl'; give one that SklearnTrainer"):
+    with pytest.raises(InvalidArgumentError, match=r"has no file 'model\.pkl'; give one that SklearnCheckpoint or"):
         SklearnCheckpoint(tmp_path).get_estimator()
 
 

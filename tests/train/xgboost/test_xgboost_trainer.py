@@ -18,7 +18,7 @@ from shoal import train
 from shoal.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from shoal.train import xgboost as integration
 from shoal.train.exceptions import InvalidArgumentError
-from shoal.train.xgboost import XGBoostConfig, XGBoostTrainer
+from shoal.train.xgboost import XGBoostCheckpoint, XGBoostConfig, XGBoostTrainer
 
 xgboost = pytest.importorskip("xgboost")
 datasets = pytest.importorskip("sklearn.datasets")
@@ -188,6 +188,10 @@ def test_rounds_that_a_model_has_are_not_trained_again(tmp_path: Path) -> None:
     again = table_trainer(tmp_path, 8).fit()
     assert again.checkpoint is not None
     assert XGBoostTrainer.get_model(again.checkpoint).num_boosted_rounds() == 8
+    model = XGBoostCheckpoint.from_checkpoint(again.checkpoint).get_model()
+    assert XGBoostCheckpoint.from_model(model, path=tmp_path / "saved").get_model().save_raw() == model.save_raw()
+    with pytest.raises(InvalidArgumentError, match=r"has no file 'model\.ubj'; give one that XGBoostCheckpoint or"):
+        XGBoostCheckpoint(tmp_path).get_model()
     whole = table_trainer(tmp_path / "whole", 8).fit()
     assert again.metrics is not None
     assert again.metrics == pytest.approx(whole.metrics)

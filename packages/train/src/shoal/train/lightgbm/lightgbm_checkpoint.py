@@ -2,42 +2,51 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Any, Self
 
-from shoal.train.checkpoint import Checkpoint
-from shoal.train.exceptions import InvalidArgumentError
+from shoal.train._internal.process.model_folder import ModelFolder
 
 if TYPE_CHECKING:
-    import lightgbm
+    from lightgbm import Booster
 
 
-class LightGBMCheckpoint(Checkpoint):
-    """A folder with a model in the file 'model.txt', as the trainer's report callback writes it."""
+class LightGBMCheckpoint(ModelFolder):
+    """A folder with a model in the file 'model.txt', as `RayTrainReportCallback` reports it.
+
+    Example:
+        >>> from shoal.train.lightgbm import LightGBMCheckpoint
+        >>> def model_of(result):
+        ...     return LightGBMCheckpoint.from_checkpoint(result.checkpoint).get_model()
+    """
 
     MODEL_FILENAME = "model.txt"
 
     @classmethod
-    def from_model(cls, booster: lightgbm.Booster, *, preprocessor: Any = None) -> Self:
-        """Writes a model to a new temporary folder, which stays. Raises OSError.
+    def from_model(
+        cls, booster: Booster, *, path: str | os.PathLike[str] | None = None, preprocessor: Any = None
+    ) -> Self:
+        """Writes a model to a folder, and returns the checkpoint that the folder is.
 
         Args:
             booster: the model.
+            path: of a local folder, which is made where it is not there; None for a new temporary one, which stays.
             preprocessor: accepted for Ray's sake, and not stored.
+
+        Raises:
+            OSError: the folder could not be made.
         """
-        folder = Path(tempfile.mkdtemp(prefix="shoal-lightgbm-"))
-        booster.save_model(str(folder / cls.MODEL_FILENAME))
-        return cls(folder)
+        checkpoint, file = cls.made(path)
+        booster.save_model(file)
+        return checkpoint
 
-    def get_model(self) -> lightgbm.Booster:
-        """Returns the model. Raises InvalidArgumentError where there is none in the folder."""
-        import lightgbm
+    def get_model(self) -> Booster:
+        """Returns the model.
 
-        with self.as_directory() as folder:
-            path = Path(folder) / self.MODEL_FILENAME
-            if not path.exists():
-                raise InvalidArgumentError(
-                    f"{self!r} has no file {self.MODEL_FILENAME!r}; give one that LightGBMTrainer made"
-                )
-            return lightgbm.Booster(model_file=str(path))
+        Raises:
+            InvalidArgumentError: (a ValueError) there is none in the folder.
+        """
+        from lightgbm import Booster
+
+        with self.model_file() as file:
+            return Booster(model_file=file)

@@ -26,12 +26,15 @@ class SklearnCheckpoint(ModelFolder):
     MODEL_FILENAME = "model.pkl"
 
     @classmethod
-    def from_estimator(cls, estimator: BaseEstimator, *, path: str | os.PathLike[str] | None = None) -> Self:
+    def from_estimator(
+        cls, estimator: BaseEstimator, *, path: str | os.PathLike[str] | None = None, preprocessor: Any = None
+    ) -> Self:
         """Writes an estimator to a folder, and returns the checkpoint that the folder is.
 
         Args:
             estimator: fitted, or not.
             path: of a local folder, which is made where it is not there; None for a new temporary one, which stays.
+            preprocessor: accepted for Ray's sake, and not stored.
 
         Raises:
             OSError: the file could not be written.

@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-from typing import Any, Self
+import os
+from typing import TYPE_CHECKING, Any, Self
 
-from shoal.train.checkpoint import Checkpoint
-from shoal.train.exceptions import InvalidArgumentError
+from shoal.train._internal.process.model_folder import ModelFolder
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
-class TensorflowCheckpoint(Checkpoint):
-    """A folder with a model in the file 'model.keras'."""
+class TensorflowCheckpoint(ModelFolder):
+    """A folder with a model in the file 'model.keras', as `ReportCheckpointCallback` reports it.
+
+    Example:
+        >>> from shoal.train.tensorflow import TensorflowCheckpoint
+        >>> def model_of(result):
+        ...     return TensorflowCheckpoint.from_checkpoint(result.checkpoint).get_model()
+    """
 
     MODEL_FILENAME = "model.keras"
 
     @classmethod
-    def from_model(cls, model: Any, *, preprocessor: Any = None) -> Self:
-        """Writes a model to a new temporary folder, which stays. Raises OSError.
+    def from_model(
+        cls, model: tf.keras.Model, *, path: str | os.PathLike[str] | None = None, preprocessor: Any = None
+    ) -> Self:
+        """Writes a model to a folder, and returns the checkpoint that the folder is.
 
         Args:
-            model: of Keras.
+            model: the model.
+            path: of a local folder, which is made where it is not there; None for a new temporary one, which stays.
             preprocessor: accepted for Ray's sake, and not stored.
+
+        Raises:
+            OSError: the folder could not be made.
         """
-        folder = Path(tempfile.mkdtemp(prefix="shoal-tensorflow-"))
-        model.save(folder / cls.MODEL_FILENAME)
-        return cls(folder)
+        checkpoint, file = cls.made(path)
+        model.save(str(file))
+        return checkpoint
 
-    def get_model(self) -> Any:
-        """Returns the model. Raises InvalidArgumentError where there is none in the folder."""
-        import tensorflow
+    def get_model(self) -> tf.keras.Model:
+        """Returns the model.
 
-        with self.as_directory() as folder:
-            path = Path(folder) / self.MODEL_FILENAME
-            if not path.exists():
-                raise InvalidArgumentError(f"{self!r} has no file {self.MODEL_FILENAME!r}, which from_model writes")
-            return tensorflow.keras.models.load_model(path)
+        Raises:
+            InvalidArgumentError: (a ValueError) there is none in the folder.
+        """
+        import tensorflow as tf
+
+        with self.model_file() as file:
+            return tf.keras.models.load_model(str(file))

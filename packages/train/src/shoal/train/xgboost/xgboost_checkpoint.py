@@ -2,44 +2,51 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Any, Self
 
-from shoal.train.checkpoint import Checkpoint
-from shoal.train.exceptions import InvalidArgumentError
+from shoal.train._internal.process.model_folder import ModelFolder
 
 if TYPE_CHECKING:
-    import xgboost
+    from xgboost import Booster
 
 
-class XGBoostCheckpoint(Checkpoint):
-    """A folder with a model in the file 'model.ubj', as the trainer's report callback writes it."""
+class XGBoostCheckpoint(ModelFolder):
+    """A folder with a model in the file 'model.ubj', as `RayTrainReportCallback` reports it.
+
+    Example:
+        >>> from shoal.train.xgboost import XGBoostCheckpoint
+        >>> def model_of(result):
+        ...     return XGBoostCheckpoint.from_checkpoint(result.checkpoint).get_model()
+    """
 
     MODEL_FILENAME = "model.ubj"
 
     @classmethod
-    def from_model(cls, booster: xgboost.Booster, *, preprocessor: Any = None) -> Self:
-        """Writes a model to a new temporary folder, which stays. Raises OSError.
+    def from_model(
+        cls, booster: Booster, *, path: str | os.PathLike[str] | None = None, preprocessor: Any = None
+    ) -> Self:
+        """Writes a model to a folder, and returns the checkpoint that the folder is.
 
         Args:
             booster: the model.
+            path: of a local folder, which is made where it is not there; None for a new temporary one, which stays.
             preprocessor: accepted for Ray's sake, and not stored.
+
+        Raises:
+            OSError: the folder could not be made.
         """
-        folder = Path(tempfile.mkdtemp(prefix="shoal-xgboost-"))
-        booster.save_model(str(folder / cls.MODEL_FILENAME))
-        return cls(folder)
+        checkpoint, file = cls.made(path)
+        booster.save_model(file)
+        return checkpoint
 
-    def get_model(self) -> xgboost.Booster:
-        """Returns the model. Raises InvalidArgumentError where there is none in the folder."""
-        import xgboost
+    def get_model(self) -> Booster:
+        """Returns the model.
 
-        with self.as_directory() as folder:
-            path = Path(folder) / self.MODEL_FILENAME
-            if not path.exists():
-                raise InvalidArgumentError(
-                    f"{self!r} has no file {self.MODEL_FILENAME!r}; give one that XGBoostTrainer made"
-                )
-            booster = xgboost.Booster()
-            booster.load_model(str(path))
-            return booster
+        Raises:
+            InvalidArgumentError: (a ValueError) there is none in the folder.
+        """
+        from xgboost import Booster
+
+        with self.model_file() as file:
+            return Booster(model_file=file)
