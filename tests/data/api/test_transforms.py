@@ -149,3 +149,11 @@ def test_bad_arguments(numbers: Any) -> None:
         iter(numbers)
     with pytest.raises(AttributeError):
         numbers.__len__()
+
+
+def test_a_dataset_is_neither_a_list_nor_empty(numbers: Any) -> None:
+    with pytest.raises(AttributeError, match="count"):
+        len(numbers)
+    with pytest.raises(TypeError, match="iter_rows"):
+        iter(numbers)
+    assert bool(numbers)

@@ -122,3 +122,26 @@ def test_actors_that_do_not_begin_in_time_are_named(cpus: int) -> None:
             rows().map_batches(Slow, concurrency=1).materialize()
     finally:
         context.wait_for_min_actors_s = -1
+
+
+@pytest.mark.parametrize("function", [same, Same])
+def test_options_may_differ_from_worker_to_worker(function: Any, cpus: int, tmp_path: Any) -> None:
+    asked = []
+
+    def options() -> dict[str, Any]:
+        asked.append(len(asked))
+        return {"runtime_env": {"env_vars": {"NUMBER": "7"}}}
+
+    def number(batch: Any) -> Any:
+        import os
+
+        return {"number": [os.environ["NUMBER"]]}
+
+    class Number:
+        def __call__(self, batch: Any) -> Any:
+            return number(batch)
+
+    told = Number if isinstance(function, type) else number
+    made = rows().map_batches(told, ray_remote_args_fn=options).take_all()
+    assert {row["number"] for row in made} == {"7"}
+    assert asked

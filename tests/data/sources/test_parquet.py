@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import shoal
 from shoal.data._internal.blocks.build import array_of
 from shoal.data._internal.blocks.combine import concat
 from shoal.data._internal.sources import parquet_footers, parquet_reading
@@ -489,3 +490,27 @@ def test_repeated_names(tmp_path: Path) -> None:
     pq.write_table(pa.table([[1], [2]], names=["x", "x"]), tmp_path / "a.parquet")
     with pytest.raises(SchemaMismatchError, match=r"a\.parquet has more than one column 'x'"):
         ParquetSource(tmp_path).schema()
+
+
+def test_paths_that_are_skipped(tmp_path: Path) -> None:
+    for number in range(3):
+        pq.write_table(pa.table({"x": [number]}), tmp_path / f"{number}.parquet")
+    (tmp_path / "more").mkdir()
+    pq.write_table(pa.table({"x": [3]}), tmp_path / "more" / "3.parquet")
+    read = shoal.data.read_parquet(str(tmp_path), skip_paths=[str(tmp_path / "1.parquet"), str(tmp_path / "more")])
+    assert [row["x"] for row in read.take_all()] == [0, 2]
+
+
+def test_bytes_that_are_tensors(tmp_path: Path) -> None:
+    tensors = [np.arange(6, dtype=np.float32).reshape(2, 3) + number for number in range(3)]
+    rows = {"id": [0, 1, 2, 3], "x": [*(tensor.tobytes() for tensor in tensors), None]}
+    pq.write_table(pa.table(rows), tmp_path / "a.parquet")
+    read = shoal.data.read_parquet(str(tmp_path), tensor_column_schema={"x": (np.float32, (2, 3))})
+    assert read.count() == 4
+    assert read.schema().types[1] == pa.fixed_shape_tensor(pa.float32(), [2, 3])
+    found = [row["x"] for row in read.take_all()]
+    assert all((one == other).all() for one, other in zip(found, tensors, strict=False)) and found[3] is None
+    with pytest.raises(ValueError, match="24 bytes of column 'x' are no tensor of float64"):
+        shoal.data.read_parquet(str(tmp_path), tensor_column_schema={"x": (np.float64, (2, 3))}).take(1)
+    with pytest.raises(InvalidArgumentError, match="tensor_column_schema"):
+        shoal.data.read_parquet(str(tmp_path), tensor_column_schema={"x": np.float64})

@@ -161,6 +161,8 @@ def read_parquet(
     shuffle: FileShuffle = None,
     file_extensions: Sequence[str] | None = PARQUET_EXTENSIONS,
     on_error: ErrorPolicy = "raise",
+    skip_paths: Paths | None = None,
+    tensor_column_schema: Mapping[str, tuple[Any, Sequence[int]]] | None = None,
     num_cpus: float | None = None,
     num_gpus: float | None = None,
     memory: float | None = None,
@@ -178,6 +180,8 @@ def read_parquet(
         paths: files, directories and patterns. Directories named `name=value` are columns of strings.
         columns: just these.
         schema: of all files; None to unify theirs.
+        skip_paths: files and directories that are not read.
+        tensor_column_schema: columns of bytes that are tensors (`array.tobytes()`), to (dtype, shape).
         arrow_parquet_args: filter (an Arrow expression), batch_size (rows), use_threads, and those of `pyarrow.parquet.ParquetFile`.
 
     Raises:
@@ -207,10 +211,18 @@ def read_parquet(
         ignore_missing_paths=ignore_missing_paths,
         shuffle=shuffle,
         on_error=on_error,
+        skip_paths=skip_paths,
         arrow_parquet_args=arrow_parquet_args,
     )
     options = _options(ray_remote_args, num_cpus, num_gpus, memory, resources)
-    return reading(source, override_num_blocks, concurrency, options)
+    dataset = reading(source, override_num_blocks, concurrency, options)
+    if tensor_column_schema is None:
+        return dataset
+    from shoal.data._internal.sources.serialized_tensors import ToTensors
+
+    return dataset.map_batches(
+        ToTensors.checked(tensor_column_schema), batch_format="pyarrow", udf_modifying_row_count=False
+    )
 
 
 def read_text(

@@ -178,6 +178,11 @@ def compute_of(
         options: resources and other options of tasks.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    options_fn = given.pop("ray_remote_args_fn", None)
+    if options_fn is not None and not callable(options_fn):
+        raise InvalidArgumentError(
+            f"ray_remote_args_fn is {options_fn!r}; give a function that returns a dict of options"
+        )
     for name in given:
         if name not in _OPTIONS:
             close = difflib.get_close_matches(name, _OPTIONS, n=2)
@@ -199,7 +204,7 @@ def compute_of(
     if isinstance(compute, TaskPoolStrategy):
         if is_class:
             raise InvalidArgumentError("fn is a class, which runs on actors: give compute=ActorPoolStrategy(…)")
-        return Compute(max_size=compute.size, options=frozen)
+        return Compute(max_size=compute.size, options=frozen, options_fn=options_fn)
     if not isinstance(compute, ActorPoolStrategy):
         raise InvalidArgumentError(f"compute is {compute!r}; give ActorPoolStrategy(…) or TaskPoolStrategy(…)")
     least = compute.size or compute.min_size or 1
@@ -210,6 +215,7 @@ def compute_of(
         options=frozen,
         tasks_in_flight=compute.max_tasks_in_flight_per_actor,
         concurrent_calls=compute.max_concurrent_calls_per_actor or 1,
+        options_fn=options_fn,
     )
 
 

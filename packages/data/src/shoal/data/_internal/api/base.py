@@ -61,10 +61,11 @@ class DatasetBase:
             "a Dataset is not iterable by itself: use iter_rows() for rows, iter_batches() for batches, take_all() for a list"
         )
 
+    def __len__(self) -> int:
+        raise AttributeError("a Dataset has no length before it is run: use count()")
+
     def __bool__(self) -> bool:
         return True
 
     def __getattr__(self, name: str) -> Any:
-        if name == "__len__":
-            raise AttributeError("a Dataset has no length before it is run: use count()")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

@@ -66,13 +66,10 @@ class PoolStage(TransformStage):
         self, name: str, steps: Sequence[Step], compute: Compute, calls: Calls, rows_together: int | None
     ) -> None:
         super().__init__(name, steps, compute, calls, rows_together)
-        options = calls.options(compute)
         at_a_time = compute.concurrent_calls
         if at_a_time == 1 and any(step.is_async for step in steps):
             at_a_time = ASYNC_CALLS
-        self._actor_class = shoal.remote(max_restarts=-1, max_task_retries=-1, max_concurrency=at_a_time, **options)(
-            BlockWorker
-        )
+        self._at_a_time = at_a_time
         self._per_actor = compute.tasks_in_flight or calls.tasks_in_flight or SENT_AHEAD * at_a_time
         self._slots: list[Slot] = []
         self.first_actors = compute.min_size
@@ -134,7 +131,9 @@ class PoolStage(TransformStage):
         self._slots.clear()
 
     def _add_actor(self) -> None:
-        self._slots.append(Slot(self._actor_class.remote(self._steps)))
+        options: dict[str, Any] = {"max_restarts": -1, "max_task_retries": -1, "max_concurrency": self._at_a_time}
+        options |= self._calls.options(self._compute)
+        self._slots.append(Slot(shoal.remote(**options)(BlockWorker).remote(self._steps)))
 
     def opening(self) -> list[Slot]:
         """Actors that have not opened."""

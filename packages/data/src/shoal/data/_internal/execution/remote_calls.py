@@ -64,6 +64,8 @@ class Calls:
     def options(self, compute: Compute | None) -> dict[str, Any]:
         """Returns what each task or actor asks the session for."""
         options = dict(compute.options) if compute is not None else {}
+        if compute is not None and compute.options_fn is not None:
+            options |= compute.options_fn()
         if not self._reserves_cpus:
             options["num_cpus"] = 0
         options.setdefault("num_cpus", min(1.0, self.cpus_there))
@@ -79,14 +81,15 @@ class Calls:
 
     def _of(self, function: Callable[..., Any], compute: Compute | None, count: int | None) -> Any:
         key = (function, count, compute.options if compute is not None else None)
-        remote = self._remote.get(key) if _hashable(key) else None
+        is_fixed = (compute is None or compute.options_fn is None) and _hashable(key)
+        remote = self._remote.get(key) if is_fixed else None
         if remote is None:
             options = self.options(compute)
             options["num_returns"] = "streaming" if count is None else count
             if count is None:
                 options["_generator_backpressure_num_objects"] = AHEAD
             remote = shoal.remote(**options)(function)
-            if _hashable(key):
+            if is_fixed:
                 self._remote[key] = remote
         return remote
 

@@ -120,6 +120,7 @@ class FileSet:
         partition_filter: PathPartitionFilter | None = None,
         ignore_missing_paths: bool = False,
         shuffle: FileShuffle = None,
+        skip_paths: Paths | None = None,
     ) -> FileSet:
         """Looks for files.
 
@@ -132,6 +133,7 @@ class FileSet:
             partition_filter: which files are read; None for all.
             ignore_missing_paths: whether paths where there is nothing are passed over.
             shuffle: None, 'files' or a `FileShuffleConfig`.
+            skip_paths: files that are passed over, and directories whose files are.
 
         Raises:
             FilesNotFoundError: if there is nothing at a path, or no such file at all.
@@ -143,11 +145,12 @@ class FileSet:
         if partition_filter is not None and not isinstance(partition_filter, PathPartitionFilter):
             raise InvalidArgumentError(f"partition_filter={partition_filter!r}: use a PathPartitionFilter.")
         store, plain = resolve_paths(paths, filesystem)
+        skipped = tuple(resolve_paths(skip_paths, filesystem)[1]) if skip_paths else ()
         files = []
         seen = 0
         for base, info in _entries(store, plain, ignore_missing_paths):
             seen += 1
-            if not _has_extension(info.path, extensions):
+            if not _has_extension(info.path, extensions) or any(_is_at(info.path, path) for path in skipped):
                 continue
             if partition_filter is not None and not partition_filter.apply(info.path):
                 continue
@@ -271,6 +274,10 @@ def _children(filesystem: fs.FileSystem, directory: str) -> list[fs.FileInfo]:
 def _is_hidden(name: str) -> bool:
     # A partition column may begin with an underscore.
     return name.startswith(".") or (name.startswith("_") and "=" not in name)
+
+
+def _is_at(file: str, path: str) -> bool:
+    return file == path or file.startswith(path.rstrip("/") + "/")
 
 
 def _has_extension(path: str, extensions: tuple[str, ...] | None) -> bool:

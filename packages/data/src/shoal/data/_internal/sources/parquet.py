@@ -67,6 +67,7 @@ class ParquetSource(Source):
         ignore_missing_paths: whether paths where there is nothing are passed over.
         shuffle: 'files' or a `FileShuffleConfig` to read files in another order than that of their paths.
         on_error: 'raise', or 'skip' to pass over a file that cannot be read; see `ReadRowGroups.skipped_files`.
+        skip_paths: files and directories that are not read.
         arrow_parquet_args: `filter` (an expression of Arrow), `batch_size` (rows of a table), `use_threads`, and arguments of
             `pyarrow.parquet.ParquetFile`.
 
@@ -92,6 +93,7 @@ class ParquetSource(Source):
         ignore_missing_paths: bool = False,
         shuffle: FileShuffle = None,
         on_error: ErrorPolicy = "raise",
+        skip_paths: Paths | None = None,
         arrow_parquet_args: Mapping[str, Any] | None = None,
     ) -> None:
         options = {name: value for name, value in (arrow_parquet_args or {}).items() if name not in _SCANNER_HINTS}
@@ -115,6 +117,7 @@ class ParquetSource(Source):
             partition_filter=partition_filter,
             ignore_missing_paths=ignore_missing_paths,
             shuffle=shuffle,
+            skip_paths=skip_paths,
         )
         self._include_paths = include_paths
         self._unreadable: list[str] = []
