@@ -3,12 +3,16 @@
 from shoal.train.torch.devices import get_device, get_devices
 from shoal.train.torch.helpers import enable_reproducibility, prepare_data_loader, prepare_model
 from shoal.train.torch.mixed_precision import accelerate, backward, prepare_optimizer
+from shoal.train.torch.torch_checkpoint import TorchCheckpoint
 from shoal.train.torch.torch_config import TorchConfig, TorchftConfig
+from shoal.train.torch.torch_predictor import TorchPredictor
 from shoal.train.torch.torch_trainer import TorchTrainer
 from shoal.train.torch.worker_profiler import TorchWorkerProfiler
 
 __all__ = [
+    "TorchCheckpoint",
     "TorchConfig",
+    "TorchPredictor",
     "TorchTrainer",
     "TorchWorkerProfiler",
     "TorchftConfig",
