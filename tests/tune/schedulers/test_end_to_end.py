@@ -109,6 +109,12 @@ def test_hyperband(trainable: Any, places: int, tmp_path: Path) -> None:
     assert [result.metrics["score"] for result in results] == [81, 81, 81, 3, 45, 9, 6, 12]
 
 
+def test_paused_trials_do_not_count_as_concurrent(tmp_path: Path) -> None:
+    space = {"lr": tune.grid_search([9.0, 9.0, 9.0, 1.0, 5.0, 3.0, 2.0, 4.0])}
+    scheduler = HyperBandScheduler("training_iteration", "score", "max", max_t=9)
+    assert reached(searched(climb, space, scheduler, tmp_path, max_concurrent_trials=2)) == [9, 9, 9, 3, 9, 3, 3, 3]
+
+
 def test_hyperband_for_bohb(tmp_path: Path) -> None:
     space = {"lr": tune.grid_search([float(lr) for lr in range(9)])}
     scheduler = HyperBandForBOHB("training_iteration", "score", "max", max_t=9)

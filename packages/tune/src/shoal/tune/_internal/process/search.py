@@ -145,7 +145,8 @@ class Search:
 
             given = create_searcher(given)
         searcher = given if given is not None else BasicVariantGenerator()
-        if config.max_concurrent_trials:
+        # Slots limit who runs. Who is paused does not run: a searcher without memory need not wait for its end.
+        if config.max_concurrent_trials and not isinstance(searcher, BasicVariantGenerator):
             searcher.set_max_concurrency(config.max_concurrent_trials)
         takes = searcher.set_search_properties(
             config.metric, config.mode, dict(self.space), num_samples=config.num_samples, seed=config.seed
@@ -174,7 +175,7 @@ class Search:
         scheduler = given if given is not None else FIFOScheduler()
         metric = config.metric if isinstance(config.metric, str) else None
         mode = config.mode if isinstance(config.mode, str) else None
-        if not scheduler.set_search_properties(metric, mode):
+        if not scheduler.set_search_properties(metric, mode, seed=config.seed):
             raise InvalidArgumentError(
                 f"metric={metric!r} and mode={mode!r} are given in TuneConfig, and {type(scheduler).__name__} has its own "
                 f"(metric={scheduler.metric!r}); give them in one place"
