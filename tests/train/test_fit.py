@@ -183,3 +183,10 @@ def test_trainers_without_datasets_do_not_import_data(tmp_path: Path) -> None:
         return "shoal.data" in sys.modules
 
     assert fit(loop, tmp_path, 1).return_value is False
+
+
+def test_workers_whose_labels_no_node_has(tmp_path: Path) -> None:
+    scaling = ScalingConfig(num_workers=1, label_selector={"zone": "nowhere"})
+    trainer = DataParallelTrainer(lambda: None, scaling_config=scaling, run_config=RunConfig(storage_path=tmp_path))
+    with pytest.raises(TrainingFailedError, match=r"can be placed nowhere: .*zone is 'nowhere'"):
+        trainer.fit()

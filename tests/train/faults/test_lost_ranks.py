@@ -293,4 +293,5 @@ def test_workers_that_find_no_room_in_time(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(train.TrainingFailedError, match=r"2 workers with .* could not be placed within 0.3 s"):
         fit(lambda: None, tmp_path)
     shoal.kill(holder)
+    monkeypatch.delenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S")
     assert fit(lambda: 1, tmp_path).return_value == 1

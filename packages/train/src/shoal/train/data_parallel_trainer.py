@@ -98,6 +98,11 @@ class DataParallelTrainer:
         """
         return self._fit(None)
 
+    @property
+    def scaling_config(self) -> ScalingConfig:
+        """How many workers there are: a search counts them as what a trial needs."""
+        return self._scaling
+
     def as_trainable(self) -> Callable[[Mapping[str, Any]], dict[str, Any] | None]:
         """Returns a function for a search: it trains with other settings, and hands its reports on.
 

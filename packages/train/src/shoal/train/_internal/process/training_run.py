@@ -98,7 +98,6 @@ class TrainingRun:
         self._limits = SilenceLimits.of_environment()
         self._validations = Validations(plan.validation, checkpoints, self._tell_committed)
         self._is_cancelled = False
-        self._has_learnt = False
         self._reservation: Reservation | None = None
         self._attempt = _Attempt(-1)
         self._over: asyncio.Event | None = None
@@ -217,7 +216,9 @@ class TrainingRun:
         if self._reservation is None:
             self._reservation = Reservation(scaling, count)
         limit = self._start_seconds if count == scaling.min_workers else min(RESIZE_SECONDS, self._start_seconds)
-        workers = attempt.workers = await RankedWorkers.start(scaling, self._reservation, plan.runtime_env, limit)
+        workers = attempt.workers = await RankedWorkers.start(
+            scaling, self._reservation, plan.runtime_env, limit, self._start_seconds
+        )
         meeting = await workers.meet()
         backend = attempt.backend = plan.backend.make()
         await self._call_backend(attempt, "on_start")
@@ -247,6 +248,8 @@ class TrainingRun:
             )
             stream = actor.run.options(num_returns="streaming").remote(loop, duty)
             self._spawn(self._follow(attempt, rank.world_rank, stream))
+        # Beside the workers' own imports, so that it is done when the next group starts.
+        preload_once(plan.backend.preload)
         self._carry_out(self.controller.group_started(attempt.number))
         for observer in self._observers:
             observer.started(attempt.number, count)
@@ -333,7 +336,6 @@ class TrainingRun:
 
     def _report(self, attempt: _Attempt, rank: int, item: Reported) -> None:
         report = item.report
-        self._learn()
         if attempt.watcher is not None:
             attempt.watcher.heard(rank)
         if report.checkpoint is not None:
@@ -350,14 +352,7 @@ class TrainingRun:
             attempt.watcher.ended(rank)
         if len(self.controller.finished) == self.controller.workers - 1:
             await self._call_backend(attempt, "on_shutdown")
-        self._learn()
         self._carry_out(self.controller.rank_finished(attempt.number, rank, value))
-
-    def _learn(self) -> None:
-        """By now the ranks have imported what they need: importing it for later ones does not slow them down any more."""
-        if not self._has_learnt:
-            self._has_learnt = True
-            preload_once(self._plan.backend.preload)
 
     async def _fail(self, attempt: _Attempt, rank: int, error: BaseException) -> None:
         """A rank failed. The first to fail waits for what the others say of it, but not for long."""

@@ -37,7 +37,10 @@ class Reservation:
     def __init__(self, scaling: ScalingConfig, workers: int) -> None:
         self.workers = workers
         bundles = [dict(scaling.resources) or {"CPU": 0.0} for _ in range(workers)]
-        self.group: PlacementGroup = placement_group(bundles, strategy=scaling.placement_strategy)
+        labels = [dict(scaling.label_selector)] * workers if scaling.label_selector else None
+        self.group: PlacementGroup = placement_group(
+            bundles, strategy=scaling.placement_strategy, bundle_label_selector=labels
+        )
 
     async def ready(self) -> None:
         """Returns when all are reserved. Raises where they can never be."""
@@ -91,6 +94,7 @@ class RankedWorkers:
         reservation: Reservation,
         runtime_env: Mapping[str, Any] | None,
         limit: float,
+        start_limit: float,
     ) -> RankedWorkers:
         """Starts a worker in each place of a reservation.
 
@@ -98,7 +102,8 @@ class RankedWorkers:
             scaling: what each of them has.
             reservation: where.
             runtime_env: the environment of each; None for the session's.
-            limit: seconds for all of them to be there.
+            limit: seconds for all of them to be placed.
+            start_limit: seconds for their processes to be there afterwards.
 
         Raises:
             NoRoomError: they could not be placed in time.
@@ -107,6 +112,11 @@ class RankedWorkers:
         try:
             async with asyncio.timeout(limit):
                 await reservation.ready()
+        except shoal.exceptions.InfeasibleResourcesError as error:
+            raise TrainingFailedError(
+                f"{reservation.workers} workers can be placed nowhere: {error}. "
+                f"ScalingConfig says what each of them has, and which nodes may be used."
+            ) from error
         except TimeoutError:
             raise NoRoomError(
                 f"{reservation.workers} workers with {dict(scaling.resources)} each could not be placed within {limit:g} s; "
@@ -115,7 +125,14 @@ class RankedWorkers:
             ) from None
         actors = _actors(scaling, reservation, runtime_env)
         try:
-            places: list[Place] = [await ref for ref in [actor.place.remote() for actor in actors]]
+            async with asyncio.timeout(start_limit):
+                places: list[Place] = [await ref for ref in [actor.place.remote() for actor in actors]]
+        except TimeoutError:
+            _kill(actors)
+            raise TrainingFailedError(
+                f"{reservation.workers} workers are placed, and not all of them have started within {start_limit:g} s; "
+                f"SHOAL_TRAIN_WORKER_GROUP_START_TIMEOUT_S says how long to wait"
+            ) from None
         except BaseException:
             _kill(actors)
             raise
