@@ -85,6 +85,8 @@ def search_figure(
 
 
 def _draw_curves(axes: Axes, histories: Mapping[Trial, History], best: Trial, metric: str, x: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     for trial, history in histories.items():
         flat = [flattened(result) for result in history]
         points = [(one[x], one[metric]) for one in flat if _is_finite(one.get(x)) and _is_finite(one.get(metric))]
@@ -98,7 +100,7 @@ def _draw_curves(axes: Axes, histories: Mapping[Trial, History], best: Trial, me
         else:
             line.set(color="tab:blue", linewidth=1.0, alpha=0.35)
     if x == "training_iteration":
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel=x, ylabel=metric, title=f"{metric} of {len(histories)} trials")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="best", fontsize="small")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shoal.tune._internal.logic.scores import best_trial, score_of
-from shoal.tune._internal.logic.trial_table import counted, cut, text_of
+from shoal.tune._internal.logic.trial_table import counted, cut, short_names, text_of
 from shoal.tune.experiment.trial import ERROR, RUNNING, Trial
 
 LONGEST_REASON = 160
@@ -66,7 +66,9 @@ def best_line(trials: Sequence[Trial], search: Search) -> str:
     if best is None:
         return ""
     score = text_of(score_of(best, metric, mode))
-    parameters = ", ".join(f"{name}={cut(text_of(value), 20)}" for name, value in best.evaluated_params.items())
+    names = short_names(list(best.evaluated_params))
+    values = best.evaluated_params.items()
+    parameters = ", ".join(f"{names[name]}={cut(text_of(value), 20)}" for name, value in values)
     return f"best {metric} ({mode}): {score} by {best.trial_name}" + (
         f" with {cut(parameters, 120)}" if parameters else ""
     )
@@ -93,10 +95,15 @@ def reason(error: BaseException | None) -> str:
     if error is None:
         return "the error is not known"
     inner = error
-    seen = {id(inner)}
-    while inner.__cause__ is not None and id(inner.__cause__) not in seen:
-        inner = inner.__cause__
+    seen: set[int] = set()
+    while id(inner) not in seen:
         seen.add(id(inner))
+        # An error of another process has what was raised there as an attribute.
+        below = getattr(inner, "cause", None) or inner.__cause__
+        if not isinstance(below, BaseException):
+            break
+        if id(below) not in seen:
+            inner = below
     text = " ".join(str(inner).split())
     name = type(inner).__name__
     return cut(text if text.startswith(name) else f"{name}: {text}" if text else name, LONGEST_REASON)

@@ -194,9 +194,13 @@ def _differing(trials: Sequence[Trial]) -> dict[str, str]:
         if len(trials) == 1 or len({text_of(trial.evaluated_params.get(name)) for trial in trials}) > 1
     }
     # Where nothing differs yet, all are as good.
-    chosen = list(varying or dict.fromkeys(names))[:MOST_COLUMNS]
-    short = [name.rpartition("/")[2] for name in chosen]
-    return {name: last if short.count(last) == 1 else name for name, last in zip(chosen, short, strict=True)}
+    return short_names(list(varying or dict.fromkeys(names))[:MOST_COLUMNS])
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Returns the last parts of names like 'a/b', where that tells them apart."""
+    short = [name.rpartition("/")[2] for name in names]
+    return {name: last if short.count(last) == 1 else name for name, last in zip(names, short, strict=True)}
 
 
 def _is_number(value: Any) -> bool:

@@ -50,3 +50,12 @@ def test_both_models_are_tuned_and_drawn(houses: Path, tmp_path: Path) -> None:
     for name in ("boosted-trees", "network"):
         assert (tmp_path / "out" / f"{name}.png").stat().st_size > 10_000
         assert len(list((tmp_path / "out" / name).glob("*/result.json"))) == 6
+
+
+@pytest.mark.timeout(150)
+def test_data_is_prepared_learned_and_searched(houses: Path) -> None:
+    text = run("pipeline.py", "--quick", "--csv", houses, "--cpus", 2)
+    assert "data: 441 rows to learn from, 147 to be judged by" in text
+    assert "the best of 4 trials has valid-rmse" in text
+    assert float(text.rpartition("R² ")[2].split()[0]) > 0.5
+    assert "147 rows" in text
