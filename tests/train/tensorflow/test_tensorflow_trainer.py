@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import shoal.data
 from shoal import train
 from shoal.train import RunConfig, ScalingConfig
 from shoal.train.exceptions import InvalidArgumentError
-from shoal.train.tensorflow import TensorflowTrainer, prepare_dataset_shard
+from shoal.train.tensorflow import TensorflowCheckpoint, TensorflowTrainer, prepare_dataset_shard
 
 
 def fit(loop: Any, folder: Path, workers: int = 2, **config: Any) -> train.Result:
@@ -93,6 +94,8 @@ def test_the_model_of_a_checkpoint(tmp_path: Path) -> None:
     result = fit(learn, tmp_path, 1, callback={})
     assert result.checkpoint is not None
     model = ReportCheckpointCallback.get_model(result.checkpoint)
+    again = TensorflowCheckpoint.from_model(model, path=tmp_path / "saved").get_model()
+    assert [array.tolist() for array in again.get_weights()] == [array.tolist() for array in model.get_weights()]
     assert isinstance(model, tf.keras.Model)
     assert [float(value) for array in model.get_weights() for value in array.flat] == pytest.approx(result.return_value)
 
@@ -126,6 +129,35 @@ def test_two_ranks_of_a_loop_of_ones_own(tmp_path: Path) -> None:
         return [float(weight.numpy()), float(bias.numpy())]
 
     assert fit(loop, tmp_path).return_value == pytest.approx(expected(), abs=1e-4)
+
+
+@pytest.mark.slow
+def test_two_ranks_of_keras_learn_from_a_dataset(tmp_path: Path) -> None:
+    pytest.importorskip("tf_keras")
+
+    def loop() -> tuple[float, int]:
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"
+        import tensorflow as tf
+
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()  # before TensorFlow does anything else
+        rows = train.get_dataset_shard("train").to_tf(feature_columns="x", label_columns="y", batch_size=8)
+        rows = rows.map(lambda x, y: (x[:, None], y[:, None]))
+        with strategy.scope():
+            model = tf.keras.Sequential([tf.keras.Input((1,)), tf.keras.layers.Dense(1)])
+            model.compile(optimizer=tf.keras.optimizers.SGD(0.5), loss="mse")
+        history = model.fit(prepare_dataset_shard(rows), epochs=20, verbose=0)
+        return history.history["loss"][-1], sum(len(x) for x, _ in rows)
+
+    items = [{"x": number / 32, "y": 3 * number / 32 + 1} for number in range(32)]
+    result = TensorflowTrainer(
+        loop,
+        datasets={"train": shoal.data.from_items(items)},
+        scaling_config=ScalingConfig(num_workers=2),
+        run_config=RunConfig(storage_path=tmp_path),
+    ).fit()
+    loss, rows = result.return_value
+    assert loss < 0.2
+    assert rows == 16
 
 
 def test_events_that_are_reported(tmp_path: Path) -> None:

@@ -177,3 +177,53 @@ class DataIterator(ABC):
             local_shuffle_seed=local_shuffle_seed,
             _collate_fn=collate_fn if collate_fn is not None else collate,
         )
+
+    def to_tf(
+        self,
+        feature_columns: Any,
+        label_columns: Any,
+        *,
+        additional_columns: Any = None,
+        prefetch_batches: int = 1,
+        batch_size: int = 1,
+        drop_last: bool = False,
+        local_shuffle_buffer_size: int | None = None,
+        local_shuffle_seed: int | None = None,
+        feature_type_spec: Any = None,
+        label_type_spec: Any = None,
+        additional_type_spec: Any = None,
+    ) -> Any:
+        """Returns a tf.data.Dataset of (features, labels), or with `additional_columns` of three; each loop over it is one over this.
+
+        Args:
+            feature_columns: a column's name, or a list of names for a dict of arrays.
+            label_columns: the same.
+            additional_columns: the same; None for none.
+            prefetch_batches: batches that are made ahead, on a thread.
+            batch_size: rows of a batch.
+            drop_last: leave out the last batch where it has less rows.
+            local_shuffle_buffer_size: draw rows at random from so many.
+            local_shuffle_seed: of those draws.
+            feature_type_spec: TensorFlow's; None to find it by the columns.
+            label_type_spec: the same.
+            additional_type_spec: the same.
+
+        Raises:
+            ImportError: tensorflow is not installed.
+            ColumnNotFoundError: a column is not there.
+        """
+        from shoal.data._internal.consumption.tf_dataset import tf_dataset
+
+        more = [] if additional_columns is None else [additional_columns]
+        return tf_dataset(
+            self,
+            [feature_columns, label_columns, *more],
+            [feature_type_spec, label_type_spec, *([additional_type_spec] if more else [])],
+            {
+                "prefetch_batches": prefetch_batches,
+                "batch_size": batch_size,
+                "drop_last": drop_last,
+                "local_shuffle_buffer_size": local_shuffle_buffer_size,
+                "local_shuffle_seed": local_shuffle_seed,
+            },
+        )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pyarrow.types import is_nested
+
+from shoal.data._internal.blocks.convert import to_batch
 from shoal.data.exceptions import ColumnNotFoundError
 
 if TYPE_CHECKING:
@@ -22,11 +25,11 @@ def tf_dataset(iterator: DataIterator, columns: list[Any], specs: list[Any], bat
         import tensorflow as tf
     except ImportError as error:
         raise ImportError("to_tf needs tensorflow: pip install tensorflow") from error
-    first: Mapping[str, Any] = next(iter(iterator.iter_batches(batch_size=1, prefetch_batches=0)), {})
-    for entry in columns:
-        for name in [entry] if isinstance(entry, str) else entry:
-            if name not in first:
-                raise ColumnNotFoundError(name, list(first), "to_tf")
+    names = [name for entry in columns for name in ([entry] if isinstance(entry, str) else entry)]
+    first = _example(iterator, names)
+    for name in names:
+        if name not in first:
+            raise ColumnNotFoundError(name, list(first), "to_tf")
 
     def part(batch: Mapping[str, Any], entry: Any) -> Any:
         return batch[entry] if isinstance(entry, str) else {name: batch[name] for name in entry}
@@ -45,3 +48,16 @@ def tf_dataset(iterator: DataIterator, columns: list[Any], specs: list[Any], bat
 
     signature = tuple(spec(entry, given) for entry, given in zip(columns, specs, strict=True))
     return tf.data.Dataset.from_generator(generate, output_signature=signature)
+
+
+def _example(iterator: DataIterator, names: Sequence[str]) -> Mapping[str, Any]:
+    """Returns a batch whose arrays have the types and shapes of all batches: an empty one where the schema tells."""
+    # A loop over a worker's share for the sake of one row would count as a pass.
+    schema = iterator.schema()
+    if schema is not None:
+        table = schema.base_schema.empty_table()
+        if not any(name in table.column_names and is_nested(table.schema.field(name).type) for name in names):
+            batch: Mapping[str, Any] = to_batch(table, "numpy")
+            return batch
+    first: Mapping[str, Any] = next(iter(iterator.iter_batches(batch_size=1, prefetch_batches=0)), {})
+    return first
