@@ -178,12 +178,17 @@ def test_tensors_of_torch_are_counted(tmp_path: Path) -> None:
 def test_a_user_who_divides_data_in_another_way(tmp_path: Path) -> None:
     class Halves(DataConfig):
         def configure(self, datasets: Any, world_size: int, worker_handles: Any, worker_node_ids: Any) -> Any:
-            return [{"train": part.iterator()} for part in datasets["train"].split(world_size)]
+            whole = super().configure({"other": datasets["other"]}, world_size, worker_handles, worker_node_ids)
+            parts = datasets["train"].split(world_size)
+            return [{"train": part.iterator(), **rest} for part, rest in zip(parts, whole, strict=True)]
 
-    def loop() -> int:
-        return len(list(train.get_dataset_shard().iter_rows()))
+    def loop() -> tuple[int, int]:
+        found = [len(list(train.get_dataset_shard(name).iter_rows())) for name in ("train", "other")]
+        return found[0], found[1]
 
-    assert fit(loop, tmp_path, {"train": numbers(10)}, dataset_config=Halves()).return_value == 5
+    datasets = {"train": numbers(10), "other": numbers(4)}
+    config = Halves(datasets_to_split=["train"])
+    assert fit(loop, tmp_path, datasets, dataset_config=config).return_value == (5, 4)
 
 
 def test_wrong_datasets() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,32 @@ class DataConfig:
     def splits(self, name: str) -> bool:
         """Returns whether the dataset of this name is divided."""
         return self.datasets_to_split == "all" or name in self.datasets_to_split
+
+    def configure(
+        self,
+        datasets: Mapping[str, Any],
+        world_size: int,
+        worker_handles: Sequence[Any] | None = None,
+        worker_node_ids: Sequence[str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Returns each rank's part of each dataset.
+
+        Override it to divide them in another way. A restart then begins the datasets anew: which rows were read is known of the trainer's
+        own parts only.
+
+        Args:
+            datasets: by name.
+            world_size: how many ranks there are.
+            worker_handles: accepted for Ray's sake.
+            worker_node_ids: accepted for Ray's sake.
+        """
+        parts = {
+            name: dataset.streaming_split(world_size, equal=True)
+            if self.splits(name)
+            else [dataset.iterator() for _ in range(world_size)]
+            for name, dataset in datasets.items()
+        }
+        return [{name: parts[name][rank] for name in parts} for rank in range(world_size)]
 
     @staticmethod
     def default_ingest_options() -> Any:

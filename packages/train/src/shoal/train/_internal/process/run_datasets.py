@@ -56,9 +56,8 @@ class RunDatasets:
         shards: list[dict[str, DataIterator]] = [{} for _ in range(workers)]
         if not self._datasets:
             return shards
-        configure = getattr(self._config, "configure", None)
-        if configure is not None:
-            return list(configure(self._datasets, workers, None, None))
+        if type(self._config).configure is not DataConfig.configure:
+            return self._config.configure(self._datasets, workers, None, None)
         from shoal.train._internal.process.dataset_shard import DatasetShard, SplitPieces, WholePieces
 
         before = _read_positions(checkpoint)
