@@ -29,8 +29,12 @@ def page(modules: list[str]) -> str:
 
 
 def public_names(module: types.ModuleType) -> list[str]:
-    """Returns what the module says that it has, else its own functions and classes."""
-    named: list[str] = getattr(module, "__all__", None) or [name for name in dir(module) if not name.startswith("_")]
+    """Returns what the module says that it has, else its own functions and classes; a package's may come from its modules."""
+    named: list[str] = getattr(module, "__all__", None) or [
+        name
+        for name in dir(module)
+        if not name.startswith("_") and (hasattr(module, "__path__") or is_of(module, getattr(module, name)))
+    ]
     package = module.__name__.rpartition(".")[0] if "." in module.__name__ else module.__name__
     return sorted(
         name
@@ -38,6 +42,10 @@ def public_names(module: types.ModuleType) -> list[str]:
         if str(getattr(getattr(module, name), "__module__", "")).startswith(package)
         and not isinstance(getattr(module, name), types.ModuleType)
     )
+
+
+def is_of(module: types.ModuleType, value: Any) -> bool:
+    return bool(getattr(value, "__module__", "") == module.__name__)
 
 
 def entry(name: str, value: Any, heading: str) -> list[str]:

@@ -14,7 +14,11 @@ PAGE = ROOT / "docs" / "coming-from-ray-train.md"
 SOURCE = ROOT / "packages" / "train" / "src" / "shoal" / "train"
 ROW = re.compile(r"^\| `([^`]+)` \| [AB] \| (.+) \|$", re.MULTILINE)
 TRAINER = "shoal.train.data_parallel_trainer.DataParallelTrainer"
-NEEDED = {"ray.train.lightning": "lightning", "ray.train.huggingface": "transformers", "ray.train.tensorflow.keras": "keras"}
+NEEDED = {
+    "ray.train.lightning": "lightning",
+    "ray.train.huggingface": "transformers",
+    "ray.train.tensorflow.keras": "keras",
+}
 """Libraries that a module cannot be imported without."""
 
 
