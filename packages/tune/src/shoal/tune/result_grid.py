@@ -208,7 +208,7 @@ class ResultGrid:
         others = len(self._trials) - self.num_errors - self.num_terminated
         counts = [f"{self.num_terminated} terminated", f"{self.num_errors} failed" * bool(self.num_errors)]
         counts.append(f"{others} unfinished" * bool(others))
-        text = f"{len(self._trials)} trials: {', '.join(count for count in counts if count)}"
+        text = f"{len(self._trials)} trial{'s' * (len(self._trials) != 1)}: {', '.join(count for count in counts if count)}"
         best = self._best_by_default()
         if best is not None and self._metric is not None:
             text += f"; best {self._metric} {best.metric_analysis[self._metric]['last']:.6g} by {best.trial_name}"

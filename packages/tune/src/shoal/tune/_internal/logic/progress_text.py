@@ -37,7 +37,7 @@ def status_line(trials: Sequence[Trial], search: Search, seconds: float | None) 
     counts = counted(trials)
     of = f" of {search.total}" if search.total is not None and search.total > len(trials) else ""
     states = ", ".join(f"{count} {WORDS.get(status, status.lower())}" for status, count in counts.items())
-    parts = [f"{len(trials)}{of} trials" + (f": {states}" if states else "")]
+    parts = [f"{len(trials)}{of} trial{'s' * (len(trials) != 1 or bool(of))}" + (f": {states}" if states else "")]
     if seconds is not None:
         parts.append(duration(seconds))
     if search.capacity:
