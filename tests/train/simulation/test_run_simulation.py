@@ -176,6 +176,9 @@ class World:
         ended_by_failure = bool(self.end.failures)
         assert controller.restarts == self.told_failures - ended_by_failure, "restarts counted wrong"
         assert self.groups == 1 + controller.restarts + controller.resizes
+        lacks_a_report = self.mismatched and controller.workers > 1 and self.steps > 0 and self.steps % self.every == 0
+        if not ended_by_failure:
+            assert bool(self.end.mismatch) == lacks_a_report, "a checkpoint that a rank did not report"
         if self.end.mismatch:
             assert self.mismatched
         elif not ended_by_failure:
