@@ -18,7 +18,7 @@ class NevergradSearch(SpaceSearcher):
 
     Args:
         optimizer: a class or family of `nevergrad.optimizers`; None for NGOpt, which chooses by the space and the budget.
-        optimizer_kwargs: arguments of it, such as `budget` (else the search's num_samples) and `num_workers`.
+        optimizer_kwargs: arguments of it, such as `budget` (else the search's num_samples, or 100) and `num_workers`.
         space: domains, nested. None to take the search's param_space.
         metric: to go by. None to take the search's.
         mode: 'min' or 'max'. None to take the search's.
@@ -67,7 +67,8 @@ class NevergradSearch(SpaceSearcher):
 
         space = nevergrad.p.Dict(**{name: _parameter(nevergrad.p, domain) for name, domain in self._searched.items()})
         space.random_state = np.random.RandomState(self._chance_seed % 2**32)
-        kwargs = {"budget": self._samples} | self._optimizer_kwargs
+        # NGOpt cannot choose without a budget.
+        kwargs = {"budget": self._samples or 100} | self._optimizer_kwargs
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._optimizer = self._optimizer_class(parametrization=space, **kwargs)

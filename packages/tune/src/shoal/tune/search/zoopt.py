@@ -106,9 +106,13 @@ class ZOOptSearch(SpaceSearcher):
                 solution = self._algorithm.suggest()
         if solution is None:
             return None
-        if isinstance(solution, str):
-            return self.FINISHED
         names = list(self._searched)
+        if isinstance(solution, str):
+            # It found none that is new in a hundred attempts: chance goes on where it gives up.
+            drawn = self._filled({})
+            point = [_coordinate(self._searched[name], drawn[name]) for name in names]
+            solution = self._algorithm.get_objective().construct_solution(point)
+            self._algorithm.live_num += 1
         if wanted:
             given = {name: _coordinate(self._searched[name], value) for name, value in wanted.items() if name in names}
             solution.set_x([given.get(name, old) for name, old in zip(names, solution.get_x(), strict=True)])
