@@ -61,6 +61,7 @@ class TorchBackend(Backend):
 
     def __init__(self, config: TorchConfig) -> None:
         self._config = config
+        self._store: Any = None
 
     def begin(self, rank: Rank, meeting: Meeting) -> None:
         import torch
@@ -70,13 +71,16 @@ class TorchBackend(Backend):
 
             torch.cuda.set_device(devices_of(rank)[0])
         timeout = timedelta(seconds=self._config.timeout_s)
+        # Kept to the end: other ranks may still read it when this one is through.
+        self._store = _store(rank, meeting, timeout)
         torch.distributed.init_process_group(
             self._config.backend or ("nccl" if torch.cuda.is_available() else "gloo"),
-            store=_store(rank, meeting, timeout),
+            store=self._store,
             rank=rank.world_rank,
             world_size=rank.world_size,
             timeout=timeout,
         )
+        _wait_for_all(self._store, rank.world_size, timeout)
 
     def end(self) -> None:
         import torch
@@ -84,6 +88,13 @@ class TorchBackend(Backend):
         # The loop may have done it.
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def _wait_for_all(store: Any, ranks: int, timeout: timedelta) -> None:
+    """Returns when all ranks are in the group: one whose loop is over at once would leave while others still connect to it."""
+    if store.add("shoal/in the group", 1) == ranks:
+        store.set("shoal/all are in the group", "")
+    store.wait(["shoal/all are in the group"], timeout)
 
 
 def _store(rank: Rank, meeting: Meeting, timeout: timedelta) -> Any:
