@@ -39,6 +39,26 @@ class TuneContext:
         """Returns what the trial has."""
         return PlacementGroupFactory(self._assignment.resources)
 
+    def get_world_rank(self) -> int:
+        """Returns 0: what works in training loops works in a trial, which is a group of one."""
+        return 0
+
+    def get_world_size(self) -> int:
+        """Returns 1."""
+        return 1
+
+    def get_local_rank(self) -> int:
+        """Returns 0."""
+        return 0
+
+    def get_local_world_size(self) -> int:
+        """Returns 1."""
+        return 1
+
+    def get_node_rank(self) -> int:
+        """Returns 0."""
+        return 0
+
 
 def report(metrics: Mapping[str, Any], *, checkpoint: Checkpoint | None = None) -> None:
     """Sends metrics, and a checkpoint's files, to the search. The trial may end here.
