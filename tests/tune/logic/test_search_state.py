@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.tune.logic.simulated_search import Crash, SimulatedSearch, Step
 
 from shoal.train import CheckpointConfig
 from shoal.tune import choice, grid_search, uniform
@@ -16,7 +17,6 @@ from shoal.tune.exceptions import InfeasibleTrialError, MetricNotReportedError, 
 from shoal.tune.experiment.trial import ERROR, PAUSED, PENDING, TERMINATED, Trial
 from shoal.tune.schedulers.trial_scheduler import TrialScheduler
 from shoal.tune.search.searcher import Searcher
-from tests.tune.logic.simulated_search import Crash, SimulatedSearch, Step
 
 
 def five(config: dict[str, Any], start: int) -> Iterator[Step]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from shoal.tune._internal.logic.slots import Bundles
 from shoal.tune._internal.logic.trial_names import clean_name
@@ -16,6 +16,9 @@ from shoal.tune.trainable.placement_group_factory import PlacementGroupFactory
 from shoal.tune.trainable.trainable import Trainable
 from shoal.tune.trainable.with_parameters import WithParameters
 from shoal.tune.trainable.with_resources import WithResources, bundles_for
+
+if TYPE_CHECKING:
+    from shoal.train import ScalingConfig
 
 ONE_CPU = PlacementGroupFactory([{"CPU": 1.0}])
 
@@ -46,12 +49,10 @@ class ResolvedTrainable:
             name = name or inner.__name__
             trainable = inner = inner._function
         self.is_trainer = not inspect.isclass(inner) and callable(getattr(inner, "as_trainable", None))
-        self._default: PlacementGroupFactory | None = None
+        self._scaling: ScalingConfig | None = None
         if self.is_trainer:
             name = name or type(inner).__name__
-            scaling = getattr(inner, "scaling_config", None)
-            if self._resources is None and scaling is not None and scaling.max_workers > 0:
-                self._default = bundles_for(scaling)
+            self._scaling = getattr(inner, "scaling_config", None) or getattr(inner, "_scaling", None)
             trainable = inner = inner.as_trainable()
         self.is_class = inspect.isclass(inner)
         if self.is_class and not issubclass(inner, Trainable):
@@ -69,7 +70,7 @@ class ResolvedTrainable:
     @property
     def reserves(self) -> bool:
         """Whether a trial's resources are taken for it; trainers take them themselves."""
-        return self._default is None
+        return self._scaling is None or self._resources is not None
 
     @property
     def strategy(self) -> str:
@@ -81,24 +82,34 @@ class ResolvedTrainable:
     @property
     def fixed_resources(self) -> Bundles | None:
         """A trial's bundles, where they do not depend on its configuration."""
-        if callable(self._resources) or (self._resources is None and self.is_class):
+        if callable(self._resources) or (self._resources is None and (self.is_class or self.is_trainer)):
             return None
         return self.resources({})
 
     @property
     def resources(self) -> Callable[[dict[str, Any]], Bundles]:
         """A trial's bundles, by its configuration."""
-        given, kind, default = self._resources, self._class, self._default
+        given, kind, scaling = self._resources, self._class, self._scaling
 
         def bundles(config: dict[str, Any]) -> Bundles:
             if given is not None:
                 found = bundles_for(given(config) if callable(given) else given)
+            elif scaling is not None:
+                found = _workers(config.get("scaling_config"), scaling)
             else:
-                asked = kind.default_resource_request(config) if kind is not None else default
+                asked = kind.default_resource_request(config) if kind is not None else None
                 found = bundles_for(asked) if asked is not None else ONE_CPU
             return tuple(dict(bundle) for bundle in found.bundles)
 
         return bundles
+
+
+def _workers(given: Any, default: ScalingConfig) -> PlacementGroupFactory:
+    """Returns what a trainer's workers need; a configuration may have others than the trainer."""
+    from shoal.train import ScalingConfig
+
+    scaling = ScalingConfig(**given) if isinstance(given, Mapping) else given or default
+    return bundles_for(scaling) if scaling.max_workers > 0 else ONE_CPU
 
 
 def name_of(trainable: Any) -> str:

@@ -29,5 +29,7 @@ class Frame(NamedTuple):
     pid: int = 0
     hostname: str = ""
     node_ip: str = ""
+    is_waiting: bool = False
+    """There is nothing to say yet: ask again."""
     reusable: bool = True
     """Whether the process can run another trial."""

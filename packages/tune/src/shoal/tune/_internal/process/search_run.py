@@ -18,7 +18,7 @@ from shoal.tune._internal.logic.search_state import SearchState
 from shoal.tune._internal.process.executors import Executors
 from shoal.tune._internal.process.interrupts import Interrupted, Interrupts
 from shoal.tune._internal.process.search_saving import SearchSaving
-from shoal.tune._internal.process.trial_session import END, GO_ON, SAVE, Assignment
+from shoal.tune._internal.process.trial_session import ASK_AGAIN, END, GO_ON, SAVE, Assignment
 from shoal.tune.exceptions import ConfigNotPicklableError
 from shoal.tune.experiment.trial import ERROR, Trial
 
@@ -127,6 +127,8 @@ class SearchRun:
         else:
             if is_first:
                 self._carry_out(self._state.executor_ready(number))
+            elif answer.is_waiting:
+                self._owes(number, self._executors.decide(number, ASK_AGAIN))
             else:
                 self._carry_out(self._state.reported(number, answer))
 

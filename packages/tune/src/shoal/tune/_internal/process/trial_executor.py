@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Number
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -31,6 +31,10 @@ from shoal.tune.trainable.with_parameters import SharedParameters
 
 if TYPE_CHECKING:
     from shoal.train import Checkpoint
+
+
+PATIENCE = 0.002
+"""Seconds that a call waits for its trial where all run in one process, one at a time."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class TrialExecutor:
 
     def __init__(self, settings: ExecutorSettings) -> None:
         self._settings = settings
+        self._rules = settings.rules if settings.own_process else replace(settings.rules, patience=PATIENCE)
         trainable = settings.trainable
         self._trainable = trainable.bound() if isinstance(trainable, SharedParameters) else trainable
         if settings.own_process and not settings.is_trainer:
@@ -87,7 +92,7 @@ class TrialExecutor:
 
     def start(self, assignment: Assignment) -> Frame:
         """Begins a trial. Returns what it says first. Raises what the user's code raised."""
-        session = self._session = TrialSession(assignment, self._settings.rules)
+        session = self._session = TrialSession(assignment, self._rules)
         threading.Thread(target=self._run, args=(session,), name=f"trial-{assignment.trial_id}", daemon=False).start()
         return session.frame()
 

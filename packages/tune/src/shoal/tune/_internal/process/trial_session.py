@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shoal.train import Checkpoint
 
 GO_ON, SAVE, END, SAVE_AND_END = 0, 1, 2, 3
+ASK_AGAIN = 4
 """Decisions, as they travel."""
 
 WINDOW = 0.02
@@ -75,12 +76,15 @@ class SessionRules:
         filesystem: of the storage; None for this machine's.
         criteria: a report that reaches one of these ends its trial.
         strict: whether a report has to have these metrics.
+        patience: seconds that a call waits for the trial; None for as long as it takes. Where all run in one process, one at a time, a call
+            that waits keeps the trial from going on.
     """
 
     lock_step: bool
     filesystem: fs.FileSystem | None = None
     criteria: Mapping[str, float] = field(default_factory=dict)
     strict: bool = True
+    patience: float | None = None
 
 
 class _End:
@@ -224,9 +228,10 @@ class TrialSession:
 
     def next(self, decision: int) -> Frame:
         """Passes a decision on, and returns what comes then. Raises what the user's code raised."""
+        if decision == ASK_AGAIN:
+            return self.frame()
         if self._rules.lock_step:
-            if decision is not None:
-                self._decisions.put(decision)
+            self._decisions.put(decision)
         else:
             with self._delivery:
                 self._decision |= decision
@@ -237,7 +242,10 @@ class TrialSession:
 
     def frame(self) -> Frame:
         """Waits for what the trial says. Raises what the user's code raised."""
-        item = self._outgoing.get()
+        try:
+            item = self._outgoing.get(timeout=self._rules.patience)
+        except queue.Empty:
+            return Frame([], False, is_waiting=True)
         if not self._rules.lock_step and isinstance(item, Report):
             wait = self._last_frame + WINDOW - time.monotonic()
             if wait > 0:
