@@ -99,3 +99,34 @@ def test_a_hook_that_there_is_not_is_an_error() -> None:
 
     with pytest.raises(ValueError, match="have no on_never"):
         TuneReportCallback(on="never")
+
+
+def test_a_training_run_inside_of_a_trial(tmp_path: Path) -> None:
+    def trains(config: dict[str, Any]) -> None:
+        from shoal.train import RunConfig, ScalingConfig
+        from shoal.train.data_parallel_trainer import DataParallelTrainer
+        from shoal.tune.integration.ray_train import TuneReportCallback
+
+        def loop() -> None:
+            from shoal import train
+
+            for step in range(5):
+                train.report({"loss": 1 / (step + 1)})
+
+        DataParallelTrainer(
+            loop,
+            scaling_config=ScalingConfig(num_workers=1),
+            run_config=RunConfig(
+                name="inner", storage_path=config["folder"], callbacks=[TuneReportCallback()], verbose=0
+            ),
+        ).fit()
+
+    space = {"folder": str(tmp_path / "runs")}
+    run_config = tune.RunConfig(storage_path=tmp_path, verbose=0)
+    (result,) = tune.Tuner(trains, param_space=space, run_config=run_config).fit()
+    assert result.error is None, result.error
+    assert result.metrics_dataframe["loss"].tolist() == [1 / step for step in range(1, 6)]
+    stopping = tune.RunConfig(storage_path=tmp_path, verbose=0, stop={"training_iteration": 2})
+    (stopped,) = tune.Tuner(trains, param_space={"folder": str(tmp_path / "more")}, run_config=stopping).fit()
+    assert stopped.error is None, stopped.error
+    assert len(stopped.metrics_dataframe) == 2
