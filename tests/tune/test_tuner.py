@@ -25,6 +25,7 @@ from shoal.tune.exceptions import (
     TrialError,
 )
 from shoal.tune.schedulers import ASHAScheduler, PopulationBasedTraining
+from shoal.tune.stopper import TimeoutStopper
 
 
 @pytest.fixture
@@ -245,6 +246,15 @@ def test_a_time_budget_ends_also_what_hangs(run_config: Any) -> None:
     assert results.num_errors == 0
     assert {trial.why_stopped for trial in results.trials} == {"time budget"}
     assert any(trial.last_result for trial in results.trials)
+
+
+def test_a_stopper_of_time_ends_what_never_reports(run_config: Any) -> None:
+    def train(config: dict[str, Any]) -> None:
+        threading.Event().wait()
+
+    results = tune.Tuner(train, run_config=run_config(stop=TimeoutStopper(0.3))).fit()
+    assert results.num_terminated == 1
+    assert results.trials[0].why_stopped == "stopper"
 
 
 def test_asha_ends_the_worse_ones(run_config: Any) -> None:

@@ -230,6 +230,10 @@ class SearchState:
         if self._deadline is not None and now >= self._deadline:
             self._deadline = None
             self.end_all("time budget", now)
+        # Stoppers are asked also when nobody reports; and what does not report is ended after a while.
+        stopper = self.plan.stopper if self._kill_at is None and self.is_ending in (None, "stopper") else None
+        if stopper is not None and stopper.stop_all():
+            self.end_all("stopper", now)
         return self._done()
 
     def interrupt(self) -> list[Effect]:

@@ -60,7 +60,8 @@ def _loaded(data: bytes | str, what: str) -> Any:
 def check_same_space(stored: Any, given: Any, path: str = "param_space") -> None:
     """Raises RestoreError where a space differs from the stored one in more than constants."""
     if isinstance(stored, Mapping) or isinstance(given, Mapping):
-        if not isinstance(stored, Mapping) or not isinstance(given, Mapping):
+        is_grid = isinstance(stored, Mapping) and set(stored) == {"grid_search"}
+        if not isinstance(stored, Mapping) or not isinstance(given, Mapping) or (is_grid and stored != given):
             raise RestoreError(_changed(path, stored, given))
         for name in stored.keys() | given.keys():
             if name not in given:

@@ -94,7 +94,7 @@ class SearchRun:
             logger.warning("Interrupted: the search stops, and saves its state. Ctrl-C again to stop at once.")
             self._carry_out(state.interrupt())
         deadline = state.next_deadline
-        if deadline is not None and time.monotonic() >= deadline:
+        if state.plan.stopper is not None or (deadline is not None and time.monotonic() >= deadline):
             self._carry_out(state.tick(time.monotonic()))
         self._turn_ended()
 

@@ -48,6 +48,7 @@ class SearchStorage:
         self._compact_at = 1000
         """Records after which the log is written anew. It grows with the number of trials, so that the cost of a record stays the same."""
         self._sent: dict[str, tuple[int, int]] = {}
+        self._made: set[str] = set()
 
     @property
     def local_path(self) -> str:
@@ -137,6 +138,9 @@ class SearchStorage:
             return
         assert self._staging is not None
         target = f"{self.path}/{os.path.relpath(local, self._staging)}"
+        if (folder := os.path.dirname(target)) not in self._made:
+            self.filesystem.create_dir(folder, recursive=True)
+            self._made.add(folder)
         fs.copy_files(local, target, source_filesystem=fs.LocalFileSystem(), destination_filesystem=self.filesystem)
         self._sent[local] = stamp
 
