@@ -130,6 +130,10 @@ def test_kept_checkpoints_come_with_their_reports(tmp_path: Path) -> None:
     best = result.get_best_checkpoint("a", "min")
     assert best is not None
     assert best.path.endswith("checkpoint_000000")
+    read = Result.from_path(trial.path)
+    assert read.checkpoint is not None
+    assert read.checkpoint.path.endswith("checkpoint_000002")
+    assert read.best_checkpoints == result.best_checkpoints
     trial.checkpoints = [(Checkpoint(str(tmp_path)), {"a": 7})]
     assert len(ResultGrid([trial], str(tmp_path))[0].best_checkpoints) == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -106,14 +107,17 @@ class Result:
         # A run that was killed may have written half of its last line.
         history = [json.loads(line) for line in (lines or b"").split(b"\n")[:-1]]
         error = storage.read(ERROR)
+        # The trials of a search keep no list: their reports name the folders of their checkpoints.
+        kept = checkpoints.all() or kept_checkpoints(storage.path, storage.filesystem, history)
         return cls(
             metrics=history[-1] if history else checkpoints.latest_metrics,
-            checkpoint=checkpoints.latest,
+            checkpoint=checkpoints.latest or (kept[-1][0] if kept else None),
             error=cloudpickle.loads(error) if error is not None else None,
             path=storage.path,
             filesystem=storage.filesystem,
-            best_checkpoints=checkpoints.all(),
+            best_checkpoints=kept,
             history=history,
+            config=history[-1].get("config") if history else None,
         )
 
     def __repr__(self) -> str:
@@ -125,3 +129,13 @@ class Result:
             "checkpoint": self.checkpoint,
         }
         return f"Result({', '.join(f'{name}={value!r}' for name, value in shown.items() if value is not None)})"
+
+
+def kept_checkpoints(
+    path: str, filesystem: fs.FileSystem, history: Sequence[Mapping[str, Any]]
+) -> list[tuple[Checkpoint, dict[str, Any]]]:
+    """Returns the checkpoints that lie in a folder, with the reports that name them (`checkpoint_dir_name`)."""
+    named = {name: dict(result) for result in history if (name := result.get("checkpoint_dir_name"))}
+    there = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    folders = {info.base_name for info in there if info.type == fs.FileType.Directory}
+    return [(Checkpoint(f"{path}/{name}", filesystem), result) for name, result in named.items() if name in folders]

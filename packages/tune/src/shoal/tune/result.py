@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from pyarrow import fs
 
 from shoal.train import Checkpoint, Result
+from shoal.train.result import kept_checkpoints
 from shoal.tune._internal.logic.parameters import flattened
 from shoal.tune._internal.logic.trial_table import ADDED
 from shoal.tune.experiment.trial import Trial
@@ -36,7 +37,7 @@ class TrialResult(Result):
             return read_history(trial, filesystem)
 
         def checkpoints() -> list[tuple[Checkpoint, dict[str, Any]]]:
-            return list(trial.checkpoints) or kept_checkpoints(trial, filesystem, self.history)
+            return list(trial.checkpoints) or kept_checkpoints(trial.path, filesystem, self.history)
 
         super().__init__(
             metrics=trial.last_result or None,
@@ -118,18 +119,6 @@ def history_in(path: str, filesystem: fs.FileSystem) -> list[dict[str, Any]]:
         return []
     # A line without its end was being written when the program died.
     return [parsed_line(line) for line in data.split(b"\n")[:-1] if line]
-
-
-def kept_checkpoints(
-    trial: Trial, filesystem: fs.FileSystem, history: Sequence[Mapping[str, Any]]
-) -> list[tuple[Checkpoint, dict[str, Any]]]:
-    """Returns the checkpoints that are in a trial's folder, with the reports that they came with."""
-    named = {name: dict(result) for result in history if (name := result.get("checkpoint_dir_name"))}
-    there = filesystem.get_file_info(fs.FileSelector(trial.path, allow_not_found=True))
-    folders = {info.base_name for info in there if info.type == fs.FileType.Directory}
-    return [
-        (Checkpoint(f"{trial.path}/{name}", filesystem), result) for name, result in named.items() if name in folders
-    ]
 
 
 def frame_of(history: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from pyarrow import fs
 
 from shoal.train import Checkpoint
+from shoal.train.result import kept_checkpoints
 from shoal.tune._internal.logic.parameters import flattened
 from shoal.tune._internal.logic.scores import best_trial, checked_mode, checked_scope, why_there_is_no_best
 from shoal.tune.analysis.stored_trials import known_trials
 from shoal.tune.exceptions import InvalidArgumentError, NoBestResultError
 from shoal.tune.experiment.trial import Trial
-from shoal.tune.result import frame_of, kept_checkpoints, read_history
+from shoal.tune.result import frame_of, read_history
 from shoal.tune.result_grid import dataframe_of
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ class ExperimentAnalysis:
         return self._histories[trial]
 
     def _kept(self, trial: Trial) -> list[tuple[Checkpoint, dict[str, Any]]]:
-        return trial.checkpoints or kept_checkpoints(trial, self._filesystem, self._history(trial))
+        return trial.checkpoints or kept_checkpoints(trial.path, self._filesystem, self._history(trial))
 
     def _chosen(self, metric: str | None, mode: str | None) -> tuple[str, str]:
         metric, mode = metric or self.default_metric, mode or self.default_mode

@@ -11,12 +11,13 @@ from typing import Any
 from pyarrow import fs
 
 from shoal.train import Checkpoint
+from shoal.train.result import kept_checkpoints
 from shoal.tune._internal.logic.metrics import MetricAnalysis, flat_result
 from shoal.tune._internal.logic.parameters import flattened
 from shoal.tune._internal.process.search_storage import TRIALS, read_trials
 from shoal.tune.exceptions import RestoreError, TrialError
 from shoal.tune.experiment.trial import ERROR, RUNNING, TERMINATED, Trial
-from shoal.tune.result import history_in, kept_checkpoints, parameters_in
+from shoal.tune.result import history_in, parameters_in
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ def _trial_in(folder: str, filesystem: fs.FileSystem, last: int) -> Trial | None
     analysis = MetricAnalysis(trial.metric_analysis)
     for result in history:
         analysis.add(flat_result(result))
-    trial.checkpoints = kept_checkpoints(trial, filesystem, history)
+    trial.checkpoints = kept_checkpoints(trial.path, filesystem, history)
     checkpoints = sorted(file for file in files if file.startswith("checkpoint_") and "." not in file)
     if trial.checkpoints:
         trial.checkpoint = trial.checkpoints[-1][0]
