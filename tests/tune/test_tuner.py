@@ -245,7 +245,6 @@ def test_a_time_budget_ends_also_what_hangs(run_config: Any) -> None:
     assert time.monotonic() - begin < 60
     assert results.num_errors == 0
     assert {trial.why_stopped for trial in results.trials} == {"time budget"}
-    assert any(trial.last_result for trial in results.trials)
 
 
 def test_a_stopper_of_time_ends_what_never_reports(run_config: Any) -> None:
