@@ -1,7 +1,18 @@
 """Models behind HTTP: deployments, composed, scaled and replaced while they serve. Ray Serve's API."""
 
 from shoal.serve._internal.version import __version__ as __version__
-from shoal.serve.api import delete, get_app_handle, get_deployment_handle, run, shutdown, start, status
+from shoal.serve.api import (
+    RunTarget,
+    delete,
+    get_app_handle,
+    get_deployment_handle,
+    run,
+    run_many,
+    shutdown,
+    shutdown_async,
+    start,
+    status,
+)
 from shoal.serve.batching import batch
 from shoal.serve.config import AutoscalingConfig, HTTPOptions, ProxyLocation, gRPCOptions
 from shoal.serve.context import ReplicaContext, get_replica_context
@@ -20,6 +31,7 @@ __all__ = [
     "HTTPOptions",
     "ProxyLocation",
     "ReplicaContext",
+    "RunTarget",
     "batch",
     "delete",
     "deployment",
@@ -31,7 +43,9 @@ __all__ = [
     "ingress",
     "multiplexed",
     "run",
+    "run_many",
     "shutdown",
+    "shutdown_async",
     "start",
     "status",
 ]

@@ -2,40 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import shoal
+from shoal.experimental import internal_kv
 from shoal.serve._internal.logic.application_graph import application_spec
+from shoal.serve._internal.logic.config_overrides import adjusted
 from shoal.serve._internal.process import definition_pickling
 from shoal.serve._internal.process.controller import CONCURRENT_CALLS, Controller
 from shoal.serve._internal.process.controller_link import CONTROLLER, NAMESPACE, find_controller
 from shoal.serve._internal.process.local_application import run_here
 from shoal.serve._internal.process.routers import ROUTERS
-from shoal.serve._internal.schema.deployments import DeploymentId
-from shoal.serve.config import HTTPOptions
+from shoal.serve._internal.schema.deployments import ApplicationSpec, DeploymentId
+from shoal.serve.config import DeploymentConfig, HTTPOptions, ProxyLocation, gRPCOptions
 from shoal.serve.context import get_replica_context
-from shoal.serve.deployment import Application
+from shoal.serve.deployment import Application, Deployment, checked
 from shoal.serve.exceptions import InvalidArgumentError, ServeError
 from shoal.serve.handle import DeploymentHandle
+from shoal.serve.schema import LoggingConfig, route_prefix_problem
 from shoal.serve.status import ServeStatus
 
+LOGGING, DEPLOYED = "logging-config", "deployed-config"
+"""What is kept for as long as serving goes on: the default of logging, and the configuration that was deployed last."""
 
-def start(http_options: HTTPOptions | Mapping[str, Any] | None = None) -> tuple[str, int]:
-    """Starts serving, where it is not started: a controller, and a proxy that listens.
+
+def start(
+    proxy_location: ProxyLocation | str | None = None,
+    http_options: HTTPOptions | Mapping[str, Any] | None = None,
+    grpc_options: gRPCOptions | Mapping[str, Any] | None = None,
+    logging_config: LoggingConfig | Mapping[str, Any] | None = None,
+) -> tuple[str, int] | None:
+    """Starts serving, where it is not started: a controller, and a proxy that listens. What serving was started with first holds.
 
     Args:
-        http_options: where, and how; what serving was started with first holds.
+        proxy_location: 'Disabled' for no HTTP: applications are reached by handles only. The others are the same on one machine.
+        http_options: where, and how: HTTPOptions, or a dict of its arguments.
+        grpc_options: the same for gRPC.
+        logging_config: of deployments that have none of their own.
 
     Returns:
-        host and port of HTTP.
+        host and port of HTTP; None where there is none.
 
     Raises:
+        InvalidArgumentError: (a ValueError) an option is unknown, or cannot be.
         OSError: the port is in use.
     """
+    location = _location(proxy_location)
+    http = checked(HTTPOptions, http_options, "http_options")
+    grpc = checked(gRPCOptions, grpc_options, "grpc_options")
+    logging = checked(LoggingConfig, logging_config, "logging_config")
+    if grpc is not None and grpc.grpc_servicer_functions:
+        raise InvalidArgumentError(
+            "grpc_options has grpc_servicer_functions, and gRPC cannot be served yet; leave them out"
+        )
     if not shoal.is_initialized():
         shoal.init()
-    options = http_options if isinstance(http_options, HTTPOptions) else HTTPOptions(**(http_options or {}))
     controller = (
         shoal.remote(Controller)
         .options(
@@ -48,17 +73,44 @@ def start(http_options: HTTPOptions | Mapping[str, Any] | None = None) -> tuple[
             max_restarts=-1,
             max_task_retries=-1,
         )
-        .remote(options)
+        .remote(None if location is ProxyLocation.Disabled else http or HTTPOptions())
     )
-    address: tuple[str, int] = shoal.get(controller.start.remote())
+    address: tuple[str, int] | None = shoal.get(controller.start.remote())
+    if logging is not None:
+        internal_kv._internal_kv_put(LOGGING, logging.model_dump_json().encode(), namespace=NAMESPACE)
     return address
+
+
+def _location(given: ProxyLocation | str | None) -> ProxyLocation:
+    try:
+        return ProxyLocation(given if given is not None else ProxyLocation.EveryNode)
+    except ValueError:
+        raise InvalidArgumentError(f"proxy_location is {given!r}; give one of {', '.join(ProxyLocation)}") from None
+
+
+@dataclass(frozen=True)
+class RunTarget:
+    """One application for `run_many`.
+
+    Args:
+        target: a bound deployment.
+        name: of the application.
+        route_prefix: the paths under which HTTP reaches it; None for not at all.
+        logging_config: of its deployments that have none of their own.
+    """
+
+    target: Application
+    name: str = "default"
+    route_prefix: str | None = "/"
+    logging_config: LoggingConfig | Mapping[str, Any] | None = None
 
 
 def run(
     target: Application,
-    *,
+    blocking: bool = False,
     name: str = "default",
     route_prefix: str | None = "/",
+    logging_config: LoggingConfig | Mapping[str, Any] | None = None,
     local_testing_mode: bool = False,
     _local_testing_mode: bool = False,
 ) -> DeploymentHandle:
@@ -66,12 +118,14 @@ def run(
 
     Args:
         target: a bound deployment.
+        blocking: do not return: serve until Ctrl-C, which ends serving.
         name: of the application; one of that name is replaced, without a failed request.
         route_prefix: the paths under which HTTP reaches it; None for not at all.
+        logging_config: of its deployments that have none of their own.
         local_testing_mode: run it in this process, for tests: no session, no processes, no HTTP; handles behave the same.
 
     Raises:
-        InvalidArgumentError: (a ValueError) the target is no bound deployment, or is bound to itself.
+        InvalidArgumentError: (a ValueError) the target is no bound deployment, or is bound to itself; the prefix is no path, or taken.
         DeployFailedError: a deployment did not start; what ran before under that name goes on.
 
     Example:
@@ -85,15 +139,88 @@ def run(
         >>> serve.run(Adder.bind(2), local_testing_mode=True).remote(3).result()
         5
     """
-    if not isinstance(target, Application):
-        raise InvalidArgumentError(f"target is {target!r}; give a bound deployment, such as Model.bind()")
-    spec = application_spec(target, name, route_prefix, DeploymentHandle, definition_pickling.dumps)
+    one = RunTarget(target, name, route_prefix, logging_config)
     if local_testing_mode or _local_testing_mode:
+        spec = _spec(one, None)
         run_here(spec)
         return DeploymentHandle(DeploymentId(name, spec.ingress))
+    return run_many([one], blocking)[0]
+
+
+def run_many(
+    targets: Sequence[RunTarget],
+    blocking: bool = False,
+    wait_for_ingress_deployment_creation: bool = True,
+    wait_for_applications_running: bool = True,
+) -> list[DeploymentHandle]:
+    """Deploys several applications at once; others stay as they are.
+
+    Args:
+        targets: what to deploy.
+        blocking: do not return: serve until Ctrl-C, which ends serving.
+        wait_for_ingress_deployment_creation: has no effect: deployments are there when this returns.
+        wait_for_applications_running: return when they run, rather than once they are started.
+
+    Returns:
+        handles of their ingresses, in order.
+
+    Raises:
+        InvalidArgumentError: (a ValueError) what `run` refuses; or two have one name or prefix. Nothing is deployed.
+        DeployFailedError: one did not start. The others run.
+    """
+    for field in ("name", "route_prefix"):
+        values = [getattr(one, field) for one in targets if getattr(one, field) is not None]
+        twice = next((value for value in values if values.count(value) > 1), None)
+        if twice is not None:
+            raise InvalidArgumentError(f"targets have the {field} {twice!r} more than once; give each one of its own")
+    # What is wrong with a target is told before anything is started.
+    specs = [_spec(one, None) for one in targets]
     start()
-    shoal.get(find_controller().deploy.remote(spec))
-    return DeploymentHandle(DeploymentId(name, spec.ingress))
+    default = _default_logging()
+    if default is not None:
+        specs = [_spec(one, default) for one in targets]
+    controller = find_controller()
+    calls = [controller.deploy.remote(spec, wait_for_applications_running) for spec in specs]
+    shoal.wait(calls, num_returns=len(calls))
+    shoal.get(calls)
+    if blocking:
+        _serve_until_interrupted()
+    return [DeploymentHandle(DeploymentId(spec.name, spec.ingress)) for spec in specs]
+
+
+def _spec(one: RunTarget, default: LoggingConfig | None) -> ApplicationSpec:
+    if isinstance(one.target, Deployment):
+        raise InvalidArgumentError(
+            f"target is the deployment {one.target.name}; bind it: serve.run({one.target.name}.bind(...))"
+        )
+    if not isinstance(one.target, Application):
+        raise InvalidArgumentError(f"target is {one.target!r}; give a bound deployment, such as Model.bind()")
+    if not isinstance(one.name, str) or not one.name:
+        raise InvalidArgumentError(f"name is {one.name!r}; give the application a name that is not empty")
+    problem = route_prefix_problem(one.route_prefix)
+    if problem:
+        raise InvalidArgumentError(f"route_prefix is {one.route_prefix!r}: {problem}")
+    logging = checked(LoggingConfig, one.logging_config, "logging_config") or default
+
+    def with_logging(config: DeploymentConfig) -> DeploymentConfig:
+        return adjusted(config, {}, {}, logging) if logging is not None else config
+
+    return application_spec(
+        one.target, one.name, one.route_prefix, DeploymentHandle, definition_pickling.dumps, with_logging
+    )
+
+
+def _default_logging() -> LoggingConfig | None:
+    found = internal_kv._internal_kv_get(LOGGING, namespace=NAMESPACE)
+    return LoggingConfig.model_validate_json(found) if found is not None else None
+
+
+def _serve_until_interrupted() -> None:
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        shutdown()
+        sys.exit(0)
 
 
 def delete(name: str) -> None:
@@ -139,4 +266,21 @@ def shutdown() -> None:
         return
     shoal.get(controller.shutdown.remote())
     shoal.kill(controller)
+    _forget()
+
+
+async def shutdown_async() -> None:
+    """Does what `shutdown` does, in an event loop."""
+    try:
+        controller = find_controller()
+    except ServeError:
+        return
+    await controller.shutdown.remote()
+    shoal.kill(controller)
+    _forget()
+
+
+def _forget() -> None:
     ROUTERS.forget()
+    for key in (LOGGING, DEPLOYED):
+        internal_kv._internal_kv_del(key, namespace=NAMESPACE)

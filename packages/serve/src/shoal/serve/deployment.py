@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar, overload
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from shoal.serve._internal.logic.validation_text import problems_in
 from shoal.serve.config import AutoscalingConfig, DeploymentConfig
 from shoal.serve.exceptions import InvalidArgumentError
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 
 class Application:
@@ -39,6 +42,41 @@ class Deployment(Generic[T]):
         """Of the deployment; one of the kind in each application."""
         return self.config.name
 
+    @property
+    def version(self) -> str | None:
+        """What was given to tell versions apart."""
+        return self.config.version
+
+    @property
+    def num_replicas(self) -> int | None:
+        """How many there are to be; None where that follows from the load."""
+        return self.config.num_replicas
+
+    @property
+    def user_config(self) -> Any:
+        """What `reconfigure` gets."""
+        return self.config.user_config
+
+    @property
+    def max_ongoing_requests(self) -> int:
+        """That one replica works on at a time."""
+        return self.config.max_ongoing_requests
+
+    @property
+    def max_queued_requests(self) -> int:
+        """That may wait in one place; -1 for any number."""
+        return self.config.max_queued_requests
+
+    @property
+    def ray_actor_options(self) -> dict[str, Any]:
+        """Of each replica."""
+        return dict(self.config.ray_actor_options)
+
+    @property
+    def logging_config(self) -> Any:
+        """What it logs, and how."""
+        return self.config.logging_config
+
     def bind(self, *args: Any, **kwargs: Any) -> Application:
         """Returns an application of this deployment. Arguments go to the constructor; bound applications among them, also in lists and
         dicts, arrive as handles.
@@ -51,6 +89,11 @@ class Deployment(Generic[T]):
             ...         self.increment = increment
             >>> application = Adder.bind(2)
         """
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, Deployment):
+                raise InvalidArgumentError(
+                    f"{self.name}.bind() got the deployment {value.name}, which is not bound; give {value.name}.bind(...)"
+                )
         return Application(self, args, kwargs)
 
     def options(self, func_or_class: Any = None, **options: Any) -> Deployment[T]:
@@ -123,9 +166,26 @@ def checked_config(name: str, options: Mapping[str, Any]) -> DeploymentConfig:
         if isinstance(given["autoscaling_config"], AutoscalingConfig):
             given["autoscaling_config"] = given["autoscaling_config"].model_dump(exclude_unset=True)
     try:
+        json.dumps(given.get("user_config"))
+    except (TypeError, ValueError) as error:
+        raise InvalidArgumentError(
+            f"deployment {given['name']}: user_config is {given['user_config']!r}: {error}; give what JSON can hold"
+        ) from None
+    try:
         return DeploymentConfig.model_validate(given)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, one['loc']))} is {one['input']!r}: {one['msg']}" for one in error.errors()
-        )
+        problems = "; ".join(problems_in(error, DeploymentConfig))
         raise InvalidArgumentError(f"deployment {given['name']}: {problems}") from None
+
+
+def checked(kind: type[M], given: M | Mapping[str, Any] | None, argument: str) -> M | None:
+    """Returns configuration that was given as a dict as what it means. Raises InvalidArgumentError, which names the argument."""
+    if given is None or isinstance(given, kind):
+        return given
+    if not isinstance(given, Mapping):
+        raise InvalidArgumentError(f"{argument} is {given!r}; give {kind.__name__}, or a dict of its arguments")
+    try:
+        return kind.model_validate(dict(given))
+    except ValidationError as error:
+        problems = "; ".join(f"{argument}.{problem}" for problem in problems_in(error, kind))
+        raise InvalidArgumentError(problems) from None

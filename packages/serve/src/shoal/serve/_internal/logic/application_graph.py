@@ -7,10 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 from shoal.serve._internal.schema.deployments import ApplicationSpec, DeploymentId, DeploymentSpec
+from shoal.serve.config import DeploymentConfig
 from shoal.serve.deployment import Application
 from shoal.serve.exceptions import InvalidArgumentError
 
 Pickle = Callable[[Any], bytes]
+Adjust = Callable[[DeploymentConfig], DeploymentConfig]
+
+
+def as_it_is(config: DeploymentConfig) -> DeploymentConfig:
+    """Changes nothing."""
+    return config
 
 
 def application_spec(
@@ -19,6 +26,8 @@ def application_spec(
     route_prefix: str | None,
     handle: Callable[[DeploymentId], Any],
     pickle: Pickle,
+    adjust: Adjust = as_it_is,
+    code: str = "",
 ) -> ApplicationSpec:
     """Returns what is to run.
 
@@ -28,21 +37,27 @@ def application_spec(
         route_prefix: for HTTP; None for none.
         handle: makes a handle.
         pickle: makes bytes of classes, functions and arguments.
+        adjust: changes the options of a deployment, which has its name by then.
+        code: tells versions of the code apart that pickle to the same bytes.
 
     Raises:
         InvalidArgumentError: an argument is bound to itself.
     """
-    graph = _Graph(name, handle, pickle)
+    graph = _Graph(name, handle, pickle, adjust, code)
     ingress = graph.add(target)
     return ApplicationSpec(name, route_prefix, ingress.name, tuple(graph.specs))
 
 
 class _Graph:
-    def __init__(self, app: str, handle: Callable[[DeploymentId], Any], pickle: Pickle) -> None:
+    def __init__(
+        self, app: str, handle: Callable[[DeploymentId], Any], pickle: Pickle, adjust: Adjust, code: str
+    ) -> None:
         self.specs: list[DeploymentSpec] = []
         self._app = app
         self._handle = handle
         self._pickle = pickle
+        self._adjust = adjust
+        self._code = code
         self._ids: dict[int, DeploymentId | None] = {}
         self._names: dict[str, int] = {}
 
@@ -60,11 +75,12 @@ class _Graph:
         args = self._resolved(application.args)
         kwargs = self._resolved(application.kwargs)
         own = self._ids[key] = DeploymentId(self._app, self._unique(application.deployment.name))
-        config = application.deployment.config.model_copy(update={"name": own.name})
+        config = self._adjust(application.deployment.config.model_copy(update={"name": own.name}))
         definition = self._pickle(application.deployment.func_or_class)
         init = self._pickle((args, kwargs))
         actor = repr((sorted(config.ray_actor_options.items()), config.placement_group_bundles, config.version))
-        code_version = hashlib.sha256(b"\0".join((definition, init, actor.encode()))).hexdigest()[:16]
+        parts = (definition, init, actor.encode(), self._code.encode())
+        code_version = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
         self.specs.append(DeploymentSpec(own, definition, init, config, code_version))
         return own
 

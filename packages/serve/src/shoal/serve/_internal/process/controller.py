@@ -40,6 +40,8 @@ from shoal.serve.status import (
 REPLICA_NAME = "SERVE_REPLICA::"
 PROXY_NAME = "SERVE_PROXY_ACTOR"
 STATE = "state"
+CHANGES = "changes"
+"""Changes whenever the status may have: what those listen to who show it."""
 CONCURRENT_CALLS = 100_000
 SLOWEST_ROUTER = 2.0
 """Seconds until a router is taken to know what was published."""
@@ -74,6 +76,7 @@ class Controller:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[DeploymentId, asyncio.TimerHandle] = {}
         self._recovery: asyncio.Task[None] | None = None
+        self._values.set(CHANGES, None)
 
     # --- what is asked ----------------------------------------------------------------------------------------------------------------
 
@@ -120,8 +123,14 @@ class Controller:
         before = self._applications.get(spec.name)
         application = self._set_application(spec)
         self._save()
-        if not wait:
-            return
+        outcome = self._until_settled(application, before)
+        if wait:
+            await outcome
+        else:
+            self._spawn(_quietly(outcome))
+
+    async def _until_settled(self, application: Application, before: Application | None) -> None:
+        spec = application.spec
         await application.settled.wait()
         if application.error:
             if before is not None and self._applications.get(spec.name) is application:
@@ -134,6 +143,7 @@ class Controller:
         before = self._applications.get(spec.name)
         application = self._applications[spec.name] = Application(spec, time.time())
         application.open = {one.id for one in spec.deployments}
+        self._values.set(CHANGES, None)
         if before is not None:
             for gone in {one.id for one in before.spec.deployments} - application.open:
                 self._apply(gone, self._deployments[gone].delete(_now()))
@@ -165,6 +175,7 @@ class Controller:
                 self._apply(spec.id, self._deployments[spec.id].delete(_now()))
         self._publish_routes()
         self._save()
+        self._values.set(CHANGES, None)
         while any(one in self._deployments for one in gone):
             await self._values.newer_than({"ends": self._values.get("ends")[0]})
 
@@ -245,6 +256,8 @@ class Controller:
                 self._values.set(_key(deployment), effect.targets)
             else:
                 self._settled(deployment, effect)
+        if effects:
+            self._values.set(CHANGES, None)
         if state.is_gone:
             del self._deployments[deployment]
             self._scaling.pop(deployment, None)
@@ -472,6 +485,12 @@ class Controller:
             self._actors[replica_id] = actor
             found[replica_id] = (actor, *described)
         return found
+
+
+async def _quietly(outcome: Any) -> None:
+    """Nobody waits for it: the status tells how it went."""
+    with contextlib.suppress(DeployFailedError):
+        await outcome
 
 
 def _key(deployment: DeploymentId) -> str:

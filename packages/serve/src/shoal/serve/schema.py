@@ -1,0 +1,228 @@
+"""The configuration file of `shoal serve deploy`, as checked objects: what is to be served, all of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+
+from shoal.serve.config import AutoscalingConfig, HTTPOptions, ProxyLocation, gRPCOptions
+
+
+class EncodingType(StrEnum):
+    """How lines of a log are written."""
+
+    TEXT = "TEXT"
+    JSON = "JSON"
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LoggingConfig(_Schema):
+    """What deployments log, and how.
+
+    Args:
+        encoding: 'TEXT', or 'JSON' for an object a line.
+        log_level: the least that is written: 'DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL', or a number.
+        logs_dir: a folder for the files; None for the session's.
+        enable_access_log: write a line for each request.
+        additional_log_standard_attrs: more attributes of `logging.LogRecord`, for JSON.
+    """
+
+    encoding: EncodingType = EncodingType.TEXT
+    log_level: str | int = "INFO"
+    logs_dir: str | None = None
+    enable_access_log: bool = True
+    additional_log_standard_attrs: list[str] = Field(default_factory=list)
+
+    @field_validator("encoding", mode="before")
+    @classmethod
+    def _any_case(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str | int) -> str | int:
+        levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+        if isinstance(value, str):
+            if value.upper() not in levels:
+                raise ValueError(f"give one of {', '.join(levels)}, or a number")
+            return value.upper()
+        return value
+
+
+class RayActorOptionsSchema(_Schema):
+    """What each replica takes, and what it runs in."""
+
+    num_cpus: NonNegativeFloat | None = None
+    num_gpus: NonNegativeFloat | None = None
+    memory: NonNegativeFloat | None = None
+    object_store_memory: NonNegativeFloat | None = None
+    resources: dict[str, NonNegativeFloat] = Field(default_factory=dict)
+    accelerator_type: str | None = None
+    runtime_env: dict[str, Any] = Field(default_factory=dict)
+    label_selector: dict[str, str] | None = None
+    fallback_strategy: list[dict[str, Any]] | None = None
+
+
+class DeploymentSchema(_Schema):
+    """Options of one deployment. Those that are not given are those of the code.
+
+    Args:
+        name: of the deployment, as the code has it.
+    """
+
+    name: str
+    num_replicas: PositiveInt | Literal["auto"] | None = None
+    max_ongoing_requests: PositiveInt | None = None
+    max_queued_requests: int | None = Field(default=None, ge=-1)
+    ray_actor_options: RayActorOptionsSchema | None = None
+    autoscaling_config: AutoscalingConfig | None = None
+    user_config: Any = None
+    health_check_period_s: PositiveFloat | None = None
+    health_check_timeout_s: PositiveFloat | None = None
+    graceful_shutdown_wait_loop_s: NonNegativeFloat | None = None
+    graceful_shutdown_timeout_s: NonNegativeFloat | None = None
+    placement_group_bundles: list[dict[str, float]] | None = None
+    placement_group_strategy: str | None = None
+    max_replicas_per_node: PositiveInt | None = None
+    logging_config: LoggingConfig | None = None
+    request_router_config: dict[str, Any] | None = None
+    max_constructor_retry_count: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _one_number(self) -> DeploymentSchema:
+        if self.autoscaling_config is not None and isinstance(self.num_replicas, int):
+            raise ValueError(
+                f"num_replicas is {self.num_replicas}, and there is an autoscaling_config; give one of them"
+            )
+        return self
+
+    def options(self) -> dict[str, Any]:
+        """Returns what is given, as `@serve.deployment` takes it. None gives the code's value back, as leaving out does."""
+        return {
+            name: value
+            for name, value in self.model_dump(exclude_unset=True).items()
+            if name != "name" and (value is not None or name == "user_config")
+        }
+
+
+class ServeApplicationSchema(_Schema):
+    """One application.
+
+    Args:
+        import_path: 'module:name' of a bound deployment, or of a function that takes `args` and returns one.
+        name: of the application.
+        route_prefix: under which HTTP reaches it; null for not at all. Default: '/'.
+        runtime_env: of its code and its deployments.
+        args: of the function.
+        deployments: options that differ from the code's.
+        logging_config: of deployments that have none of their own.
+    """
+
+    import_path: str
+    name: str = "default"
+    route_prefix: str | None = "/"
+    runtime_env: dict[str, Any] = Field(default_factory=dict)
+    args: dict[str, Any] = Field(default_factory=dict)
+    deployments: list[DeploymentSchema] = Field(default_factory=list)
+    logging_config: LoggingConfig | None = None
+    external_scaler_enabled: Literal[False] = False
+    host: str | None = None
+    port: int | None = None
+
+    @field_validator("import_path")
+    @classmethod
+    def _names_something(cls, value: str) -> str:
+        module, sign, name = value.partition(":")
+        if not (module and name) if sign else "." not in value.strip("."):
+            raise ValueError("give 'module:name', such as 'my_package.my_module:app'")
+        return value
+
+    @field_validator("route_prefix")
+    @classmethod
+    def _is_a_path(cls, value: str | None) -> str | None:
+        problem = route_prefix_problem(value)
+        if problem:
+            raise ValueError(problem)
+        return value
+
+    @model_validator(mode="after")
+    def _named_once(self) -> ServeApplicationSchema:
+        twice = _first_duplicate([one.name for one in self.deployments])
+        if twice is not None:
+            raise ValueError(f"the deployment {twice!r} is there more than once; give each one entry")
+        return self
+
+
+class HTTPOptionsSchema(HTTPOptions):
+    """Where HTTP is served. The same as `HTTPOptions`: on this machine only, unless `host` says otherwise."""
+
+
+class gRPCOptionsSchema(gRPCOptions):
+    """Where gRPC is served. The same as `gRPCOptions`, with functions named by import paths."""
+
+
+class ServeDeploySchema(_Schema):
+    """All that is to be served from configuration: applications that are not in it are deleted.
+
+    Args:
+        applications: what to serve.
+        proxy_location: which machines answer from outside.
+        http_options: where HTTP is served. What serving was started with holds.
+        grpc_options: where gRPC is served.
+        logging_config: of applications that have none of their own.
+
+    Raises:
+        pydantic.ValidationError: (a ValueError) a value cannot be, or names or prefixes are there twice.
+    """
+
+    applications: list[ServeApplicationSchema]
+    proxy_location: ProxyLocation = ProxyLocation.EveryNode
+    http_options: HTTPOptionsSchema = Field(default_factory=HTTPOptionsSchema)
+    grpc_options: gRPCOptionsSchema | None = None
+    logging_config: LoggingConfig | None = None
+    target_capacity: None = None
+    tracing_config: None = None
+    controller_options: None = None
+
+    @model_validator(mode="after")
+    def _all_different(self) -> ServeDeploySchema:
+        twice = _first_duplicate([one.name for one in self.applications])
+        if twice is not None:
+            raise ValueError(f"the application {twice!r} is there more than once; give each a name of its own")
+        twice = _first_duplicate([one.route_prefix for one in self.applications if one.route_prefix is not None])
+        if twice is not None:
+            having = ", ".join(one.name for one in self.applications if one.route_prefix == twice)
+            raise ValueError(f"the route_prefix {twice!r} is that of {having}; give each application one of its own")
+        return self
+
+
+def route_prefix_problem(prefix: str | None) -> str:
+    """Returns what is wrong with a prefix; empty where nothing is."""
+    if prefix is None:
+        return ""
+    if not prefix.startswith("/"):
+        return f"it has to begin with '/': give '/{prefix}', or null (None) for no HTTP"
+    if prefix != "/" and prefix.endswith("/"):
+        return f"it may not end with '/': give {prefix.rstrip('/') or '/'!r}"
+    if "{" in prefix or "}" in prefix:
+        return "it is a plain path, without {parameters}: these belong into the application's routes"
+    return ""
+
+
+def _first_duplicate(values: list[str]) -> str | None:
+    return next((value for value, count in Counter(values).items() if count > 1), None)
