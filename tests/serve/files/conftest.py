@@ -1,0 +1,10 @@
+"""Files are read without a session."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def session() -> None:
+    """None is needed."""
