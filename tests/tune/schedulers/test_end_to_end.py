@@ -121,6 +121,30 @@ def test_hyperband_for_bohb(tmp_path: Path) -> None:
     assert reached(searched(climb, space, scheduler, tmp_path)) == [1, 1, 1, 1, 1, 1, 3, 3, 9]
 
 
+@pytest.mark.parametrize("places", [2, 4])
+def test_bohb_with_its_searcher(places: int, tmp_path: Path) -> None:
+    pytest.importorskip("hpbandster", reason="hpbandster is not installed: TuneBOHB is NOT tested here")
+    from shoal.tune.search.bohb import TuneBOHB
+
+    told: list[float | None] = []
+
+    class Spy(TuneBOHB):
+        def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+            told.append(result["hyperband_info"].get("budget"))
+            super().on_trial_result(trial_id, result)
+
+    scheduler = HyperBandForBOHB("training_iteration", "score", "max", max_t=9)
+    searcher = Spy(metric="score", mode="max", seed=1)
+    results = searched(
+        at_places(climb, places), {"lr": tune.uniform(0, 9)}, scheduler, tmp_path, search_alg=searcher, num_samples=28
+    )
+    # Brackets: 9 -> 3 -> 1 trials, 5 -> 1, and 3; then 9 -> 3 -> 1 again, and the last two trials in one of their own.
+    assert sorted(reached(results)) == [1] * (6 + 6) + [3] * (2 + 4 + 2 + 1) + [9] * (1 + 1 + 3 + 1 + 1)
+    assert [told.count(budget) for budget in (1, 3, 9)] == [9 + 9, 3 + 5 + 3 + 2, 1 + 1 + 3 + 1 + 1]
+    learnt = [result.config["lr"] for result in results][-10:]
+    assert sum(learnt) / len(learnt) > 5.0
+
+
 def test_median_stopping(tmp_path: Path) -> None:
     scheduler = MedianStoppingRule("training_iteration", grace_period=2, min_samples_required=1)
     results = searched(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from shoal.tune import search_space as space
-from shoal.tune.exceptions import InvalidArgumentError, MetricNotReportedError
+from shoal.tune.exceptions import InvalidArgumentError
 from shoal.tune.search import ConcurrencyLimiter, Searcher, create_searcher
 
 
@@ -27,19 +27,20 @@ class Case:
     trials: int = 30
     options: dict[str, Any] = field(default_factory=dict)
     takes_points: bool = True
-    ends_early: bool = False
+    ordered: bool = True
 
     def make(self, seed: int | None = 1, **options: Any) -> Searcher:
         return create_searcher(self.name, **self.options, **(self.seed(seed) if seed is not None else {}), **options)
 
 
 CASES = [
-    Case("random", None, lambda seed: {"random_state": seed}),
+    Case("random", None, lambda seed: {"random_state": seed}, ordered=False),
     Case("optuna", "optuna", lambda seed: {"seed": seed}),
     Case("hyperopt", "hyperopt", lambda seed: {"random_state_seed": seed}, options={"n_initial_points": 8}),
     Case("nevergrad", "nevergrad", lambda seed: {"seed": seed}),
     Case("bayesopt", "bayes_opt", lambda seed: {"random_state": seed}, 14, {"random_search_steps": 8}),
     Case("zoopt", "zoopt", lambda seed: {"seed": seed}, options={"parallel_num": 4}),
+    Case("bohb", "hpbandster", lambda seed: {"seed": seed}, ordered=False),
     Case("ax", "ax", lambda seed: {"random_seed": seed}, 10),
 ]
 EXTERNAL = [case for case in CASES if case.library is not None]
@@ -136,7 +137,7 @@ def test_the_same_seed_gives_the_same_suggestions(case: Case) -> None:
     def suggestions(seed: int) -> list[dict[str, Any]]:
         return run(started(case.make(seed), BOWL, 12), 12, bowl, concurrent=3)
 
-    assert case.make().ordered is (case.name != "random")
+    assert case.make().ordered is case.ordered
     assert suggestions(1) == suggestions(1)
     assert suggestions(1) != suggestions(2)
 
@@ -213,11 +214,17 @@ def test_failures_and_nonsense_are_taken(case: Case) -> None:
 
 
 @every_external
-def test_a_metric_that_is_not_there_is_named_with_what_is(case: Case) -> None:
+def test_a_metric_that_is_not_there_counts_as_a_failure_and_is_named_with_what_is(
+    case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
     searcher = started(case.make(), BOWL, 5)
     searcher.suggest("a")
-    with pytest.raises(MetricNotReportedError, match=r"no metric 'loss'. Did you mean 'los'"):
-        searcher.on_trial_complete("a", {"los": 1})
+    searcher.on_trial_result("a", {"los": 1, "training_iteration": 1})
+    assert not caplog.records
+    searcher.on_trial_complete("a", {"los": 1})
+    [text] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "no metric 'loss', so it counts as failed. Did you mean 'los'" in text
+    assert isinstance(searcher.suggest("b"), dict)
 
 
 @every
@@ -286,7 +293,7 @@ def test_a_seed_of_the_search_is_taken(case: Case) -> None:
     searcher.set_search_properties("loss", "min", BOWL, num_samples=5, seed=1)
     other = case.make(1)
     other.set_search_properties("loss", "min", BOWL, num_samples=5)
-    assert searcher.ordered
+    assert searcher.ordered is case.ordered
     assert searcher.suggest("a") == other.suggest("a")
 
 

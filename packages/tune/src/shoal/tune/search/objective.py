@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shoal.tune.exceptions import InvalidArgumentError, MetricNotReportedError
+from shoal.tune.exceptions import InvalidArgumentError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Objective:
         return cls(metrics, modes)
 
     def values(self, result: Mapping[str, Any]) -> list[float] | None:
-        """Returns the metrics' values; None where one is no finite number. Raises MetricNotReportedError."""
+        """Returns the metrics' values; None where one is no finite number, or (with a warning: searches demand it before) is missing."""
         found = [self._value(result, metric) for metric in self.metrics]
         return [float(value) for value in found] if all(map(_is_finite, found)) else None
 
@@ -56,8 +59,11 @@ class Objective:
         if value is MISSING:
             close = difflib.get_close_matches(metric, map(str, result), n=3)
             hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-            raise MetricNotReportedError(
-                f"A result has no metric {metric!r}.{hint} It has: {', '.join(map(repr, result))}."
+            logger.warning(
+                "A result has no metric %r, so it counts as failed.%s It has: %s.",
+                metric,
+                hint,
+                ", ".join(map(repr, result)),
             )
         return value
 

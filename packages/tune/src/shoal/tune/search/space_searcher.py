@@ -33,6 +33,9 @@ class SpaceSearcher(Searcher):
         seed: of all chance; None for other suggestions each time.
     """
 
+    _can_be_ordered = True
+    """Whether a seed makes it demand that it is told of trials in their order."""
+
     def __init__(
         self,
         space: Mapping[str, Any] | None,
@@ -58,7 +61,7 @@ class SpaceSearcher(Searcher):
         self._rewards = None if evaluated_rewards is None else list(evaluated_rewards)
         self._constants: Mapping[str, Any] = {}
         self._seed = None if seed is None else int(seed)
-        self.ordered = self._seed is not None
+        self.ordered = self._can_be_ordered and self._seed is not None
         # Also without a seed a search that is restored goes on as it would have.
         self._entropy = int(np.random.default_rng().integers(2**32))
         self._suggested = 0
@@ -115,7 +118,7 @@ class SpaceSearcher(Searcher):
         self._mode = self._one_of("mode", self._mode, mode)
         if self._seed is None and spec.get("seed") is not None:
             self._seed = int(spec["seed"])
-            self.ordered = True
+            self.ordered = self._can_be_ordered
         Objective.of(self._metric, self._mode, self._owner)
         samples = spec.get("num_samples")
         self._samples = samples if samples is not None and samples > 0 else None
