@@ -93,6 +93,12 @@ def test_a_trial_that_fails_too_often_is_an_error_and_others_go_on() -> None:
     assert search.state.trials[1].num_failures == 2
 
 
+def test_a_report_is_told_before_its_checkpoint_and_its_end() -> None:
+    search = SimulatedSearch(five, {}).run()
+    told = [line for line in search.story if not line.startswith("run")]
+    assert told == ["started 0", *["results 0", "saved 0"] * 5, "completed 0"]
+
+
 def test_fail_fast_ends_the_search() -> None:
     def fails(config: dict[str, Any], start: int) -> Iterator[Step]:
         if config["x"] == 2:

@@ -267,6 +267,7 @@ class SearchState:
     def _take(self, life: Life, reports: Iterable[Report]) -> None:
         trial = life.trial
         results: list[dict[str, Any]] = []
+        begin = len(self._effects)
         for report in reports:
             if life.ending is not None:
                 break  # it had gone on before it heard of its end
@@ -286,7 +287,8 @@ class SearchState:
             self._decide(life, result, flat, report.is_last)
         if results:
             self.changed[trial.trial_id] = trial
-            self._effects.append(Notify(act.RESULTS, trial, results=results))
+            # Before what they led to: loggers write a report before the checkpoint that came with it counts.
+            self._effects.insert(begin, Notify(act.RESULTS, trial, results=results))
             self._carry_out_requests()
 
     def _result(self, life: Life, report: Report) -> dict[str, Any]:
