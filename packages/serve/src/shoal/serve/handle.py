@@ -113,6 +113,8 @@ class _Answer:
     def __init__(self, router: AnyRouter, meta: RequestMeta, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._router = router
         self._future: Future[Any] = Future()
+        # Who is cancelled while waiting must not end it unseen: `cancel` does, and tells the replica.
+        self._future.set_running_or_notify_cancel()
         self._cancelled = False
         self._call = Call(meta, args, kwargs, "call", self._done)
         responses = [value for value in (*args, *kwargs.values()) if isinstance(value, DeploymentResponse)]
