@@ -87,8 +87,9 @@ class Router:
     def _targets_changed(self, targets: DeploymentTargets | None) -> None:
         if targets is None:
             targets = DeploymentTargets((), gone="there never was one of this name")
+        shed: list[Call] = []
         with self._lock:
-            self._known = True
+            first_heard_of, self._known = not self._known, True
             self._max_queued = targets.max_queued
             self._report_s = targets.report_s
             self._gone = targets.gone
@@ -97,8 +98,16 @@ class Router:
             if lost:
                 self._waiting.clear()
                 self._busy -= len(lost)
+            if first_heard_of and targets.max_queued >= 0:
+                # While nothing was known of the limit, all were let in.
+                room = targets.max_queued + sum(one.max_ongoing for one in targets.replicas)
+                while len(self._waiting) > room:
+                    shed.append(self._waiting.pop())
+                self._busy -= len(shed)
         if self._report_s and self._busy:
             self._link.load_reports.busy(self, self._report_s)
+        for call in shed:
+            call.done(None, BackPressureError(len(self._waiting), targets.max_queued))
         for call in lost:
             call.done(None, DeploymentUnavailableError(f"{self.deployment} is not there: {targets.gone}"))
         self._send_waiting()
