@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -14,12 +15,114 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    field_serializer,
+    field_validator,
     model_validator,
 )
+
+from shoal.serve._internal.process.portable_code import as_bytes, code_at, from_bytes, path_of
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+@dataclass(frozen=True)
+class AutoscalingContext:
+    """What an autoscaling policy may know of its deployment.
+
+    Args:
+        deployment_id: of the deployment.
+        deployment_name: its name.
+        app_name: of its application.
+        current_num_replicas: that there are to be now.
+        target_num_replicas: the same.
+        total_num_requests: that are worked on and wait, averaged over the look-back period.
+        total_queued_requests: those of them that are more than the replicas work on at a time.
+        capacity_adjusted_min_replicas: fewer there cannot be.
+        capacity_adjusted_max_replicas: more there cannot be.
+        policy_state: what the policy returned the last time; empty at first.
+        last_scale_up_time: when there were to be more, last; None for never.
+        last_scale_down_time: when there were to be fewer, last; None for never.
+        current_time: now, in seconds, on the clock of the other times.
+        config: of the deployment's autoscaling.
+        aggregated_metrics: of the deployment's own; empty.
+    """
+
+    deployment_id: Any
+    deployment_name: str
+    app_name: str
+    current_num_replicas: int
+    target_num_replicas: int
+    total_num_requests: float
+    total_queued_requests: float
+    capacity_adjusted_min_replicas: int
+    capacity_adjusted_max_replicas: int
+    policy_state: Mapping[str, Any]
+    last_scale_up_time: float | None
+    last_scale_down_time: float | None
+    current_time: float
+    config: AutoscalingConfig
+    aggregated_metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+class AutoscalingPolicy(_Frozen):
+    """A function of its own decides how many replicas a deployment should have. Limits and delays of the `AutoscalingConfig` hold for it.
+
+    Args:
+        policy_function: takes an `AutoscalingContext`, and returns (replicas, state); or its import path, 'module:name'. It runs in the
+            controller, and should return at once. One that raises changes nothing.
+        policy_kwargs: more arguments of the function.
+
+    Raises:
+        pydantic.ValidationError: (a ValueError) it is neither a function nor a path.
+
+    Example:
+        >>> from shoal import serve
+        >>> from shoal.serve.config import AutoscalingPolicy
+        >>> def one_for_ten(context):
+        ...     return context.total_num_requests / 10, {}
+        >>> @serve.deployment(autoscaling_config={"max_replicas": 5, "policy": AutoscalingPolicy(policy_function=one_for_ten)})
+        ... class Model:
+        ...     pass
+    """
+
+    policy_function: str | Callable[..., Any]
+    policy_kwargs: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("policy_function")
+    @classmethod
+    def _may_be_a_path(cls, value: Any) -> Any:
+        if isinstance(value, str) and not value.rpartition(":" if ":" in value else ".")[0]:
+            raise ValueError("give a function, or its import path: 'module:name'")
+        return value
+
+    @field_serializer("policy_function", when_used="json")
+    def _as_path(self, value: Any) -> str:
+        return value if isinstance(value, str) else path_of(value)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        if isinstance(self.policy_function, str):
+            return super().__reduce__()
+        return _policy_from, (as_bytes(self.policy_function), self.policy_kwargs)
+
+    def resolved(self) -> AutoscalingPolicy:
+        """Returns the same with the function itself in place of its path. Raises ValueError where there is none."""
+        function = self.policy_function
+        found = code_at(function) if isinstance(function, str) else function
+        if not callable(found):
+            raise ValueError(f"policy_function is {function!r}, which is {found!r}; give a function")
+        return AutoscalingPolicy(policy_function=found, policy_kwargs=self.policy_kwargs)
+
+    def decide(self, context: AutoscalingContext) -> tuple[float, Mapping[str, Any]]:
+        """Returns what the function returns. Raises what it raises."""
+        assert not isinstance(self.policy_function, str)
+        found: tuple[float, Mapping[str, Any]] = self.policy_function(context, **self.policy_kwargs)
+        return found
+
+
+def _policy_from(function: bytes, kwargs: dict[str, Any]) -> AutoscalingPolicy:
+    return AutoscalingPolicy(policy_function=from_bytes(function), policy_kwargs=kwargs)
 
 
 class AutoscalingConfig(_Frozen):
@@ -56,7 +159,7 @@ class AutoscalingConfig(_Frozen):
     upscaling_factor: PositiveFloat | None = None
     downscaling_factor: PositiveFloat | None = None
     aggregation_function: Literal["mean", "max", "min"] = "mean"
-    policy: Any = None
+    policy: AutoscalingPolicy | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> AutoscalingConfig:
@@ -141,6 +244,14 @@ class DeploymentConfig(_Frozen):
     request_router_config: Any = None
     max_constructor_retry_count: PositiveInt = 20
     version: str | None = None
+
+    def resolved(self) -> DeploymentConfig:
+        """Returns the same with code in place of its import paths. Raises ValueError where there is none."""
+        scaling = self.autoscaling_config
+        if scaling is None or scaling.policy is None:
+            return self
+        scaling = scaling.model_copy(update={"policy": scaling.policy.resolved()})
+        return self.model_copy(update={"autoscaling_config": scaling})
 
     @property
     def initial_replicas(self) -> int:

@@ -76,6 +76,10 @@ class _Graph:
         kwargs = self._resolved(application.kwargs)
         own = self._ids[key] = DeploymentId(self._app, self._unique(application.deployment.name))
         config = self._adjust(application.deployment.config.model_copy(update={"name": own.name}))
+        try:
+            config = config.resolved()
+        except ValueError as error:
+            raise InvalidArgumentError(f"deployment {own.name}: {error}") from None
         definition = self._pickle(application.deployment.func_or_class)
         init = self._pickle((args, kwargs))
         actor = repr((sorted(config.ray_actor_options.items()), config.placement_group_bundles, config.version))

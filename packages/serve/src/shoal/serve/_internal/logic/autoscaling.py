@@ -8,8 +8,19 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
+from typing import Any
 
-from shoal.serve.config import AutoscalingConfig
+from shoal.serve.config import AutoscalingConfig, AutoscalingContext
+
+
+def replicas_for(load: float, replicas: int, config: AutoscalingConfig) -> float:
+    """Returns how many replicas so many requests ask for, where there are `replicas`; with no regard to limits."""
+    if replicas == 0:
+        return float(math.ceil(load / config.target_ongoing_requests))
+    error = load / replicas / config.target_ongoing_requests - 1
+    factor = (config.upscaling_factor if error > 0 else config.downscaling_factor) or 1.0
+    return replicas * (1 + factor * error)
 
 
 class Autoscaling:
@@ -17,10 +28,19 @@ class Autoscaling:
 
     Args:
         config: its limits, target and delays.
+        deployment: which, for a policy of the user's: its application and its name.
+        max_ongoing: requests that one replica works on at a time.
     """
 
-    def __init__(self, config: AutoscalingConfig) -> None:
+    def __init__(self, config: AutoscalingConfig, deployment: tuple[str, str] = ("", ""), max_ongoing: int = 1) -> None:
+        self.problem = ""
+        """What a policy of the user's raised, the last time that it was asked; empty for nothing."""
         self._config = config
+        self._deployment = deployment
+        self._max_ongoing = max_ongoing
+        self._policy_state: Mapping[str, Any] = {}
+        self._went_up_at: float | None = None
+        self._went_down_at: float | None = None
         self._samples: deque[tuple[float, float]] = deque()
         self._up_since: float | None = None
         self._down_since: float | None = None
@@ -48,18 +68,56 @@ class Autoscaling:
     def desired(self, replicas: int, now: float) -> int:
         """Returns how many replicas the load asks for, whatever the delays."""
         config = self._config
-        load = self.load(now)
-        if replicas == 0:
-            wanted = float(math.ceil(load / config.target_ongoing_requests))
+        if config.policy is not None:
+            wanted = self._by_policy(replicas, now)
         else:
-            error = load / replicas / config.target_ongoing_requests - 1
-            factor = (config.upscaling_factor if error > 0 else config.downscaling_factor) or 1.0
-            wanted = replicas * (1 + factor * error)
+            wanted = replicas_for(self.load(now), replicas, config)
         # What comes out of dividing and multiplying again may be a hair above a whole number.
         return min(max(math.ceil(wanted - 1e-9), config.min_replicas), config.max_replicas)
 
+    def _by_policy(self, replicas: int, now: float) -> float:
+        config, load = self._config, self.load(now)
+        assert config.policy is not None
+        app, name = self._deployment
+        context = AutoscalingContext(
+            deployment_id=self._deployment,
+            deployment_name=name,
+            app_name=app,
+            current_num_replicas=replicas,
+            target_num_replicas=replicas,
+            total_num_requests=load,
+            total_queued_requests=max(0.0, load - replicas * self._max_ongoing),
+            capacity_adjusted_min_replicas=config.min_replicas,
+            capacity_adjusted_max_replicas=config.max_replicas,
+            policy_state=self._policy_state,
+            last_scale_up_time=self._went_up_at,
+            last_scale_down_time=self._went_down_at,
+            current_time=now,
+            config=config,
+        )
+        try:
+            wanted, state = config.policy.decide(context)
+            wanted = float(wanted)
+            if not math.isfinite(wanted):
+                raise ValueError(f"it returned {wanted} replicas")
+        except Exception as error:
+            # It is the user's code, and everything else goes on.
+            self.problem = f"{type(error).__name__}: {error}"
+            return replicas
+        self.problem = ""
+        self._policy_state = state or {}
+        return wanted
+
     def decide(self, replicas: int, now: float) -> int:
         """Returns how many replicas there are to be now, where there are to be `replicas`."""
+        decided = self._after_delays(replicas, now)
+        if decided > replicas:
+            self._went_up_at = now
+        elif decided < replicas:
+            self._went_down_at = now
+        return decided
+
+    def _after_delays(self, replicas: int, now: float) -> int:
         config = self._config
         desired = self.desired(replicas, now)
         if desired > replicas:

@@ -1,0 +1,75 @@
+"""Policies of the user's: asked with what is known, held to limits and delays, and harmless where they raise."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from shoal.serve._internal.logic.autoscaling import Autoscaling
+from shoal.serve.autoscaling_policy import default_autoscaling_policy
+from shoal.serve.config import AutoscalingConfig, AutoscalingContext, AutoscalingPolicy
+
+
+def scaling(function: Any, **options: Any) -> Autoscaling:
+    policy = AutoscalingPolicy(policy_function=function, policy_kwargs=options.pop("kwargs", {}))
+    given = {"max_replicas": 10, "upscale_delay_s": 0, "downscale_delay_s": 0, **options}
+    return Autoscaling(AutoscalingConfig(policy=policy, **given), ("app", "Model"), max_ongoing=2)
+
+
+def test_a_policy_knows_its_deployment_and_its_own_state() -> None:
+    seen: list[AutoscalingContext] = []
+
+    def policy(context: AutoscalingContext, step: int) -> tuple[int, Mapping[str, Any]]:
+        seen.append(context)
+        return context.current_num_replicas + step, {"calls": context.policy_state.get("calls", 0) + 1}
+
+    asked = scaling(policy, kwargs={"step": 2})
+    asked.record(7, now=0.0)
+    assert asked.decide(1, now=0.0) == 3
+    assert asked.decide(3, now=5.0) == 5
+    first, second = seen
+    assert (first.app_name, first.deployment_name, first.total_num_requests, first.total_queued_requests) == (
+        "app",
+        "Model",
+        7,
+        5,
+    )
+    assert (first.policy_state, second.policy_state) == ({}, {"calls": 1})
+    assert (first.last_scale_up_time, second.last_scale_up_time) == (None, 0.0)
+
+
+def test_limits_and_delays_hold() -> None:
+    asked = scaling(lambda context: (50, {}), upscale_delay_s=10)
+    assert asked.decide(1, now=0.0) == 1
+    assert asked.decide(1, now=10.0) == 10
+    assert scaling(lambda context: (0.2, {}), min_replicas=0).decide(5, now=0.0) == 1
+
+
+@pytest.mark.parametrize("wrong", [None, "many", (None, {}), (float("nan"), {})])
+def test_a_policy_that_fails_changes_nothing_and_is_told(wrong: Any) -> None:
+    asked = scaling(lambda context: wrong)
+    assert asked.decide(4, now=0.0) == 4
+    assert asked.problem
+
+
+def test_the_default_can_be_asked_by_name() -> None:
+    plain = Autoscaling(AutoscalingConfig(max_replicas=10, upscale_delay_s=0))
+    named = scaling(default_autoscaling_policy)
+    for one in (plain, named):
+        one.record(9, now=0.0)
+    assert plain.decide(2, now=0.0) == named.decide(2, now=0.0) == 5
+
+
+def test_import_paths_are_read_when_the_code_is_there() -> None:
+    policy = AutoscalingPolicy(policy_function="shoal.serve.autoscaling_policy:default_autoscaling_policy")
+    assert policy.resolved().policy_function is default_autoscaling_policy
+    assert pickle.loads(pickle.dumps(policy)) == policy
+    assert pickle.loads(pickle.dumps(policy.resolved())).policy_function is default_autoscaling_policy
+    missing = AutoscalingPolicy(policy_function="nowhere:policy")
+    with pytest.raises(ValueError, match="'nowhere:policy' cannot be imported: No module named 'nowhere'"):
+        missing.resolved()
+    with pytest.raises(ValueError, match="give a function, or its import path"):
+        AutoscalingPolicy(policy_function="nowhere")
