@@ -12,8 +12,7 @@ import pytest
 
 import shoal
 from shoal.data.exceptions import InvalidArgumentError
-from shoal.data.llm import HttpRequestProcessorConfig, build_llm_processor, build_processor, vLLMEngineProcessorConfig
-from shoal.exceptions import UnsupportedError
+from shoal.data.llm import HttpRequestProcessorConfig, build_llm_processor, build_processor
 
 pytest.importorskip("aiohttp", reason="needs aiohttp")
 
@@ -116,8 +115,3 @@ def test_rows_without_a_payload(server: Server) -> None:
 def test_bad_arguments(options: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidArgumentError, match=named):
         HttpRequestProcessorConfig(**options)
-
-
-def test_an_engine_inside_of_workers_is_refused_with_an_alternative() -> None:
-    with pytest.raises(UnsupportedError, match="HttpRequestProcessorConfig"):
-        vLLMEngineProcessorConfig(model_source="m")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+import shoal
 from shoal.data._internal.sources.images import ImagesSource
 from shoal.data.exceptions import FileReadError, InvalidArgumentError
 
@@ -65,3 +67,19 @@ def test_what_is_no_image(tmp_path: Path, rows: Rows) -> None:
             ImagesSource(tmp_path, size=size)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgumentError, match="mode='colour'"):
         ImagesSource(tmp_path, mode="colour")
+
+
+def test_arguments_for_opening_under_either_name(tmp_path: Path) -> None:
+    pixels = _save(tmp_path / "a.png", 6, 4, 3)
+    (tmp_path / "a.png.gz").write_bytes(gzip.compress((tmp_path / "a.png").read_bytes()))
+    packed = str(tmp_path / "a.png.gz")
+    for arguments in (
+        {"arrow_open_file_args": {"compression": "gzip"}},
+        {"arrow_open_stream_args": {"compression": "gzip"}},
+    ):
+        (row,) = shoal.data.read_images(packed, file_extensions=None, **arguments).take_all()  # type: ignore[arg-type]
+        assert np.array_equal(row["image"], pixels)
+    with pytest.raises(InvalidArgumentError, match="no_such_argument"):
+        shoal.data.read_images(packed, file_extensions=None, arrow_open_file_args={"no_such_argument": 1}).take_all()
+    with pytest.raises(InvalidArgumentError, match="give one of them"):
+        shoal.data.read_images(packed, arrow_open_file_args={"a": 1}, arrow_open_stream_args={"b": 1})

@@ -514,3 +514,56 @@ def test_bytes_that_are_tensors(tmp_path: Path) -> None:
         shoal.data.read_parquet(str(tmp_path), tensor_column_schema={"x": (np.float64, (2, 3))}).take(1)
     with pytest.raises(InvalidArgumentError, match="tensor_column_schema"):
         shoal.data.read_parquet(str(tmp_path), tensor_column_schema={"x": np.float64})
+
+
+# --- row hashes ----------------------------------------------------------------------------------------------------------------
+
+
+def _hashes(table: pa.Table) -> dict[int, int]:
+    """By id."""
+    return dict(zip(table["id"].to_pylist(), table["row_hash"].to_pylist(), strict=True))
+
+
+def test_row_hashes_tell_rows_apart_and_depend_on_file_and_place_alone(folder: Path, read: Read) -> None:
+    whole = read(ParquetSource(folder, include_row_hash=True), 1)
+    assert whole.schema.field("row_hash").type == pa.uint64()
+    known = _hashes(whole)
+    assert len(set(known.values())) == 40
+    assert _hashes(read(ParquetSource(folder, include_row_hash=True), 8)) == known
+    batches = ParquetSource(folder, include_row_hash=True, arrow_parquet_args={"batch_size": 3})
+    assert _hashes(read(batches, 2)) == known
+    one_file = ParquetSource(folder / "part2.parquet", include_row_hash=True)
+    assert _hashes(read(one_file)) == {number: known[number] for number in range(20, 30)}
+
+
+def test_row_hashes_of_rows_that_a_filter_leaves(folder: Path, read: Read) -> None:
+    known = _hashes(read(ParquetSource(folder, include_row_hash=True)))
+    filtered = ParquetSource(folder, include_row_hash=True).with_filter(col("id") >= 37)
+    assert filtered is not None
+    assert _hashes(read(filtered)) == {number: known[number] for number in (37, 38, 39)}
+    for number in range(12):
+        by_hash = ParquetSource(folder, include_row_hash=True).with_filter(col("row_hash") == known[number])
+        assert by_hash is not None
+        assert read(by_hash)["id"].to_pylist() == [number]
+
+
+def test_row_hashes_alone(folder: Path, read: Read) -> None:
+    known = _hashes(read(ParquetSource(folder, include_row_hash=True)))
+    alone = read(ParquetSource(folder, include_row_hash=True, columns=["row_hash"]))
+    assert alone.to_pydict() == {"row_hash": list(known.values())}
+    without = read(ParquetSource(folder, include_row_hash=True).with_columns(["id"]))
+    assert without.column_names == ["id"]
+
+
+def test_row_hashes_are_the_same_in_the_driver_and_in_tasks(folder: Path, way: str) -> None:
+    rows = shoal.data.read_parquet(str(folder), include_row_hash=True).take_all()
+    direct = pa.concat_tables(
+        [table for task in ParquetSource(folder, include_row_hash=True).read_tasks(1) for table in task()]
+    )
+    assert {row["id"]: row["row_hash"] for row in rows} == _hashes(direct)
+
+
+def test_a_file_that_has_a_row_hash_itself(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"row_hash": [1]}), tmp_path / "a.parquet")
+    with pytest.raises(SchemaMismatchError, match=r"a\.parquet has a column 'row_hash' itself"):
+        ParquetSource(tmp_path, include_row_hash=True).schema()

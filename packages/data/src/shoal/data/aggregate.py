@@ -18,11 +18,14 @@ from shoal.data._internal.aggregation.functions import (
     Unique,
     ValueCounter,
 )
+from shoal.data._internal.aggregation.sketches import ApproximateQuantile, ApproximateTopK
 
 __all__ = [
     "AbsMax",
     "AggregateFn",
     "AggregateFnV2",
+    "ApproximateQuantile",
+    "ApproximateTopK",
     "AsList",
     "Count",
     "CountDistinct",

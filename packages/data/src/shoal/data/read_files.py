@@ -23,6 +23,7 @@ from shoal.data._internal.sources.listing import ErrorPolicy, FileShuffle
 from shoal.data._internal.sources.partitioning import Partitioning, PathPartitionFilter
 from shoal.data._internal.sources.paths import Paths
 from shoal.data.dataset import Dataset
+from shoal.data.exceptions import InvalidArgumentError
 from shoal.data.read_api import reading
 
 _HIVE = Partitioning("hive")
@@ -157,6 +158,7 @@ def read_parquet(
     partition_filter: PathPartitionFilter | None = None,
     partitioning: Partitioning | None = _HIVE,
     include_paths: bool = False,
+    include_row_hash: bool = False,
     ignore_missing_paths: bool = False,
     shuffle: FileShuffle = None,
     file_extensions: Sequence[str] | None = PARQUET_EXTENSIONS,
@@ -180,6 +182,8 @@ def read_parquet(
         paths: files, directories and patterns. Directories named `name=value` are columns of strings.
         columns: just these.
         schema: of all files; None to unify theirs.
+        include_row_hash: adds the column `row_hash` (uint64): a number that tells rows apart and is the same in every run, made of the
+            file's path and the row's place in the file, whatever the row has in it.
         skip_paths: files and directories that are not read.
         tensor_column_schema: columns of bytes that are tensors (`array.tobytes()`), to (dtype, shape).
         arrow_parquet_args: filter (an Arrow expression), batch_size (rows), use_threads, and those of `pyarrow.parquet.ParquetFile`.
@@ -208,6 +212,7 @@ def read_parquet(
         partitioning=partitioning,
         partition_filter=partition_filter,
         include_paths=include_paths,
+        include_row_hash=include_row_hash,
         ignore_missing_paths=ignore_missing_paths,
         shuffle=shuffle,
         on_error=on_error,
@@ -318,6 +323,7 @@ def read_images(
     *,
     size: tuple[int, int] | None = None,
     mode: str | None = None,
+    arrow_open_file_args: Mapping[str, Any] | None = None,
     filesystem: Any = None,
     arrow_open_stream_args: Mapping[str, Any] | None = None,
     partition_filter: PathPartitionFilter | None = None,
@@ -343,7 +349,12 @@ def read_images(
         paths: files, directories and patterns.
         size: (height, width) in pixels to resize to.
         mode: of Pillow to convert to: 'RGB', 'L', ….
+        arrow_open_file_args: another name for `arrow_open_stream_args`: images are opened as streams. Give one of them.
     """
+    if arrow_open_file_args and arrow_open_stream_args:
+        raise InvalidArgumentError(
+            "read_images: arrow_open_file_args and arrow_open_stream_args are the same; give one of them"
+        )
     from shoal.data._internal.sources.images import ImagesSource
 
     source = ImagesSource(
@@ -352,7 +363,7 @@ def read_images(
         mode=mode,
         file_extensions=file_extensions,
         filesystem=filesystem,
-        arrow_open_stream_args=dict(arrow_open_stream_args or {}),
+        arrow_open_stream_args=dict(arrow_open_file_args or arrow_open_stream_args or {}),
         partition_filter=partition_filter,
         partitioning=partitioning,
         include_paths=include_paths,

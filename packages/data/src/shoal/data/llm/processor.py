@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shoal.data.exceptions import InvalidArgumentError
-from shoal.exceptions import UnsupportedError
 
 if TYPE_CHECKING:
     from shoal.data.dataset import Dataset
 
 RowFunction = Callable[[dict[str, Any]], dict[str, Any]]
+INFERENCE_ERROR = "__inference_error__"
+"""The column of rows that could not be asked, where a configuration goes on after errors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,32 +24,24 @@ class ProcessorConfig(ABC):
     Args:
         batch_size: rows at a time.
         accelerator_type: of the workers that ask; None for any.
-        concurrency: workers that ask at a time.
+        concurrency: workers that ask at a time; or (least, most).
     """
 
     batch_size: int = 64
     accelerator_type: str | None = None
-    concurrency: int = 1
+    concurrency: int | tuple[int, int] = 1
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "concurrency"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InvalidArgumentError(f"{type(self).__name__}: {name}={value!r}; give a number of 1 or more")
+        sizes = self.concurrency if isinstance(self.concurrency, tuple) else (self.concurrency,)
+        for name, values in (("batch_size", (self.batch_size,)), ("concurrency", sizes)):
+            if not all(isinstance(value, int) and not isinstance(value, bool) and value >= 1 for value in values):
+                raise InvalidArgumentError(
+                    f"{type(self).__name__}: {name}={getattr(self, name)!r}; give a number of 1 or more"
+                )
 
     @abstractmethod
     def stage(self, ds: Dataset) -> Dataset:
         """Returns the rows with the model's answers."""
-
-
-class vLLMEngineProcessorConfig:
-    """Ray's configuration of an engine inside of the workers. Not there: raises UnsupportedError, which names the alternative."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise UnsupportedError(
-            "vLLMEngineProcessorConfig",
-            "Start the engine as a server (`vllm serve`) and use HttpRequestProcessorConfig with its URL.",
-        )
 
 
 class Processor:
@@ -73,7 +66,19 @@ class Processor:
         if self._preprocess is not None:
             ds = ds.map(self._preprocess, **self._preprocess_map_kwargs)
         ds = self._config.stage(ds)
-        return ds if self._postprocess is None else ds.map(self._postprocess, **self._postprocess_map_kwargs)
+        if self._postprocess is None:
+            return ds
+        return ds.map(_UnlessFailed(self._postprocess).done, **self._postprocess_map_kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class _UnlessFailed:
+    """What is done after asking, with rows that have an answer."""
+
+    postprocess: RowFunction
+
+    def done(self, row: dict[str, Any]) -> dict[str, Any]:
+        return row if row.get(INFERENCE_ERROR) is not None else self.postprocess(row)
 
 
 def build_processor(
@@ -87,7 +92,7 @@ def build_processor(
     """Makes a processor.
 
     Args:
-        config: how the model is asked, such as `HttpRequestProcessorConfig`.
+        config: how the model is asked: a `HttpRequestProcessorConfig` or `vLLMEngineProcessorConfig`.
         preprocess: from a row to one that has what the model is asked (for HTTP: `payload`).
         postprocess: from a row with the answer (for HTTP: `http_response`) to the row that is wanted.
         preprocess_map_kwargs: options of the `map` that preprocesses.
@@ -98,7 +103,9 @@ def build_processor(
         InvalidArgumentError: (a ValueError) `config` is none.
     """
     if not isinstance(config, ProcessorConfig):
-        raise InvalidArgumentError(f"build_processor: config={config!r}; give a HttpRequestProcessorConfig")
+        raise InvalidArgumentError(
+            f"build_processor: config={config!r}; give a HttpRequestProcessorConfig or vLLMEngineProcessorConfig"
+        )
     return Processor(config, preprocess, postprocess, preprocess_map_kwargs or {}, postprocess_map_kwargs or {})
 
 

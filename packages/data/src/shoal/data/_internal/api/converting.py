@@ -82,22 +82,17 @@ class Converting(Consuming):
         label_type_spec: Any = None,
         additional_type_spec: Any = None,
     ) -> Any:
-        """Returns a tf.data.Dataset of (features, labels), or with `additional_columns` of three.
-
-        Raises:
-            ImportError: tensorflow is not installed.
-        """
-        from shoal.data._internal.consumption.tf_dataset import tf_dataset
-
-        return tf_dataset(
-            self.iterator(),
-            [feature_columns, label_columns, *([additional_columns] if additional_columns is not None else [])],
-            [feature_type_spec, label_type_spec, *([additional_type_spec] if additional_columns is not None else [])],
-            {
-                "prefetch_batches": prefetch_batches,
-                "batch_size": batch_size,
-                "drop_last": drop_last,
-                "local_shuffle_buffer_size": local_shuffle_buffer_size,
-                "local_shuffle_seed": local_shuffle_seed,
-            },
+        """Returns a tf.data.Dataset of (features, labels), or with `additional_columns` of three; see `DataIterator.to_tf`."""
+        return self.iterator().to_tf(
+            feature_columns,
+            label_columns,
+            additional_columns=additional_columns,
+            prefetch_batches=prefetch_batches,
+            batch_size=batch_size,
+            drop_last=drop_last,
+            local_shuffle_buffer_size=local_shuffle_buffer_size,
+            local_shuffle_seed=local_shuffle_seed,
+            feature_type_spec=feature_type_spec,
+            label_type_spec=label_type_spec,
+            additional_type_spec=additional_type_spec,
         )

@@ -230,10 +230,14 @@ class LiteralExpr(Expr):
         self.value = value
 
     def _value(self, table: pa.Table) -> Any:
-        return pa.scalar(self.value)
+        return self._scalar()
 
     def to_pyarrow(self) -> Any:
-        return pc.scalar(self.value)
+        return pc.scalar(self._scalar())
+
+    def _scalar(self) -> pa.Scalar:
+        needs_all_bits = isinstance(self.value, int) and self.value >= 1 << 63
+        return pa.scalar(self.value, pa.uint64()) if needs_all_bits else pa.scalar(self.value)
 
     def __repr__(self) -> str:
         return f"lit({self.value!r})"
@@ -328,6 +332,15 @@ _IN_FILTERS = {
 }
 
 
+_COMPARISONS = frozenset({Operation.GT, Operation.LT, Operation.GE, Operation.LE, Operation.EQ, Operation.NE})
+
+
+def _without_sign(value: Any, other: pa.DataType) -> Any:
+    """A number to compare with unsigned ones: Arrow would give those a sign, for which some are too large."""
+    is_number = isinstance(value, pa.Int64Scalar) and value.is_valid
+    return value.cast(pa.uint64()) if is_number and other == pa.uint64() and value.as_py() >= 0 else value
+
+
 class BinaryExpr(Expr):
     """Two operands."""
 
@@ -342,7 +355,10 @@ class BinaryExpr(Expr):
             assert isinstance(self.right, LiteralExpr)
             found = pc.is_in(left, value_set=pa.array(self.right.value, getattr(left, "type", None)))
             return found if self.op is Operation.IN else pc.invert(found)
-        return _BINARY[self.op](left, self.right._value(table))
+        right = self.right._value(table)
+        if self.op in _COMPARISONS:
+            left, right = _without_sign(left, right.type), _without_sign(right, left.type)
+        return _BINARY[self.op](left, right)
 
     def children(self) -> tuple[Expr, ...]:
         return (self.left, self.right)

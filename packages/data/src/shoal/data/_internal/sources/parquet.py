@@ -16,6 +16,7 @@ from shoal.data._internal.sources.listing import ErrorPolicy, FileSet, FileShuff
 from shoal.data._internal.sources.parquet_footers import Footer, Footers, RowGroup, plain_schema
 from shoal.data._internal.sources.parquet_pruning import statistics_condition
 from shoal.data._internal.sources.parquet_reading import Piece, ReadRowGroups
+from shoal.data._internal.sources.parquet_row_hash import ROW_HASH
 from shoal.data._internal.sources.partitioning import Partitioning, PathPartitionFilter
 from shoal.data._internal.sources.paths import Paths
 from shoal.data._internal.sources.shares import shares
@@ -64,6 +65,7 @@ class ParquetSource(Source):
         partitioning: which directories are columns. A column that the first file has itself is not taken from directories.
         partition_filter: which files are read, by the columns in their paths.
         include_paths: adds the column `path`.
+        include_row_hash: adds the column `row_hash`; see `row_hashes`.
         ignore_missing_paths: whether paths where there is nothing are passed over.
         shuffle: 'files' or a `FileShuffleConfig` to read files in another order than that of their paths.
         on_error: 'raise', or 'skip' to pass over a file that cannot be read; see `ReadRowGroups.skipped_files`.
@@ -90,6 +92,7 @@ class ParquetSource(Source):
         partitioning: Partitioning | None = Partitioning("hive"),  # noqa: B008  it is immutable
         partition_filter: PathPartitionFilter | None = None,
         include_paths: bool = False,
+        include_row_hash: bool = False,
         ignore_missing_paths: bool = False,
         shuffle: FileShuffle = None,
         on_error: ErrorPolicy = "raise",
@@ -120,6 +123,7 @@ class ParquetSource(Source):
             skip_paths=skip_paths,
         )
         self._include_paths = include_paths
+        self._include_row_hash = include_row_hash
         self._unreadable: list[str] = []
         self.on_error: ErrorPolicy = checked_policy(on_error)
         """May be set before anything is read."""
@@ -240,6 +244,7 @@ class ParquetSource(Source):
             path_fields=_narrowed(self._path_fields(), set(needed.names)),
             predicates=predicates,
             arrow_filter=self._arrow_filter,
+            include_row_hash=self._include_row_hash and ROW_HASH in needed,
             options=self._options,
             batch_rows=self._batch_rows,
             use_threads=self._use_threads,
@@ -343,8 +348,9 @@ class ParquetSource(Source):
     def _schema_of(self, footers: Sequence[Footer], paths: Sequence[str] = ()) -> pa.Schema:
         """All columns of these files, and those of paths."""
         from_paths = self._path_fields()
+        numbered = [ROW_HASH] if self._include_row_hash else []
         if self._given_schema is not None:
-            return pa.schema([*plain_schema(self._given_schema), *from_paths])
+            return pa.schema([*plain_schema(self._given_schema), *from_paths, *numbered])
         whole = footers[0].schema
         for place, footer in enumerate(footers):
             if repeated := next((name for name in footer.schema.names if footer.schema.names.count(name) > 1), None):
@@ -352,11 +358,16 @@ class ParquetSource(Source):
                 raise SchemaMismatchError(
                     f"{where} has more than one column {repeated!r}. Read it with pyarrow, and rename one."
                 )
+            if numbered and ROW_HASH.name in footer.schema.names:
+                where = paths[place] if paths else self._first_file().path
+                raise SchemaMismatchError(
+                    f"{where} has a column {ROW_HASH.name!r} itself. Leave include_row_hash out, or rename that column."
+                )
             try:
                 whole = unify_schemas([whole, footer.schema])
             except SchemaMismatchError as error:
                 raise SchemaMismatchError(f"{paths[place]} does not fit to the files before it: {error}") from error
-        return pa.schema([*(field for field in whole if field.name not in from_paths.names), *from_paths])
+        return pa.schema([*(field for field in whole if field.name not in from_paths.names), *from_paths, *numbered])
 
     def _wanted(self) -> frozenset[str] | None:
         if self._columns is None or self._arrow_filter is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from shoal.data._internal.blocks.build import table_without_columns
 from shoal.data._internal.blocks.unify import cast_column
 from shoal.data._internal.sources.files import READ_FAULTS, limited, merged, path_values, unless_faulty
 from shoal.data._internal.sources.listing import ErrorPolicy, FoundFile
+from shoal.data._internal.sources.parquet_row_hash import ROW_HASH, row_hashes
 from shoal.data.exceptions import FileReadError, SchemaMismatchError
 from shoal.data.expressions import Expr
 
@@ -53,6 +54,7 @@ class ReadRowGroups:
         path_fields: columns of the schema that come from paths, whatever a file has.
         predicates: rows are given for which all are true.
         arrow_filter: one more predicate, of Arrow's.
+        include_row_hash: whether `row_hash` is one of the columns.
         options: of `pyarrow.parquet.ParquetFile`.
         batch_rows: rows of a table at most; None to choose.
         use_threads: whether columns are decoded in parallel.
@@ -69,6 +71,7 @@ class ReadRowGroups:
     path_fields: pa.Schema
     predicates: Sequence[Expr] = ()
     arrow_filter: pc.Expression | None = None
+    include_row_hash: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     batch_rows: int | None = None
     use_threads: bool = True
@@ -111,9 +114,18 @@ class ReadRowGroups:
                 own = set(file.schema_arrow.names)
                 names = [name for name in self.schema.names if name in own and name not in self.path_fields.names]
                 table = self._decoded_by_polars(file, names, piece)
-                yield from self._decoded(file, names, piece) if table is None else [table]
+                tables = self._decoded(file, names, piece) if table is None else [table]
+                yield from self._with_row_hashes(tables, file, piece) if self.include_row_hash else tables
         except READ_FAULTS as error:
             raise FileReadError(f"{path} cannot be read as Parquet: {error}") from error
+
+    def _with_row_hashes(self, tables: Iterable[pa.Table], file: pq.ParquetFile, piece: Piece) -> Iterator[pa.Table]:
+        counts = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
+        hashes = row_hashes(piece.file.path, counts, piece.row_groups)
+        start = 0
+        for table in tables:
+            yield table.append_column(ROW_HASH, pa.array(hashes[start : start + table.num_rows]))
+            start += table.num_rows
 
     def _decoded_by_polars(self, file: pq.ParquetFile, names: Sequence[str], piece: Piece) -> pa.Table | None:
         """Returns all rows of the piece; None where Arrow does it: for other types, many bytes, few rows, and options of its own."""
