@@ -15,6 +15,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    PrivateAttr,
     field_serializer,
     field_validator,
     model_validator,
@@ -223,6 +224,68 @@ class ProxyLocation(StrEnum):
     EveryNode = "EveryNode"
 
 
+DEFAULT_ROUTER = "shoal.serve.request_router:PowerOfTwoChoicesRequestRouter"
+
+
+class RequestRouterConfig(_Frozen):
+    """Which replica gets the next request.
+
+    Args:
+        request_router_class: a class derived from `shoal.serve.request_router.RequestRouter`, or its import path, 'module:name'. The
+            default is the less busy of two replicas by chance.
+        request_router_kwargs: arguments of its `initialize_state`.
+        request_routing_stats_period_s: has no effect, as the following ones: nothing is asked again and again, and nobody backs off.
+
+    Raises:
+        pydantic.ValidationError: (a ValueError) it is neither a class nor a path.
+    """
+
+    request_router_class: str | type = DEFAULT_ROUTER
+    request_router_kwargs: dict[str, Any] = Field(default_factory=dict)
+    request_routing_stats_period_s: PositiveFloat = 10
+    request_routing_stats_timeout_s: PositiveFloat = 30
+    initial_backoff_s: PositiveFloat = 0.025
+    backoff_multiplier: PositiveFloat = 2
+    max_backoff_s: PositiveFloat = 0.5
+    _code: bytes = PrivateAttr(b"")
+
+    @field_validator("request_router_class")
+    @classmethod
+    def _may_be_a_path(cls, value: Any) -> Any:
+        if isinstance(value, str) and not value.rpartition(":" if ":" in value else ".")[0]:
+            raise ValueError("give a class, or its import path: 'module:name'")
+        return value
+
+    @field_serializer("request_router_class", when_used="json")
+    def _as_path(self, value: Any) -> str:
+        return value if isinstance(value, str) else path_of(value)
+
+    @property
+    def is_default(self) -> bool:
+        """Whether no code of the user's chooses."""
+        kind = self.request_router_class
+        return (kind if isinstance(kind, str) else kind.__name__).endswith("PowerOfTwoChoicesRequestRouter")
+
+    @property
+    def code(self) -> bytes:
+        """The class, pickled with its arguments; empty for the default, and before `resolved`."""
+        return self._code
+
+    def resolved(self) -> RequestRouterConfig:
+        """Returns the same with the code of the class. Raises ValueError where there is none, or it is no router."""
+        kind = self.request_router_class
+        if self.is_default:
+            return self
+        found = code_at(kind) if isinstance(kind, str) else kind
+        if not isinstance(found, type) or not callable(getattr(found, "choose_replicas", None)):
+            raise ValueError(
+                f"request_router_class is {kind!r}; give a class derived from shoal.serve.request_router.RequestRouter"
+            )
+        named = self.model_copy(update={"request_router_class": path_of(found)})
+        named._code = as_bytes(found, self.request_router_kwargs)
+        return named
+
+
 class DeploymentConfig(_Frozen):
     """The options of one deployment, all of them: what `@serve.deployment` and `.options` take, checked."""
 
@@ -241,17 +304,24 @@ class DeploymentConfig(_Frozen):
     placement_group_strategy: str = "PACK"
     max_replicas_per_node: PositiveInt | None = None
     logging_config: Any = None
-    request_router_config: Any = None
+    request_router_config: RequestRouterConfig | None = None
     max_constructor_retry_count: PositiveInt = 20
     version: str | None = None
 
     def resolved(self) -> DeploymentConfig:
         """Returns the same with code in place of its import paths. Raises ValueError where there is none."""
-        scaling = self.autoscaling_config
-        if scaling is None or scaling.policy is None:
-            return self
-        scaling = scaling.model_copy(update={"policy": scaling.policy.resolved()})
-        return self.model_copy(update={"autoscaling_config": scaling})
+        changed: dict[str, Any] = {}
+        scaling, routing = self.autoscaling_config, self.request_router_config
+        if scaling is not None and scaling.policy is not None:
+            changed["autoscaling_config"] = scaling.model_copy(update={"policy": scaling.policy.resolved()})
+        if routing is not None:
+            changed["request_router_config"] = routing.resolved()
+        return self.model_copy(update=changed)
+
+    @property
+    def router_code(self) -> bytes:
+        """The user's class that routes requests; empty for none."""
+        return self.request_router_config.code if self.request_router_config is not None else b""
 
     @property
     def initial_replicas(self) -> int:

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from shoal.serve.config import AutoscalingConfig, HTTPOptions, ProxyLocation, gRPCOptions
+from shoal.serve.config import AutoscalingConfig, HTTPOptions, ProxyLocation, RequestRouterConfig, gRPCOptions
 
 
 class EncodingType(StrEnum):
@@ -100,7 +100,7 @@ class DeploymentSchema(_Schema):
     placement_group_strategy: str | None = None
     max_replicas_per_node: PositiveInt | None = None
     logging_config: LoggingConfig | None = None
-    request_router_config: dict[str, Any] | None = None
+    request_router_config: RequestRouterConfig | None = None
     max_constructor_retry_count: PositiveInt | None = None
 
     @model_validator(mode="after")

@@ -355,6 +355,7 @@ class DeploymentState:
             config.max_queued_requests if config is not None else -1,
             gone,
             scaling.metrics_interval_s if scaling is not None else 0.0,
+            config.router_code if config is not None else b"",
         )
         if targets == self._published:
             return []

@@ -9,7 +9,7 @@ Increase Hit Rates, 1998), so models are loaded where they are, without anybody 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -69,6 +69,15 @@ class ReplicaChoice:
             return None
         slot.ongoing += 1
         return slot.info
+
+    def take_from(self, replica_ids: Sequence[str]) -> ReplicaInfo | None:
+        """Returns the first of these that has room, and counts it; None where none has."""
+        for replica_id in replica_ids:
+            slot = self.slots.get(replica_id)
+            if slot is not None and slot.has_room:
+                slot.ongoing += 1
+                return slot.info
+        return None
 
     def _order_of(self, model_id: str) -> list[Slot]:
         """The order in which replicas are asked for a model: the same in all routers; most models keep theirs when replicas come and go."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 import uuid
 from collections.abc import Sequence
@@ -36,6 +37,8 @@ from shoal.serve.status import (
     ProxyStatus,
     ServeStatus,
 )
+
+logger = logging.getLogger("shoal.serve")
 
 REPLICA_NAME = "SERVE_REPLICA::"
 PROXY_NAME = "SERVE_PROXY_ACTOR"
@@ -161,7 +164,7 @@ class Controller:
         if scaling is None:
             self._scaling.pop(spec.id, None)
         elif state.spec is None or state.spec.config.autoscaling_config != scaling or spec.id not in self._scaling:
-            self._scaling[spec.id] = Autoscaling(scaling)
+            self._scaling[spec.id] = Autoscaling(scaling, spec.id, spec.config.max_ongoing_requests)
         self._apply(spec.id, state.deploy(spec, _now()))
 
     async def delete(self, names: Sequence[str]) -> None:
@@ -238,7 +241,10 @@ class Controller:
         fresh = {one: said for one, said in reports.items() if said[0] >= now - 3 * config.metrics_interval_s - 1}
         self._reports[deployment] = fresh
         scaling.record(sum(requests for _, requests in fresh.values()), now)
+        before = scaling.problem
         self._apply(deployment, state.set_wanted(scaling.decide(state.wanted, now), now))
+        if scaling.problem and scaling.problem != before:
+            logger.error("the autoscaling policy of %s raised, and changes nothing: %s", deployment, scaling.problem)
 
     # --- what is done -----------------------------------------------------------------------------------------------------------------
 

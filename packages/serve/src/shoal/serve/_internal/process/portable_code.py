@@ -33,14 +33,16 @@ def path_of(code: Any) -> str:
     return f"{code.__module__}:{code.__qualname__}"
 
 
-def as_bytes(code: Any) -> bytes:
-    """Returns a function or class as bytes: all of it, where it is the user's. Raises what pickling raises."""
+def as_bytes(code: Any, *arguments: Any) -> bytes:
+    """Returns a function or class as bytes: all of it, where it is the user's; with arguments, a tuple of it and them. Raises what pickling
+    raises."""
+    value = (code, *arguments) if arguments else code
     module = sys.modules.get(getattr(code, "__module__", None) or "")
     if module is None or not _is_users(module):
-        return bytes(cloudpickle.dumps(code))
+        return bytes(cloudpickle.dumps(value))
     cloudpickle.register_pickle_by_value(module)
     try:
-        return bytes(cloudpickle.dumps(code))
+        return bytes(cloudpickle.dumps(value))
     finally:
         cloudpickle.unregister_pickle_by_value(module)
 

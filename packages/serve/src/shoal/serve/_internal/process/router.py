@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
 import shoal
 from shoal.serve._internal.logic.replica_choice import ReplicaChoice
 from shoal.serve._internal.process.controller_link import ControllerLink
+from shoal.serve._internal.process.custom_routing import CustomRouting
 from shoal.serve._internal.schema.deployments import DeploymentId, DeploymentTargets, ReplicaInfo
 from shoal.serve._internal.schema.requests import Busy, RequestMeta
 from shoal.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
@@ -80,6 +81,8 @@ class Router:
         self._known = False
         self._report_s = 0.0
         self._busy = 0
+        self._custom: CustomRouting | None = None
+        """Asks the user's router, where the deployment has one."""
         self._link = link
         self._key = f"deployment:{deployment.app}:{deployment.name}"
         link.listen(self._key, self._targets_changed)
@@ -93,6 +96,7 @@ class Router:
             self._max_queued = targets.max_queued
             self._report_s = targets.report_s
             self._gone = targets.gone
+            self._set_custom(targets.router)
             self._choice.replicas_changed(targets.replicas)
             lost = list(self._waiting) if targets.gone else []
             if lost:
@@ -123,9 +127,10 @@ class Router:
         with self._lock:
             # It may have been deployed anew a moment ago: the controller has the last word.
             look_again = bool(self._gone) and not self._waiting
-            call.replica = None if self._waiting else self._choice.take(call.meta.model_id)
+            in_turn = bool(self._waiting) or self._custom is not None
+            call.replica = None if in_turn else self._choice.take(call.meta.model_id)
             if call.replica is None:
-                if self._known and not self._gone and 0 <= self._max_queued <= len(self._waiting):
+                if self._known and not self._gone and 0 <= self._max_queued <= self._queued():
                     error = BackPressureError(len(self._waiting), self._max_queued)
                 else:
                     self._waiting.append(call)
@@ -138,6 +143,13 @@ class Router:
             call.done(None, error)
         elif call.replica is not None:
             self._send(call, call.replica)
+        elif self._custom is not None:
+            self._custom.wake()
+
+    def _queued(self) -> int:
+        """Requests for which there is no room. Those that the user's router is about to be asked for do not count."""
+        room = self._custom is not None and any(one.has_room for one in self._choice.slots.values())
+        return 0 if room else len(self._waiting)
 
     def cancel(self, call: Call) -> None:
         """Ends a request, wherever it is. Its `done` is still called."""
@@ -189,6 +201,8 @@ class Router:
         if ask:
             room: Future[Any] = replica.actor.room.remote().future()
             room.add_done_callback(lambda done: self._has_room(replica.replica_id))
+        if self._custom is not None:
+            self._custom.completed(replica.replica_id, call.meta.call_id)
         if not again:
             call.done(value, _lost(replica, error) if error is not None and died else error)
         self._send_waiting()
@@ -198,7 +212,50 @@ class Router:
             self._choice.has_room(replica_id)
         self._send_waiting()
 
+    def _set_custom(self, pickled: bytes) -> None:
+        if pickled == (self._custom.pickled if self._custom is not None else b""):
+            return
+        if self._custom is not None:
+            self._custom.end()
+        self._custom = CustomRouting(self, pickled) if pickled else None
+
+    def first_waiting(self) -> Call | None:
+        """Returns the call that has waited longest; None where none waits."""
+        with self._lock:
+            return self._waiting[0] if self._waiting else None
+
+    def ongoing(self) -> dict[str, tuple[ReplicaInfo, int]]:
+        """Returns the replicas, with how many requests of this router each has."""
+        with self._lock:
+            return {name: (slot.info, slot.ongoing) for name, slot in self._choice.slots.items()}
+
+    def send_first(self, call: Call, replica_ids: Sequence[str]) -> str | None:
+        """Sends the call that has waited longest to the first of these that has room. Returns which; None where none has, or another
+        call waits longest by now."""
+        with self._lock:
+            if not self._waiting or self._waiting[0] is not call:
+                return None
+            replica = self._choice.take_from(replica_ids)
+            if replica is None:
+                return None
+            self._waiting.popleft()
+            call.replica = replica
+        self._send(call, replica)
+        return replica.replica_id
+
+    def fail_first(self, call: Call, error: BaseException) -> None:
+        """Ends the call that has waited longest with an error."""
+        with self._lock:
+            if not self._waiting or self._waiting[0] is not call:
+                return
+            self._waiting.popleft()
+            self._busy -= 1
+        call.done(None, error)
+
     def _send_waiting(self) -> None:
+        if self._custom is not None:
+            self._custom.wake()
+            return
         while True:
             with self._lock:
                 if not self._waiting:

@@ -80,12 +80,14 @@ class DeploymentTargets(NamedTuple):
         max_queued: requests that may wait in one router; -1 for any number.
         gone: why there will be none any more; empty while there may.
         report_s: seconds between two words of a router on how much it has to do; 0 for none.
+        router: the user's class that chooses, pickled with its arguments; empty for none.
     """
 
     replicas: tuple[ReplicaInfo, ...]
     max_queued: int = -1
     gone: str = ""
     report_s: float = 0.0
+    router: bytes = b""
 
 
 class Route(NamedTuple):
