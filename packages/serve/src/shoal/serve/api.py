@@ -41,7 +41,7 @@ def start(
     Args:
         proxy_location: 'Disabled' for no HTTP: applications are reached by handles only. The others are the same on one machine.
         http_options: where, and how: HTTPOptions, or a dict of its arguments.
-        grpc_options: the same for gRPC.
+        grpc_options: the same for gRPC, which is served where there are grpc_servicer_functions.
         logging_config: of deployments that have none of their own.
 
     Returns:
@@ -50,15 +50,12 @@ def start(
     Raises:
         InvalidArgumentError: (a ValueError) an option is unknown, or cannot be.
         OSError: the port is in use.
+        ServeError: gRPC is wanted, and grpcio is not installed.
     """
     location = _location(proxy_location)
     http = checked(HTTPOptions, http_options, "http_options")
     grpc = checked(gRPCOptions, grpc_options, "grpc_options")
     logging = checked(LoggingConfig, logging_config, "logging_config")
-    if grpc is not None and grpc.grpc_servicer_functions:
-        raise InvalidArgumentError(
-            "grpc_options has grpc_servicer_functions, and gRPC cannot be served yet; leave them out"
-        )
     if not shoal.is_initialized():
         shoal.init()
     controller = (
@@ -76,6 +73,8 @@ def start(
         .remote(None if location is ProxyLocation.Disabled else http or HTTPOptions())
     )
     address: tuple[str, int] | None = shoal.get(controller.start.remote())
+    if grpc is not None and grpc.grpc_servicer_functions:
+        shoal.get(controller.start_grpc.remote(grpc))
     if logging is not None:
         internal_kv._internal_kv_put(LOGGING, logging.model_dump_json().encode(), namespace=NAMESPACE)
     return address

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar, overload
 
 from shoal.serve._internal.logic.batch_queue import BatchQueue
+from shoal.serve._internal.process.metrics import BATCHES
 from shoal.serve.exceptions import InvalidArgumentError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -56,6 +57,7 @@ class _Batcher:
         streams: bool,
     ) -> None:
         self._function = function
+        self._name = str(getattr(getattr(function, "func", function), "__qualname__", function))
         self._options = options
         self._streams = streams
         size_of = options.batch_size_fn
@@ -95,6 +97,7 @@ class _Batcher:
         self.advance()
 
     async def _work(self, batch: list[_Item]) -> None:
+        begun = self._loop.time()
         try:
             values = [item.value for item in batch]
             if self._streams:
@@ -110,6 +113,8 @@ class _Batcher:
                 item.fail(error)
             if not isinstance(error, Exception):
                 raise
+        finally:
+            BATCHES.ended(self._name, len(batch), 1e3 * (self._loop.time() - begun))
 
     def _settle(self, batch: list[_Item], results: Any) -> None:
         if not isinstance(results, Sequence) and hasattr(results, "__len__"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from shoal.exceptions import ShoalError, TaskCancelledError
 
 
@@ -61,3 +63,22 @@ class RequestCancelledError(ServeError, TaskCancelledError):
 
     def __reduce__(self) -> tuple[type[RequestCancelledError], tuple[str]]:
         return RequestCancelledError, (self.request_id,)
+
+
+class gRPCStatusError(ServeError):
+    """A method that answers gRPC raises it for a status of its choice.
+
+    Args:
+        original_exception: what went wrong.
+        code: a grpc.StatusCode; None for INTERNAL.
+        details: a text for the client; None for that of the exception.
+    """
+
+    def __init__(self, original_exception: BaseException, code: Any = None, details: str | None = None) -> None:
+        super().__init__(details or str(original_exception))
+        self.original_exception = original_exception
+        self.code = code
+        self.details = details
+
+    def __reduce__(self) -> tuple[type[gRPCStatusError], tuple[BaseException, Any, str | None]]:
+        return gRPCStatusError, (self.original_exception, self.code, self.details)

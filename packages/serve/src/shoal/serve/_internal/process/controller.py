@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,12 +24,15 @@ from shoal.serve._internal.logic.deployment_state import (
     StartReplica,
     StopReplica,
 )
+from shoal.serve._internal.logic.metric_text import Sample
 from shoal.serve._internal.process.controller_link import NAMESPACE
+from shoal.serve._internal.process.grpc_proxy import GrpcProxy
+from shoal.serve._internal.process.metrics_page import of_actors
 from shoal.serve._internal.process.proxy import Proxy
 from shoal.serve._internal.process.replica import Replica
 from shoal.serve._internal.process.watched_values import WatchedValues
 from shoal.serve._internal.schema.deployments import ApplicationSpec, DeploymentId, DeploymentSpec, Route
-from shoal.serve.config import HTTPOptions
+from shoal.serve.config import HTTPOptions, gRPCOptions
 from shoal.serve.exceptions import DeployFailedError, InvalidArgumentError
 from shoal.serve.status import (
     ApplicationStatus,
@@ -42,6 +46,7 @@ logger = logging.getLogger("shoal.serve")
 
 REPLICA_NAME = "SERVE_REPLICA::"
 PROXY_NAME = "SERVE_PROXY_ACTOR"
+GRPC_PROXY_NAME = "SERVE_GRPC_PROXY_ACTOR"
 STATE = "state"
 CHANGES = "changes"
 """Changes whenever the status may have: what those listen to who show it."""
@@ -76,6 +81,10 @@ class Controller:
         self._actors: dict[str, Any] = {}
         self._proxy: Any = None
         self._address: tuple[str, int] | None = None
+        self._grpc: gRPCOptions | None = None
+        self._grpc_proxy: Any = None
+        self._grpc_address: tuple[str, int] | None = None
+        self._starts: Counter[tuple[str, str]] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[DeploymentId, asyncio.TimerHandle] = {}
         self._recovery: asyncio.Task[None] | None = None
@@ -89,6 +98,44 @@ class Controller:
         if self._http is not None and self._proxy is None:
             await self._start_proxy(self._http)
         return self._address
+
+    async def start_grpc(self, options: gRPCOptions | None) -> tuple[str, int] | None:
+        """Answers gRPC from now on, unless it does already. Returns where; None where it does not.
+
+        Raises:
+            OSError: the port is in use.
+            InvalidArgumentError: (a ValueError) a service cannot be imported.
+        """
+        await self._recover()
+        if options is not None and self._grpc_proxy is None:
+            await self._start_grpc_proxy(options)
+        return self._grpc_address
+
+    async def metrics(self) -> list[Sample]:
+        """Returns what it, its replicas and the proxy of gRPC have counted."""
+        await self._recover()
+        replicas = [(replica_id, actor) for replica_id, actor in self._actors.items()]
+        asked = [actor for _, actor in replicas]
+        if self._grpc_proxy is not None:
+            asked.append(self._grpc_proxy)
+        samples = await of_actors(asked)
+        for name, application in self._applications.items():
+            for deployment, overview in self._overview(application).deployments.items():
+                tags = {"application": name, "deployment": deployment}
+                for state, number in overview.replica_states.items():
+                    what = "Replicas of a deployment, by state."
+                    labels = {**tags, "state": str(state)}
+                    samples.append(Sample("serve_deployment_replicas", "gauge", what, labels, number))
+        for (app, deployment), number in self._starts.items():
+            what = "Replicas that were started."
+            labels = {"application": app, "deployment": deployment}
+            samples.append(Sample("serve_deployment_replica_starts", "counter", what, labels, number))
+        for replica_id, _ in replicas:
+            app, deployment, replica = replica_id.split("#")
+            what = "1 for each replica that is there."
+            labels = {"application": app, "deployment": deployment, "replica": replica}
+            samples.append(Sample("serve_deployment_replica_healthy", "gauge", what, labels, 1))
+        return samples
 
     async def listen(self, listener: str, versions: dict[str, int]) -> dict[str, tuple[int, Any]]:
         """Returns what is newer than these versions; waits until something is."""
@@ -187,6 +234,10 @@ class Controller:
         await self.delete(list(self._applications))
         if self._proxy is not None:
             proxy, self._proxy = self._proxy, None
+            await proxy.stop.remote()
+            shoal.kill(proxy)
+        if self._grpc_proxy is not None:
+            proxy, self._grpc_proxy, self._grpc, self._grpc_address = self._grpc_proxy, None, None, None
             await proxy.stop.remote()
             shoal.kill(proxy)
         internal_kv._internal_kv_del(STATE, namespace=NAMESPACE)
@@ -332,6 +383,7 @@ class Controller:
             self._drop(replica_id)
             self._event(deployment, "failed_to_start", replica_id, f"{type(error).__name__}: {error}")
             return
+        self._starts[deployment] += 1
         self._event(deployment, "started", replica_id, actor, node_id)
         self._watch(deployment, replica_id, actor, start.spec)
 
@@ -402,6 +454,9 @@ class Controller:
             if app.spec.route_prefix is not None
         ]
         self._values.set("routes", tuple(sorted(routes, key=lambda route: -len(route.prefix))))
+        self._values.set(
+            "applications", tuple((app.spec.name, app.spec.ingress) for app in self._applications.values())
+        )
 
     # --- HTTP -------------------------------------------------------------------------------------------------------------------------
 
@@ -437,10 +492,45 @@ class Controller:
                 self._proxy = None
                 await self._start_proxy(self._http)
 
+    async def _start_grpc_proxy(self, options: gRPCOptions) -> None:
+        host = self._http.host if self._http is not None else HTTPOptions().host
+        if self._values.get("applications")[0] == 0:
+            self._publish_routes()
+        proxy = (
+            shoal.remote(GrpcProxy)
+            .options(
+                name=GRPC_PROXY_NAME,
+                namespace=NAMESPACE,
+                lifetime="detached",
+                num_cpus=0,
+                max_concurrency=CONCURRENT_CALLS,
+            )
+            .remote(options, host)
+        )
+        try:
+            address = self._grpc_address = await proxy.start.remote()
+        except BaseException:
+            shoal.kill(proxy)
+            raise
+        self._grpc_proxy = proxy
+        # One that is made again listens where this one did.
+        self._grpc = options.model_copy(update={"port": address[1]})
+        self._save()
+        self._spawn(self._until_the_grpc_proxy_dies(proxy))
+
+    async def _until_the_grpc_proxy_dies(self, proxy: Any) -> None:
+        try:
+            await proxy.until_it_ends.remote()
+        except shoal.exceptions.ShoalError:
+            if self._grpc_proxy is proxy and self._grpc is not None:
+                self._grpc_proxy = None
+                await self._start_grpc_proxy(self._grpc)
+
     # --- a controller that is made again ------------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        state = (self._http, self._address, [(app.spec, app.deployed_at) for app in self._applications.values()])
+        grpc = (self._grpc, self._grpc_address)
+        state = (self._http, self._address, grpc, [(app.spec, app.deployed_at) for app in self._applications.values()])
         internal_kv._internal_kv_put(STATE, cloudpickle.dumps(state), namespace=NAMESPACE)
 
     async def _recover(self) -> None:
@@ -455,7 +545,8 @@ class Controller:
         saved = internal_kv._internal_kv_get(STATE, namespace=NAMESPACE)
         if saved is None:
             return
-        self._http, self._address, applications = cloudpickle.loads(saved)
+        self._http, self._address, grpc, applications = cloudpickle.loads(saved)
+        self._grpc, self._grpc_address = grpc
         found = await self._found_replicas()
         for spec, deployed_at in applications:
             for one in spec.deployments:
@@ -473,6 +564,12 @@ class Controller:
                 self._spawn(self._until_the_proxy_dies(self._proxy))
             except ValueError:
                 await self._start_proxy(self._http)
+        if self._grpc is not None:
+            try:
+                self._grpc_proxy = shoal.get_actor(GRPC_PROXY_NAME, namespace=NAMESPACE)
+                self._spawn(self._until_the_grpc_proxy_dies(self._grpc_proxy))
+            except ValueError:
+                await self._start_grpc_proxy(self._grpc)
 
     async def _found_replicas(self) -> dict[str, tuple[Any, DeploymentSpec, int, str]]:
         found = {}

@@ -36,7 +36,7 @@ class LocalRouter:
     """Calls one replica in this process."""
 
     def __init__(self, spec: DeploymentSpec) -> None:
-        self._replica = Replica(spec, f"{spec.id.app}#{spec.id.name}#local")
+        self._replica = Replica(spec, f"{spec.id.app}#{spec.id.name}#local", is_local=True)
 
     def start(self) -> None:
         """Returns when the user's object is made. Raises what that raises."""

@@ -7,18 +7,25 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from typing import Any
 
 import uvicorn
 
+import shoal
+from shoal.serve._internal.logic.metric_text import Sample
+from shoal.serve._internal.process import metrics_page
+from shoal.serve._internal.process.access_log import ServeLog
 from shoal.serve._internal.process.call_ids import CALL_IDS
 from shoal.serve._internal.process.controller_link import ControllerLink
+from shoal.serve._internal.process.limited_http import LimitedHttp
+from shoal.serve._internal.process.metrics import IngressMetrics
 from shoal.serve._internal.process.router import Call
 from shoal.serve._internal.process.routers import ROUTERS
 from shoal.serve._internal.schema.deployments import DeploymentId, Route
 from shoal.serve._internal.schema.requests import HttpRequest, RequestMeta, Streaming
 from shoal.serve.config import HTTPOptions
-from shoal.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from shoal.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
 
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 """Methods that may be repeated (RFC 9110, 9.2.2)."""
@@ -56,10 +63,13 @@ class Proxy:
         self._routes: tuple[Route, ...] = ()
         self._server: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._metrics = IngressMetrics("http")
+        self._log: ServeLog | None = None
 
     async def start(self) -> tuple[str, int]:
         """Listens. Returns the address. Raises OSError."""
         options = self._options
+        self._log = ServeLog(None, {"proxy": "proxy"})
         family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
         # asyncio turns Nagle's algorithm off only where the protocol is named: head and body would be 40 ms apart.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -71,7 +81,7 @@ class Proxy:
             access_log=False,
             interface="asgi3",
             lifespan="off",
-            http="httptools",
+            http=LimitedHttp,
             loop="none",
             timeout_keep_alive=int(options.keep_alive_timeout_s),
             root_path=options.root_path,
@@ -116,12 +126,34 @@ class Proxy:
             await _json(send, {route.prefix: route.app for route in self._routes})
             return
         route = self._route(path)
+        if path == "/-/metrics" or (path == "/metrics" and (route is None or not route.prefix.startswith("/metrics"))):
+            await _text(send, 200, await self._metrics_page(), [(b"cache-control", b"no-store")])
+            return
+        begun, metrics = perf_counter(), self._metrics
+        method = scope.get("method", "WEBSOCKET")
         if route is not None:
-            await ProxiedRequest(route, scope, receive, send, self._options.request_timeout_s).answer()
-        elif scope["type"] == "websocket":
+            request = ProxiedRequest(route, scope, receive, send, self._options.request_timeout_s)
+            metrics.ongoing += 1
+            try:
+                await request.answer()
+            finally:
+                metrics.ongoing -= 1
+                metrics.ended(route.prefix, method, route.app, request.status, 1e3 * (perf_counter() - begun))
+                if request.lost is not None and self._log is not None:
+                    self._log.failed(f"request {request.request_id} to {route.ingress} of {route.app}", request.lost)
+            return
+        if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000, "reason": f"no application is served at {path}"})
         else:
             await _text(send, 404, f"no application is served at {path}")
+        metrics.ended("", method, "", "404", 1e3 * (perf_counter() - begun))
+
+    async def metrics(self) -> list[Sample]:
+        """Returns what it has counted, and its routers have."""
+        return self._metrics.samples({"node_id": shoal.get_runtime_context().get_node_id()}) + ROUTERS.samples("proxy")
+
+    async def _metrics_page(self) -> str:
+        return await metrics_page.page(ROUTERS.link().controller, await self.metrics())
 
 
 class ProxiedRequest:
@@ -146,8 +178,18 @@ class ProxiedRequest:
         self._request_id = b""
         self._begun = False
         self._gone = False
+        self._timed_out = False
         self._listening: asyncio.Task[None] | None = None
         self._call: Call | None = None
+        self.status = "499"
+        """Of the answer; 499 where the client was gone before there was one."""
+        self.lost: Exception | None = None
+        """Why there is no answer, where that is not for the replica to say."""
+
+    @property
+    def request_id(self) -> str:
+        """What the client calls it, or its answer does."""
+        return self._request_id.decode("latin-1")
 
     async def answer(self) -> None:
         """Returns when the client has its answer, or is gone."""
@@ -178,6 +220,7 @@ class ProxiedRequest:
             while not self._gone:
                 for message in part.items:
                     if message["type"] == "http.response.start":
+                        self.status = str(message["status"])
                         message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._request_id)]
                     await self._send(message)
                 if part.finished:
@@ -211,7 +254,9 @@ class ProxiedRequest:
         passed = {key: scope[key] for key in PASSED_ON if key in scope}
         passed["root_path"] = scope.get("root_path", "") + self._route.prefix.rstrip("/")
         text = self._request_id.decode("latin-1")
-        meta = RequestMeta(text, call_id, self._route.app, self._route.prefix, model_id=model_id.decode("latin-1"))
+        meta = RequestMeta(
+            text, call_id, self._route.app, self._route.prefix, "__call__", model_id.decode("latin-1"), kind="http"
+        )
         request = HttpRequest(passed, first)
         may_repeat = scope.get("method") in IDEMPOTENT and request.is_whole
         return Call(meta, (request,), {}, "http", done, may_repeat)
@@ -235,21 +280,28 @@ class ProxiedRequest:
     def _too_late(self, answer: asyncio.Future[Streaming]) -> None:
         assert self._call is not None
         if not answer.done():
+            self._timed_out = True
             self._router.cancel(self._call)
             answer.set_exception(TimeoutError())
 
     async def _refuse(self, error: Exception) -> None:
         headers = [(b"x-request-id", self._request_id)]
+        status, text = 500, "Internal Server Error"
+        if isinstance(error, BackPressureError):
+            status, text = 503, str(error)
+            headers.append((b"retry-after", b"1"))
+        elif isinstance(error, DeploymentUnavailableError):
+            status, text = 503, str(error)
+        elif isinstance(error, TimeoutError) and self._timed_out:
+            status, text = 408, f"no answer within {self._timeout_s:g} s"
+        elif isinstance(error, ReplicaUnavailableError | shoal.exceptions.ActorError):
+            # The replica, which writes what its code raised, could not say this.
+            self.lost = error
+        self.status = str(status)
         if self._is_websocket:
             await self._send({"type": "websocket.close", "code": 1011})
-        elif isinstance(error, BackPressureError):
-            await _text(self._send, 503, str(error), [*headers, (b"retry-after", b"1")])
-        elif isinstance(error, DeploymentUnavailableError):
-            await _text(self._send, 503, str(error), headers)
-        elif isinstance(error, TimeoutError):
-            await _text(self._send, 408, f"no answer within {self._timeout_s:g} s", headers)
         else:
-            await _text(self._send, 500, "Internal Server Error", headers)
+            await _text(self._send, status, text, headers)
 
 
 def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:

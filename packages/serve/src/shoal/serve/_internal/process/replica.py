@@ -5,15 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import replace
+from time import perf_counter
 from typing import Any
 
 import shoal
+from shoal.serve._internal.logic.metric_text import Sample
+from shoal.serve._internal.process import grpc_call
+from shoal.serve._internal.process.access_log import ServeLog
+from shoal.serve._internal.process.loop_watch import LoopWatch
+from shoal.serve._internal.process.metrics import ReplicaMetrics
 from shoal.serve._internal.process.reply_stream import ReplyStream
 from shoal.serve._internal.process.request_context import CURRENT, HERE, RequestContext
+from shoal.serve._internal.process.routers import ROUTERS
 from shoal.serve._internal.process.user_code import UserCode
 from shoal.serve._internal.schema.deployments import DeploymentSpec
 from shoal.serve._internal.schema.requests import Busy, HttpRequest, RequestMeta, Streaming
 from shoal.serve.context import ReplicaContext, ReplicaRank
+from shoal.serve.exceptions import BackPressureError, DeploymentUnavailableError, RequestCancelledError
+
+NOT_WORTH_A_TRACEBACK = (BackPressureError, DeploymentUnavailableError, RequestCancelledError)
+"""They say all there is to say, to the caller."""
 
 
 class Replica:
@@ -23,9 +34,10 @@ class Replica:
         spec: of its deployment.
         replica_id: its own.
         rank: its number among those of its deployment.
+        is_local: it is in the process of those who call it, which see its errors themselves: it logs nothing, and watches no loop.
     """
 
-    def __init__(self, spec: DeploymentSpec, replica_id: str, rank: int = 0) -> None:
+    def __init__(self, spec: DeploymentSpec, replica_id: str, rank: int = 0, is_local: bool = False) -> None:
         self._spec = spec
         self._id = replica_id
         self._code = UserCode(spec)
@@ -38,6 +50,13 @@ class Replica:
         self._drained = asyncio.Event()
         self._rank = rank
         self._context: ReplicaContext | None = None
+        self._names = {"application": spec.id.app, "deployment": spec.id.name, "replica": replica_id.split("#")[-1]}
+        self._metrics = ReplicaMetrics(self._names)
+        self._is_local = is_local
+        self._log: ServeLog | None = None
+        self._access: ServeLog | None = None
+        """The log, where it gets a line for each request."""
+        self._watch: LoopWatch | None = None
 
     async def start(self) -> str:
         """Makes the user's object, and gives it its user_config. Returns the node's id. Raises what they raise."""
@@ -52,11 +71,22 @@ class Replica:
             self._spec.code_version,
         )
         HERE.set(context)
+        if not self._is_local:
+            self._set_up_log()
+            self._watch = LoopWatch(lambda: bool(self._running), self._say)
         await self._code.start()
         self._context = replace(context, servable_object=self._code.instance)
         if self._spec.config.user_config is not None:
             await self._code.reconfigure(self._spec.config.user_config)
         return shoal.get_runtime_context().get_node_id() if shoal.is_initialized() else ""
+
+    def _set_up_log(self) -> None:
+        self._log = ServeLog(self._spec.config.logging_config, self._names)
+        self._access = self._log if self._log.has_access_log else None
+
+    def _say(self, text: str) -> None:
+        if self._log is not None:
+            self._log.warn(text)
 
     # --- requests -----------------------------------------------------------------------------------------------------------------
 
@@ -64,34 +94,75 @@ class Replica:
         """Calls a method; a stream's first items where `meta.stream`."""
         if self._ending or len(self._running) >= self._limit:
             return Busy(self._ending)
-        self._begin(meta)
+        begun = self._begin(meta)
         try:
             value = await self._code.run(self._code.method(meta.method), *args, **kwargs)
-        except BaseException:
-            self._over(meta)
+        except BaseException as error:
+            self._over(meta, begun, error)
             raise
         if not meta.stream:
-            self._over(meta)
+            self._over(meta, begun)
             return value
-        return await self._begin_stream(meta, self._from_generator(value))
+        return await self._begin_stream(meta, begun, self._from_generator(value))
+
+    async def grpc(self, meta: RequestMeta, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Answers a call of gRPC: returns its messages, and a GrpcEnd as the last one; nothing yet where the client sends a stream."""
+        if self._ending or len(self._running) >= self._limit:
+            return Busy(self._ending)
+        begun = self._begin(meta)
+        message, context = args
+
+        async def answer(stream: ReplyStream) -> None:
+            error = await grpc_call.answer(self._code, meta, message, context, stream)
+            if error is not None:
+                self._failed(meta, error)
+
+        return await self._begin_stream(meta, begun, answer, waits_for_more=message is None)
 
     async def http(self, meta: RequestMeta, args: tuple[HttpRequest], kwargs: dict[str, Any]) -> Any:
         """Answers a request of HTTP, or talks over a WebSocket; returns the first ASGI messages, or nothing yet where more is to come
         from the client."""
         if self._ending or len(self._running) >= self._limit:
             return Busy(self._ending)
-        self._begin(meta)
+        begun = self._begin(meta)
         (request,) = args
 
         async def answer(stream: ReplyStream) -> None:
-            await self._code.asgi(request.scope, stream.receive, stream.send)
+            send = stream.send if self._access is None else self._logged(meta, begun, request, stream.send)
+            await self._code.asgi(request.scope, stream.receive, send)
 
-        return await self._begin_stream(meta, answer, request)
+        return await self._begin_stream(meta, begun, answer, request, not request.is_whole)
 
-    async def _begin_stream(self, meta: RequestMeta, body: Any, request: HttpRequest | None = None) -> Streaming:
-        stream = self._streams[meta.call_id] = ReplyStream(body, request, lambda: self._over(meta))
+    def _logged(self, meta: RequestMeta, begun: float, request: HttpRequest, send: Any) -> Any:
+        """Returns a `send` that writes a line of the access log at the end of the answer."""
+        status = ""
+
+        async def logged(message: Any) -> None:
+            nonlocal status
+            await send(message)
+            kind = message["type"]
+            if kind == "http.response.start":
+                status = str(message["status"])
+            elif kind == "websocket.close" or (kind == "http.response.body" and not message.get("more_body")):
+                scope = request.scope
+                method, took = scope.get("method", "WEBSOCKET"), 1e3 * (perf_counter() - begun)
+                if self._access is not None:
+                    self._access.answered(method, scope["path"], status, meta.route, took)
+
+        return logged
+
+    async def _begin_stream(
+        self,
+        meta: RequestMeta,
+        begun: float,
+        body: Any,
+        request: HttpRequest | None = None,
+        waits_for_more: bool = False,
+    ) -> Streaming:
+        stream = ReplyStream(body, request, lambda error: self._over(meta, begun, error))
+        self._streams[meta.call_id] = stream
         self._running[meta.call_id] = stream.task
-        if request is not None and not request.is_whole:
+        if waits_for_more:
             return Streaming([], False)
         return await self._next_part(meta.call_id, stream)
 
@@ -127,20 +198,36 @@ class Replica:
         if stream is not None:
             await stream.push(messages)
 
-    def _begin(self, meta: RequestMeta) -> None:
+    def _begin(self, meta: RequestMeta) -> float:
         HERE.set(self._context)
         CURRENT.set(RequestContext(meta.request_id, meta.call_id, meta.app, meta.route, meta.model_id))
         task = asyncio.current_task()
         assert task is not None
         self._running[meta.call_id] = task
+        if self._watch is not None and not self._watch.armed:
+            self._watch.arm()
+        return perf_counter()
 
-    def _over(self, meta: RequestMeta) -> None:
+    def _over(self, meta: RequestMeta, begun: float, error: BaseException | None = None) -> None:
         self._running.pop(meta.call_id, None)
+        took = 1e3 * (perf_counter() - begun)
+        self._metrics.ended(meta.route, took)
+        if error is not None:
+            self._failed(meta, error)
+        if self._access is not None and meta.kind != "http":
+            outcome = "OK" if error is None else type(error).__name__
+            self._access.answered(meta.kind.upper(), meta.method, outcome, meta.route, took)
         if self._room and len(self._running) < self._limit:
             waiting = self._room.popleft()
             if not waiting.done():
                 waiting.set_result(None)
         self._check_idle()
+
+    def _failed(self, meta: RequestMeta, error: BaseException) -> None:
+        if isinstance(error, Exception):
+            self._metrics.failed(meta.route, error)
+            if self._log is not None and not isinstance(error, NOT_WORTH_A_TRACEBACK):
+                self._log.failed(f"request {meta.request_id} to {self._spec.id} ({meta.method})", error)
 
     def _check_idle(self) -> None:
         if not self._running and not self._streams:
@@ -166,7 +253,10 @@ class Replica:
     async def reconfigure(self, spec: DeploymentSpec) -> None:
         """Takes options that need no new replica."""
         changed = spec.config.user_config != self._spec.config.user_config
+        logs_otherwise = spec.config.logging_config != self._spec.config.logging_config
         self._spec = spec
+        if logs_otherwise and self._log is not None:
+            self._set_up_log()
         self._limit = spec.config.max_ongoing_requests
         if changed:
             await self._code.reconfigure(spec.config.user_config)
@@ -188,6 +278,10 @@ class Replica:
             await self._code.run(check)
         return len(self._running)
 
+    async def metrics(self) -> list[Sample]:
+        """Returns what it has counted, and its routers have."""
+        return self._metrics.samples(len(self._running)) + ROUTERS.samples(self._id)
+
     async def drain(self) -> None:
         """Takes no more requests; returns when there are none left, and what they answered is fetched."""
         self._ending = True
@@ -197,5 +291,7 @@ class Replica:
         self._idle.clear()
         self._check_idle()
         await self._idle.wait()
+        if self._watch is not None:
+            self._watch.end()
         await self._code.end()
         self._drained.set()

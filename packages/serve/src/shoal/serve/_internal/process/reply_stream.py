@@ -11,6 +11,8 @@ from shoal.serve._internal.schema.requests import HttpRequest, Streaming
 
 MOST_ITEMS = 256
 """That are gathered before the code has to wait."""
+MOST_BYTES = 1 << 20
+"""Of bodies, texts and messages that are gathered, in each direction: how slow the other side may be costs no more memory."""
 
 
 class ReplyStream:
@@ -19,13 +21,17 @@ class ReplyStream:
     Args:
         body: takes this stream, sends to it, and returns at the end.
         request: of HTTP, whose body `receive` gives; None for calls by handle.
-        over: is called when the task has ended.
+        over: is called when the task has ended, with its error or None.
     """
 
     def __init__(
-        self, body: Callable[[ReplyStream], Any], request: HttpRequest | None, over: Callable[[], None]
+        self,
+        body: Callable[[ReplyStream], Any],
+        request: HttpRequest | None,
+        over: Callable[[BaseException | None], None],
     ) -> None:
         self._items: list[Any] = []
+        self._bytes = 0
         self._error: BaseException | None = None
         self._finished = False
         self._wake = asyncio.Event()
@@ -33,8 +39,11 @@ class ReplyStream:
         self._has_room.set()
         self._incoming: deque[Any] = deque()
         self._arrived = asyncio.Event()
+        self._incoming_bytes = 0
+        self._taken = asyncio.Event()
         if request is not None:
             self._incoming.append(request.first)
+            self._incoming_bytes = _size(request.first)
         self._over = over
         self.task = asyncio.get_running_loop().create_task(self._run(body))
 
@@ -46,14 +55,16 @@ class ReplyStream:
         finally:
             self._finished = True
             self._wake.set()
-            self._over()
+            self._taken.set()
+            self._over(self._error)
 
     async def send(self, item: Any) -> None:
         """Adds an item; waits where too many have not been fetched."""
         if not self._has_room.is_set():
             await self._has_room.wait()
         self._items.append(item)
-        if len(self._items) >= MOST_ITEMS:
+        self._bytes += _size(item)
+        if len(self._items) >= MOST_ITEMS or self._bytes >= MOST_BYTES:
             self._has_room.clear()
         # The head of an answer travels with what follows it.
         if not (isinstance(item, dict) and item.get("type") == "http.response.start"):
@@ -63,6 +74,7 @@ class ReplyStream:
         """Returns what there is, at least one item or the end. Raises what the code raised, once its items are fetched."""
         await self._wake.wait()
         items, self._items = self._items, []
+        self._bytes = 0
         self._wake.clear()
         self._has_room.set()
         if self._finished:
@@ -76,9 +88,28 @@ class ReplyStream:
         while not self._incoming:
             self._arrived.clear()
             await self._arrived.wait()
-        return self._incoming.popleft()
+        message = self._incoming.popleft()
+        self._incoming_bytes -= _size(message)
+        self._taken.set()
+        return message
 
     async def push(self, messages: list[Any]) -> None:
-        """Takes messages from outside."""
+        """Takes messages from outside; returns when there is room for more."""
         self._incoming.extend(messages)
+        self._incoming_bytes += sum(map(_size, messages))
         self._arrived.set()
+        while self._incoming_bytes >= MOST_BYTES and not self._finished:
+            self._taken.clear()
+            await self._taken.wait()
+
+
+def _size(item: Any) -> int:
+    """Bytes of an item, as far as they are worth counting."""
+    if isinstance(item, dict):
+        # An ASGI message, of HTTP or of a WebSocket.
+        content = item.get("body") or item.get("bytes") or item.get("text")
+        return len(content) if content else 0
+    if isinstance(item, bytes | str | bytearray | memoryview):
+        return len(item)
+    size = getattr(item, "ByteSize", None)
+    return size() if size is not None else 0

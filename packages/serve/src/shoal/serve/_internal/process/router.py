@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 import shoal
+from shoal.serve._internal.logic.metric_text import Sample
 from shoal.serve._internal.logic.replica_choice import ReplicaChoice
 from shoal.serve._internal.process.controller_link import ControllerLink
 from shoal.serve._internal.process.custom_routing import CustomRouting
@@ -25,7 +26,7 @@ class Call:
         meta: about it.
         args: of the method.
         kwargs: of the method.
-        method: of the replica's actor: 'call' or 'http'.
+        method: of the replica's actor: 'call', 'http' or 'grpc'.
         done: takes (value, error).
         may_repeat: another replica may do it, once, where the one that has it dies: doing it twice does no harm.
     """
@@ -83,6 +84,8 @@ class Router:
         self._busy = 0
         self._custom: CustomRouting | None = None
         """Asks the user's router, where the deployment has one."""
+        self._taken = 0
+        """Calls that it was given."""
         self._link = link
         self._key = f"deployment:{deployment.app}:{deployment.name}"
         link.listen(self._key, self._targets_changed)
@@ -121,6 +124,26 @@ class Router:
         """Requests that are worked on, and that wait."""
         return self._busy
 
+    def samples(self, process: str) -> list[Sample]:
+        """Returns what it counts.
+
+        Args:
+            process: which tells it apart from others of the same deployment.
+        """
+        tags = {"application": self.deployment.app, "deployment": self.deployment.name, "handle": process}
+        waiting = len(self._waiting)
+        return [
+            Sample("serve_deployment_queued_queries", "gauge", "Requests that wait for a replica.", tags, waiting),
+            Sample(
+                "serve_num_ongoing_requests_at_replicas",
+                "gauge",
+                "Requests that replicas have.",
+                tags,
+                max(self._busy - waiting, 0),
+            ),
+            Sample("serve_num_router_requests", "counter", "Requests that were sent on.", tags, self._taken),
+        ]
+
     def submit(self, call: Call) -> None:
         """Sends a request, now or when a replica has room. Never blocks."""
         error: BaseException | None = None
@@ -135,6 +158,7 @@ class Router:
                 else:
                     self._waiting.append(call)
             self._busy += error is None
+            self._taken += 1
         if self._report_s:
             self._link.load_reports.busy(self, self._report_s)
         if look_again:

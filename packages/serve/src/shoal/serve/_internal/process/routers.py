@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 
 import shoal
+from shoal.serve._internal.logic.metric_text import Sample
 from shoal.serve._internal.process.controller_link import ControllerLink, find_controller
 from shoal.serve._internal.process.router import AnyRouter, Router
 from shoal.serve._internal.schema.deployments import DeploymentId
@@ -50,6 +51,12 @@ class Routers:
             if router is None:
                 router = self._routers[deployment] = Router(deployment, link)
             return router
+
+    def samples(self, process: str) -> list[Sample]:
+        """Returns what the routers of this process count; `process` is its name."""
+        with self._lock:
+            routers = list(self._routers.values())
+        return [sample for router in routers for sample in router.samples(process)]
 
     def forget(self) -> None:
         """Serving is over."""

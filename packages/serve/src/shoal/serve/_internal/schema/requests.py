@@ -16,6 +16,7 @@ class RequestMeta(NamedTuple):
         method: of the deployment's class.
         model_id: of the multiplexed model; empty for none.
         stream: whether items are taken one after the other.
+        kind: how it came: 'call' by handle, 'http' or 'grpc'.
     """
 
     request_id: str
@@ -25,6 +26,7 @@ class RequestMeta(NamedTuple):
     method: str = "__call__"
     model_id: str = ""
     stream: bool = False
+    kind: str = "call"
 
 
 class HttpRequest(NamedTuple):
@@ -55,3 +57,35 @@ class Streaming(NamedTuple):
 
     items: list[Any]
     finished: bool
+
+
+class GrpcCall(NamedTuple):
+    """What a handler may know of a call of gRPC.
+
+    Args:
+        metadata: that the client sent.
+        peer: who it is, as grpc writes it.
+    """
+
+    metadata: tuple[tuple[str, str | bytes], ...]
+    peer: str
+
+
+class GrpcEnd(NamedTuple):
+    """The last item of a gRPC answer.
+
+    Args:
+        code: the name of a grpc.StatusCode.
+        details: a text that goes with it.
+        trailing_metadata: pairs of key and value.
+        compression: a grpc.Compression; None for the server's.
+    """
+
+    code: str = "OK"
+    details: str = ""
+    trailing_metadata: tuple[tuple[str, str | bytes], ...] = ()
+    compression: Any = None
+
+
+class GrpcNoMore(NamedTuple):
+    """The client of a stream has sent its last message."""

@@ -1,0 +1,43 @@
+"""HTTP/1.1 as uvicorn speaks it, with a limit for what comes before a body."""
+
+from __future__ import annotations
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MOST_HEAD_BYTES = 64 * 1024
+"""Of the request line and the headers together."""
+TOO_LARGE = b"the head of the request is larger than 64 KiB"
+ANSWER = b"\r\n".join(
+    (
+        b"HTTP/1.1 431 Request Header Fields Too Large",
+        b"content-type: text/plain; charset=utf-8",
+        b"content-length: %d" % len(TOO_LARGE),
+        b"connection: close",
+        b"",
+        TOO_LARGE,
+    )
+)
+
+
+class LimitedHttp(HttpToolsProtocol):
+    """One connection. A head without end would otherwise be kept in memory without end."""
+
+    _head_bytes = 0
+    _head_is_open = True
+
+    def on_message_begin(self) -> None:
+        self._head_is_open = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_is_open = False
+        self._head_bytes = 0
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_is_open and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > MOST_HEAD_BYTES:
+                self.transport.write(ANSWER)
+                self.transport.close()

@@ -1,0 +1,8 @@
+"""Where the generated modules are, for this process and those that it starts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
