@@ -30,6 +30,9 @@ class SamplingParams:
     detokenize: bool = True
     structured_outputs: object = None
 
+class EngineDeadError(Exception):
+    pass
+
 def _tokens(prompt):
     return prompt["prompt_token_ids"] if isinstance(prompt, dict) else [ord(letter) for letter in prompt]
 
@@ -46,6 +49,8 @@ class LLM:
         answers = []
         for place, (prompt, params) in enumerate(zip(prompts, sampling_params)):
             tokens = _tokens(prompt)
+            if prompt == "die":
+                raise EngineDeadError("the engine is dead")
             if len(tokens) > self.most:
                 raise ValueError(f"The prompt is longer than the maximum of {self.most}")
             text = "".join(map(chr, tokens)).upper()[: params.max_tokens]
@@ -169,6 +174,11 @@ def test_one_row_fails(loads: Path) -> None:
     assert "longer than the maximum of 30" in found[1]["__inference_error__"]
     with pytest.raises(Exception, match="longer than the maximum of 30"):
         ask(rows)
+
+
+def test_a_dead_engine_is_no_row_s_fault(loads: Path) -> None:
+    with pytest.raises(Exception, match="the engine is dead"):
+        ask([{"prompt": "a"}, {"prompt": "die"}], should_continue_on_error=True)
 
 
 def test_a_model_that_is_not_there(loads: Path) -> None:

@@ -46,7 +46,8 @@ class vLLMEngineProcessorConfig(ProcessorConfig):
     Args:
         model_source: a model's name or folder, as for `vllm.LLM(model=...)`.
         engine_kwargs: further arguments of `vllm.LLM`.
-        task_type: 'generate' or 'embed'.
+        task_type: 'generate' or 'embed'. Where vLLM does not see by itself that a model is one for embeddings, `engine_kwargs` says so:
+            {"runner": "pooling"}.
         batch_size: rows at a time; vLLM batches them anew as the device has room, so give many.
         concurrency: workers, each with a model of its own; or (least, most).
         accelerator_type: of the devices.
@@ -180,6 +181,8 @@ class _Engine:
         try:
             return [{**answer, INFERENCE_ERROR: None} for answer in self._asked(rows)]
         except Exception as error:
+            if type(error).__name__ == "EngineDeadError":
+                raise  # no row is to blame, and none would be answered any more
             if len(rows) == 1:
                 names = _GENERATED if self._config.task_type == "generate" else _EMBEDDED
                 return [{**dict.fromkeys(names), INFERENCE_ERROR: f"{type(error).__name__}: {error}"}]
