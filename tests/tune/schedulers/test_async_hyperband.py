@@ -118,7 +118,9 @@ def test_metric_and_mode_come_from_the_search_or_the_scheduler_and_must_be_there
     with pytest.raises(InvalidArgumentError, match="has no metric; give metric= to it or to TuneConfig"):
         scheduler.on_trial_add(SimulatedSearch(scheduler, []), Trial("a", 0, {}))
     assert scheduler.set_search_properties("loss", "min") and scheduler.metric == "loss"
-    assert not scheduler.set_search_properties("loss", "min")
+    assert scheduler.set_search_properties("loss", "min") and scheduler.set_search_properties(None, None)
+    assert not scheduler.set_search_properties("accuracy", "min")
+    assert not scheduler.set_search_properties("loss", "max")
     with pytest.raises(InvalidArgumentError, match="mode is 'best'"):
         ASHAScheduler().set_search_properties("loss", "best")
 
@@ -132,10 +134,16 @@ def test_what_is_missing_is_named_with_what_is_close() -> None:
         match=r"without 'iteration', the scheduler's time_attr. Did you mean 'training_iteration'",
     ):
         scheduler.on_trial_result(search, trial, {"training_iteration": 1, "loss": 1.0})
-    with pytest.raises(MetricNotReportedError, match=r"without 'loss', the scheduler's metric. Did you mean 'losss'"):
-        scheduler.on_trial_result(search, trial, {"iteration": 1, "losss": 1.0})
     with pytest.raises(InvalidArgumentError, match="reported 'low' as 'loss'"):
         scheduler.on_trial_result(search, trial, {"iteration": 1, "loss": "low"})
+
+
+def test_reports_without_the_metric_decide_nothing_but_the_end() -> None:
+    scheduler = asha(metric="loss", max_t=8)
+    trial, search = Trial("a", 0, {}), SimulatedSearch(scheduler, [])
+    scheduler.on_trial_add(search, trial)
+    assert scheduler.on_trial_result(search, trial, {"training_iteration": 1}) == "CONTINUE"
+    assert scheduler.on_trial_result(search, trial, {"training_iteration": 8}) == "STOP"
 
 
 def test_nested_metrics() -> None:

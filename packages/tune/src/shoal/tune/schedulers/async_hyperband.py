@@ -89,18 +89,20 @@ class AsyncHyperBandScheduler(ComparingScheduler):
         self._place(trial)
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
-        time, score = self._time(trial, result), self._score(trial, result)
+        time = self._time(trial, result)
         if time >= self._max_t and self._stop_last_trials:
             decision = TrialScheduler.STOP
+        elif self._has_metric(trial, result):
+            decision = self._decision(trial, time, self._score(trial, result))
         else:
-            decision = self._decision(trial, time, score)
+            decision = TrialScheduler.CONTINUE
         if decision == TrialScheduler.STOP:
             self._num_stopped += 1
             self._ended(tune_controller, trial)
         return decision
 
     def on_trial_complete(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> None:
-        if trial.trial_id in self._places and self._time_attr in result and self._metric in result:
+        if trial.trial_id in self._places and self._time_attr in result and self._has_metric(trial, result):
             self._decision(trial, self._time(trial, result), self._score(trial, result))
         super().on_trial_complete(tune_controller, trial, result)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from shoal.tune._internal.logic.reported_number import check_mode, check_name, number, score
-from shoal.tune.exceptions import InvalidArgumentError
+from shoal.tune._internal.logic.reported_number import check_mode, check_name, number, reported, score
+from shoal.tune.exceptions import InvalidArgumentError, MetricNotReportedError
 from shoal.tune.experiment.trial import Trial
 from shoal.tune.schedulers.trial_scheduler import TrialScheduler, TuneController
 
@@ -76,6 +76,15 @@ class ComparingScheduler(TrialScheduler):
     def _score(self, trial: Trial, result: Mapping[str, Any]) -> float:
         assert self._metric is not None and self._mode is not None
         return score(result, self._metric, self._mode, "the scheduler's metric", trial)
+
+    def _has_metric(self, trial: Trial, result: Mapping[str, Any]) -> bool:
+        """Whether a report has the metric. A search demands it of each, unless it is told not to: then reports without are passed over."""
+        assert self._metric is not None
+        try:
+            reported(result, self._metric, "the scheduler's metric", trial)
+        except MetricNotReportedError:
+            return False
+        return True
 
     def _time(self, trial: Trial, result: Mapping[str, Any]) -> float:
         return number(result, self._time_attr, "the scheduler's time_attr", trial)

@@ -25,7 +25,7 @@ class HyperBandForBOHB(HyperBandScheduler):
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         number = self._bracket_numbers.get(trial.trial_id)
         result["hyperband_info"] = {}
-        if number is not None:
+        if number is not None and self._has_metric(trial, result):
             bracket = self._brackets[number]
             rung = bracket.rungs[bracket.rung]
             if self._time(trial, result) >= rung:

@@ -147,6 +147,8 @@ class HyperBandScheduler(ComparingScheduler):
         self._bracket_numbers[trial.trial_id] = number
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
+        if not self._has_metric(trial, result):
+            return TrialScheduler.CONTINUE
         time, score = self._time(trial, result), self._score(trial, result)
         if not self._is_known(trial):
             self.on_trial_add(tune_controller, trial)

@@ -66,6 +66,8 @@ class MedianStoppingRule(ComparingScheduler):
         self._num_stopped = 0
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
+        if not self._has_metric(trial, result):
+            return TrialScheduler.CONTINUE
         time, score = self._time(trial, result), self._score(trial, result)
         curve = self._curves.setdefault(trial.trial_id, _Curve())
         self._append(curve, time, score)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from shoal.tune.experiment.trial import PAUSED, PENDING, Trial
@@ -36,7 +38,7 @@ class TuneController(Protocol):
 class TrialScheduler:
     """Decides which trials run on, wait or end. Derive from it.
 
-    `metric` and `mode` come from the constructor or from TuneConfig (`set_search_properties`), never from both.
+    `metric` and `mode` come from the constructor or from TuneConfig (`set_search_properties`); where both give them they have to be equal.
     """
 
     CONTINUE = "CONTINUE"
@@ -59,10 +61,10 @@ class TrialScheduler:
         return self._metric
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
-        """Takes the search's metric and mode. Returns False where it has its own already."""
-        if self._metric is not None and metric is not None:
+        """Takes the search's metric and mode. Returns False where it has another of its own already."""
+        if self._metric is not None and metric is not None and self._metric != metric:
             return False
-        if self._mode is not None and mode is not None:
+        if self._mode is not None and mode is not None and self._mode != mode:
             return False
         self._metric = self._metric or metric
         self._mode = self._mode or mode
@@ -103,6 +105,14 @@ class TrialScheduler:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Takes what `get_state` returned."""
         self.__dict__.update(state)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Writes its state to a file."""
+        Path(checkpoint_path).write_bytes(pickle.dumps(self.get_state()))
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Reads what `save` wrote."""
+        self.set_state(pickle.loads(Path(checkpoint_path).read_bytes()))
 
 
 class FIFOScheduler(TrialScheduler):

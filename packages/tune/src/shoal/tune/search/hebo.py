@@ -13,6 +13,7 @@ class HEBOSearch(Searcher):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise SearcherGoneError(
-            "HEBOSearch: no release of HEBO runs beside shoal-tune: 0.3.5 and later want numpy < 1.25, earlier ones call DataFrame.append, "
-            "which pandas 2 has not. OptunaSearch(sampler=optuna.samplers.GPSampler()) and AxSearch() search by Gaussian processes too"
+            "HEBOSearch: no release of HEBO runs beside shoal-tune, which needs numpy >= 1.26 and pandas >= 2.1: "
+            "HEBO 0.3.5 and 0.3.6, its last, require numpy < 1.25; 0.3.2 and earlier call DataFrame.append, which pandas 2.0 removed. "
+            "OptunaSearch(sampler=optuna.samplers.GPSampler()) and AxSearch() search by Gaussian processes too"
         )

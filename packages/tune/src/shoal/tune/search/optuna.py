@@ -103,8 +103,11 @@ class OptunaSearch(SpaceSearcher):
             return
         value = lookup(result, self._objective.metrics[0])
         if isinstance(value, int | float | np.number) and not isinstance(value, bool):
-            step = self._steps[trial_id] = int(result.get("training_iteration", self._steps.get(trial_id, 0) + 1))
-            trial.report(float(value), step)
+            last = self._steps.get(trial_id)
+            step = int(result.get("training_iteration", (last or 0) + 1))
+            if last is None or step > last:  # a trial that went back to an earlier checkpoint comes to a step again
+                self._steps[trial_id] = step
+                trial.report(float(value), step)
 
     def add_evaluated_point(
         self,
