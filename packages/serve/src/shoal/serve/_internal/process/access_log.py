@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from logging.handlers import RotatingFileHandler
 from typing import Any
 
 from shoal.serve._internal.logic.line_budget import LineBudget
@@ -19,6 +20,7 @@ NAMES = ("shoal.serve", "ray.serve")
 LINES_PER_SECOND = 200
 """Of the access log; what is more is counted. A line costs about 30 µs: at most 1 % of a core."""
 TRACEBACKS_PER_SECOND = 10
+FILE_BYTES, OLD_FILES = 100_000_000, 5
 
 
 class _Formatter(logging.Formatter):
@@ -100,7 +102,9 @@ class ServeLog:
             os.makedirs(config.logs_dir, exist_ok=True)
             # A file says all; stderr, what somebody should see.
             handlers[0].setLevel(logging.ERROR)
-            handlers.append(logging.FileHandler(os.path.join(config.logs_dir, "_".join(names.values()) + ".log")))
+            name = "_".join(names.values()).replace(os.sep, "-") + ".log"
+            path = os.path.join(config.logs_dir, name)
+            handlers.append(RotatingFileHandler(path, maxBytes=FILE_BYTES, backupCount=OLD_FILES))
         for handler in handlers:
             handler.setFormatter(formatter)
         for name in NAMES:

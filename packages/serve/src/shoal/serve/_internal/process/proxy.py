@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,6 +72,10 @@ class Proxy:
         """Listens. Returns the address. Raises OSError."""
         options = self._options
         self._log = ServeLog(None, {"proxy": "proxy"})
+        # Whoever sends what is no HTTP gets an answer, and no line in a log.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+        if not _is_loopback(options.host):
+            self._log.warn(f"HTTP listens on {options.host}: all who reach this machine can call what is served")
         family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
         # asyncio turns Nagle's algorithm off only where the protocol is named: head and body would be 40 ms apart.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -222,6 +228,10 @@ class ProxiedRequest:
                     if message["type"] == "http.response.start":
                         self.status = str(message["status"])
                         message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._request_id)]
+                    elif message["type"] == "websocket.accept":
+                        self.status = "101"
+                    elif message["type"] == "websocket.close" and self.status != "101":
+                        self.status = "403"
                     await self._send(message)
                 if part.finished:
                     return
@@ -302,6 +312,13 @@ class ProxiedRequest:
             await self._send({"type": "websocket.close", "code": 1011})
         else:
             await _text(self._send, status, text, headers)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import shoal
 from shoal.serve._internal.logic.metric_text import Sample
-from shoal.serve._internal.process import grpc_call
 from shoal.serve._internal.process.access_log import ServeLog
+from shoal.serve._internal.process.grpc_call import answer as answer_grpc
 from shoal.serve._internal.process.loop_watch import LoopWatch
 from shoal.serve._internal.process.metrics import ReplicaMetrics
 from shoal.serve._internal.process.reply_stream import ReplyStream
@@ -113,7 +113,7 @@ class Replica:
         message, context = args
 
         async def answer(stream: ReplyStream) -> None:
-            error = await grpc_call.answer(self._code, meta, message, context, stream)
+            error = await answer_grpc(self._code, meta, message, context, stream)
             if error is not None:
                 self._failed(meta, error)
 
