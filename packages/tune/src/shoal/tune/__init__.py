@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from shoal.tune.result import Result as Result
     from shoal.tune.result_grid import ResultGrid as ResultGrid
     from shoal.tune.resume_config import ResumeConfig as ResumeConfig
+    from shoal.tune.schedulers import create_scheduler as create_scheduler
+    from shoal.tune.search import create_searcher as create_searcher
     from shoal.tune.search_space import choice as choice
     from shoal.tune.search_space import grid_search as grid_search
     from shoal.tune.search_space import lograndint as lograndint
@@ -79,6 +81,8 @@ _HOMES = {
     "TuneError": "shoal.tune.exceptions",
     "Tuner": "shoal.tune.tuner",
     "choice": "shoal.tune.search_space",
+    "create_scheduler": "shoal.tune.schedulers",
+    "create_searcher": "shoal.tune.search",
     "get_checkpoint": "shoal.tune.context",
     "get_context": "shoal.tune.context",
     "grid_search": "shoal.tune.search_space",
@@ -154,6 +158,8 @@ __all__ = [
     "TuneError",
     "Tuner",
     "choice",
+    "create_scheduler",
+    "create_searcher",
     "get_checkpoint",
     "get_context",
     "grid_search",
