@@ -28,6 +28,14 @@ class Crash(Exception):
     """The process dies."""
 
 
+class Hang(Exception):
+    """The trial says nothing any more; its process says where it is, unless `where` is empty."""
+
+    def __init__(self, where: str = "") -> None:
+        super().__init__(where)
+        self.where = where
+
+
 class SimulatedSearch:
     """Runs one."""
 
@@ -84,6 +92,8 @@ class SimulatedSearch:
         self._order = 0
         self._runs: dict[int, Iterator[Step]] = {}
         self._numbers: dict[int, int] = {}
+        self._hangs: dict[int, tuple[float, str]] = {}
+        self._began: dict[int, float] = {}
         self._alive: set[int] = set()
 
     def run(self, until: float = 1e6) -> SimulatedSearch:
@@ -116,7 +126,9 @@ class SimulatedSearch:
                 self.executors_started += 1
                 self._alive.add(effect.executor)
                 number = effect.executor
-                self._later(self.start_seconds(self.chance), number, lambda n=number: self.state.executor_ready(n))
+                self._later(
+                    self.start_seconds(self.chance), number, lambda n=number: self.state.executor_ready(n, self.now)
+                )
             elif isinstance(effect, act.EndExecutor):
                 self._alive.discard(effect.executor)
                 self._runs.pop(effect.executor, None)
@@ -136,7 +148,18 @@ class SimulatedSearch:
                 if effect.save and self.state.plan.saves_itself:
                     saved, self._numbers[number] = self._numbers[number], self._numbers[number] + 1
                 frame = Frame([], True, saved)
-                self._later(0.001, number, lambda n=number, f=frame: self.state.reported(n, f))
+                self._later(0.001, number, lambda n=number, f=frame: self.state.reported(n, f, self.now))
+            elif isinstance(effect, act.AskWhere):
+                number = effect.executor
+                since, where = self._hangs.get(number, (self._began[number], "at work"))
+                self.trace.append(f"{self.now:.3f} ask {number}")
+                if where:
+                    silent = self.now - since
+                    self._later(
+                        0.01, number, lambda n=number, s=silent, w=where: self.state.told_where(n, s, w, self.now)
+                    )
+            elif isinstance(effect, act.WarnOfSilence):
+                self.trace.append(f"{self.now:.3f} warn of {effect.trial.number} after {effect.seconds:g}")
             elif isinstance(effect, act.DeleteCheckpoint):
                 self.deleted.append(effect.checkpoint.path)
             else:
@@ -147,18 +170,21 @@ class SimulatedSearch:
 
     def _step(self, number: int) -> None:
         run = self._runs[number]
+        self._began[number] = self.now
         try:
             seconds, metrics, with_checkpoint = next(run)
         except StopIteration:
-            self._later(0.001, number, lambda: self.state.reported(number, Frame([], True)))
+            self._later(0.001, number, lambda: self.state.reported(number, Frame([], True), self.now))
+        except Hang as error:
+            self._hangs[number] = (self.now, error.where)
         except Crash as error:
-            self._later(0.001, number, lambda e=error: self.state.executor_lost(number, e))
+            self._later(0.001, number, lambda e=error: self.state.executor_lost(number, e, self.now))
         except Exception as error:
-            self._later(0.001, number, lambda e=error: self.state.failed(number, e))
+            self._later(0.001, number, lambda e=error: self.state.failed(number, e, self.now))
         else:
             checkpoint = None
             if with_checkpoint:
                 checkpoint, self._numbers[number] = self._numbers[number], self._numbers[number] + 1
             report = Report(metrics, seconds, self.now, checkpoint, bool(metrics.pop("last", False)))
             frame = Frame([report], report.is_last)
-            self._later(seconds, number, lambda: self.state.reported(number, frame))
+            self._later(seconds, number, lambda: self.state.reported(number, frame, self.now))

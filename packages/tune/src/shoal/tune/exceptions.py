@@ -25,6 +25,11 @@ class TrialError(TuneError):
     """A trial raised, or its process died; `__cause__` says what."""
 
 
+class TrialHungError(TuneError, TimeoutError):
+    """A trial has not reported for longer than `TuneConfig(max_report_interval_s=...)` allows. The text shows where it is, as far as its
+    process could say."""
+
+
 class ConfigNotPicklableError(InvalidArgumentError):
     """A trial's configuration cannot travel to its process. `__cause__` says what in it cannot."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +12,8 @@ from shoal.tune.exceptions import InvalidArgumentError
 from shoal.tune.experiment.trial import Trial
 from shoal.tune.schedulers.trial_scheduler import TrialScheduler
 from shoal.tune.search.searcher import Searcher
+
+MAX_REPORT_INTERVAL = "SHOAL_TUNE_MAX_REPORT_INTERVAL_S"
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,9 @@ class TuneConfig:
         trial_name_creator: makes a trial's name of the trial.
         trial_dirname_creator: makes the name of a trial's folder of the trial.
         seed: of random draws, for searchers that have none of their own. The same seed gives the same trials, whatever the timing.
+        max_report_interval_s: seconds, or a timedelta, that a running trial may go without a report, from its beginning on. Then it fails
+            with TrialHungError, which shows where it hangs; its process is replaced, and `FailureConfig(max_failures=...)` applies. None:
+            what SHOAL_TUNE_MAX_REPORT_INTERVAL_S says in the environment; else any time, with a warning after ten minutes.
 
     Raises:
         InvalidArgumentError: (a ValueError) an argument cannot be.
@@ -50,6 +57,7 @@ class TuneConfig:
     trial_name_creator: Callable[[Trial], str] | None = None
     trial_dirname_creator: Callable[[Trial], str] | None = None
     seed: int | None = None
+    max_report_interval_s: float | dt.timedelta | None = None
 
     def __post_init__(self) -> None:
         modes = [self.mode] if self.mode is None or isinstance(self.mode, str) else list(self.mode)
@@ -74,16 +82,40 @@ class TuneConfig:
         seconds = self.time_budget_seconds
         if seconds is not None and not seconds > 0:
             raise InvalidArgumentError(f"time_budget_s is {self.time_budget_s!r}; give seconds > 0, or None for no end")
+        seconds = _seconds("max_report_interval_s", self.max_report_interval_s)
+        if seconds is not None and not seconds > 0:
+            raise InvalidArgumentError(
+                f"max_report_interval_s is {self.max_report_interval_s!r}; give seconds > 0, or None for any time"
+            )
 
     @property
     def time_budget_seconds(self) -> float | None:
         """The time budget in seconds."""
-        budget = self.time_budget_s
-        if budget is None or isinstance(budget, int | float):
-            return budget
-        if isinstance(budget, dt.timedelta):
-            return budget.total_seconds()
-        raise InvalidArgumentError(f"time_budget_s is {budget!r}; give seconds, or a timedelta")
+        return _seconds("time_budget_s", self.time_budget_s)
+
+    @property
+    def max_report_interval_seconds(self) -> float | None:
+        """The longest interval between reports in seconds, of the argument or the environment. Raises InvalidArgumentError."""
+        if self.max_report_interval_s is not None:
+            return _seconds("max_report_interval_s", self.max_report_interval_s)
+        given = os.environ.get(MAX_REPORT_INTERVAL, "").strip()
+        if not given:
+            return None
+        try:
+            seconds = float(given)
+        except ValueError:
+            seconds = math.nan
+        if not seconds > 0:
+            raise InvalidArgumentError(f"{MAX_REPORT_INTERVAL} is {given!r} in the environment; give seconds > 0")
+        return seconds
+
+
+def _seconds(name: str, value: float | dt.timedelta | None) -> float | None:
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    if isinstance(value, dt.timedelta):
+        return value.total_seconds()
+    raise InvalidArgumentError(f"{name} is {value!r}; give seconds, or a timedelta")
 
 
 def _is_whole(value: object) -> bool:

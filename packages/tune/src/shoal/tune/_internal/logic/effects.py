@@ -55,6 +55,21 @@ class EndTrial:
 
 
 @dataclass(frozen=True, slots=True)
+class AskWhere:
+    """Where is a trial that says nothing? Answer: `told_where`, beside the one that is owed for the trial; or none."""
+
+    executor: int
+
+
+@dataclass(frozen=True, slots=True)
+class WarnOfSilence:
+    """The user is told that a trial says nothing."""
+
+    trial: Trial
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteCheckpoint:
     """Nobody needs a checkpoint any more."""
 
@@ -83,4 +98,4 @@ class Notify:
     checkpoint: Checkpoint | None = None
 
 
-Effect = StartExecutor | EndExecutor | RunTrial | GoOn | EndTrial | DeleteCheckpoint | Notify
+Effect = StartExecutor | EndExecutor | RunTrial | GoOn | EndTrial | AskWhere | WarnOfSilence | DeleteCheckpoint | Notify

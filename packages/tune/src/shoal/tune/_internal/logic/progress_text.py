@@ -9,7 +9,7 @@ from shoal.tune._internal.logic.scores import best_trial, score_of
 from shoal.tune._internal.logic.trial_table import counted, cut, short_names, text_of
 from shoal.tune.experiment.trial import ERROR, RUNNING, Trial
 
-LONGEST_REASON = 160
+LONGEST_REASON = 300
 WORDS = {"ERROR": "failed"}
 
 
@@ -54,7 +54,13 @@ def usage(trials: Sequence[Trial], capacity: Mapping[str, float]) -> str:
                 for name, amount in bundle.items():
                     used[name] = used.get(name, 0.0) + amount
     shown = [name for name in ("CPU", "GPU", *sorted(used.keys() - {"CPU", "GPU"})) if capacity.get(name)]
-    return ", ".join(f"{used.get(name, 0.0):g}/{capacity[name]:g} {name}" for name in shown)
+    return ", ".join(_of(used.get(name, 0.0), capacity[name], name) for name in shown)
+
+
+def _of(used: float, there: float, name: str) -> str:
+    if "memory" in name:  # bytes
+        return f"{used / 2**30:.1f}/{there / 2**30:.1f} GiB {name}"
+    return f"{used:g}/{there:g} {name}"
 
 
 def best_line(trials: Sequence[Trial], search: Search) -> str:

@@ -18,6 +18,7 @@ from shoal.tune._internal.logic.effects import Effect, Notify
 from shoal.tune._internal.logic.frames import Frame, Report
 from shoal.tune._internal.logic.life import CHANGE, COMPLETE, FAIL, INTERRUPT, PAUSE, Change, Life, bundles_of
 from shoal.tune._internal.logic.metrics import MetricAnalysis, check_metrics, flat_result
+from shoal.tune._internal.logic.silences import WARN_AFTER, Silences
 from shoal.tune._internal.logic.slots import BUSY, IDLE, STARTING, Bundles, Executor, Slots
 from shoal.tune._internal.logic.spaces import evaluated, merged
 from shoal.tune._internal.logic.suggestions import Suggestions
@@ -28,6 +29,7 @@ from shoal.tune.exceptions import (
     InvalidReportError,
     MetricNotReportedError,
     SearchStalledError,
+    TrialHungError,
     TuneError,
 )
 from shoal.tune.experiment.trial import ERROR, PAUSED, PENDING, RUNNING, TERMINATED, Trial
@@ -63,6 +65,7 @@ class SearchPlan:
         checkpoints: which are kept.
         stopper: says of a result whether its trial ends, and whether the search does; None for no such thing.
         start_from: what trials begin from that have no checkpoint.
+        max_silence: seconds that a trial may go without a report; None for any time.
     """
 
     search: str
@@ -82,6 +85,7 @@ class SearchPlan:
     checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
     stopper: Any = None
     start_from: Checkpoint | None = None
+    max_silence: float | None = None
 
 
 class SearchState:
@@ -112,6 +116,8 @@ class SearchState:
         self._live: dict[str, Trial] = {}
         self._book = CheckpointBook(plan.checkpoints)
         self._running: dict[int, Life] = {}
+        self._silences = Silences(plan.max_silence)
+        self._now = 0.0
         self._controller = _Controller(self)
         self._reporting: Life | None = None
         self._effects: list[Effect] = []
@@ -146,20 +152,22 @@ class SearchState:
     @property
     def next_deadline(self) -> float | None:
         """When `tick` has to be called, on the clock of `now`."""
-        deadlines = [one for one in (self._deadline, self._kill_at) if one is not None]
-        return min(deadlines, default=None)
+        deadlines = (self._deadline, self._kill_at, self._silences.next_deadline)
+        return min((one for one in deadlines if one is not None), default=None)
 
     # --- events -----------------------------------------------------------------------------------------------------------------
 
     def begin(self, now: float) -> list[Effect]:
         """The search starts, or goes on after it was restored."""
+        self._now = now
         if self.plan.time_budget is not None:
             self._deadline = now + max(0.0, self.plan.time_budget - self.time_used)
         self._fill()
         return self._done()
 
-    def executor_ready(self, number: int) -> list[Effect]:
+    def executor_ready(self, number: int, now: float) -> list[Effect]:
         """A process has started."""
+        self._now = now
         self._failed_starts = 0
         executor = self.slots.get(number)
         if executor is not None:
@@ -167,8 +175,10 @@ class SearchState:
             self._fill()
         return self._done()
 
-    def reported(self, number: int, frame: Frame) -> list[Effect]:
+    def reported(self, number: int, frame: Frame, now: float) -> list[Effect]:
         """A trial has reported, or ended."""
+        self._now = now
+        self._silences.heard(number, now)
         life = self._running[number]
         if frame.pid:
             life.facts |= {"pid": frame.pid, "hostname": frame.hostname, "node_ip": frame.node_ip}
@@ -190,12 +200,23 @@ class SearchState:
         self._fill()
         return self._done()
 
-    def failed(self, number: int, error: BaseException) -> list[Effect]:
+    def failed(self, number: int, error: BaseException, now: float) -> list[Effect]:
         """A trial raised. Its process is not used again: it may be in any state."""
-        return self.executor_lost(number, error)
+        return self.executor_lost(number, error, now)
 
-    def executor_lost(self, number: int, error: BaseException) -> list[Effect]:
+    def told_where(self, number: int, silent: float, where: str, now: float) -> list[Effect]:
+        """A process that was asked says for how many seconds its trial has said nothing, and where it is."""
+        limit = self.plan.max_silence
+        if limit is None or not self._silences.is_asked(number):
+            return []  # it has reported, or ended
+        if silent < limit:  # its report is on the way, or it waits for this search
+            self._silences.heard(number, now - silent)
+            return []
+        return self.executor_lost(number, hung(self._running[number].trial, limit, where), now)
+
+    def executor_lost(self, number: int, error: BaseException, now: float) -> list[Effect]:
         """A process ended, or could not be started."""
+        self._now = now
         executor = self.slots.get(number)
         life = self._running.get(number)
         if executor is None:
@@ -207,12 +228,16 @@ class SearchState:
             if self._failed_starts >= STARTS:
                 self._crash(error)
         else:
-            self._leave(life, reusable=False)
-            if life.ending in (None, FAIL):
-                life.ending, life.error = FAIL, life.error or error
-            self._ended(life)
+            self._lose(life, error)
         self._fill()
         return self._done()
+
+    def _lose(self, life: Life, error: BaseException) -> None:
+        """A trial's process is not there any more. One that was told to end has ended; others have failed."""
+        self._leave(life, reusable=False)
+        if life.ending in (None, FAIL):
+            life.ending, life.error = FAIL, life.error or error
+        self._ended(life)
 
     def cannot_start(self, error: BaseException) -> list[Effect]:
         """No executor can be started, now or later."""
@@ -221,6 +246,7 @@ class SearchState:
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed."""
+        self._now = now
         if self._kill_at is not None and now >= self._kill_at:
             self._kill_at = None
             for number, life in list(self._running.items()):
@@ -230,11 +256,28 @@ class SearchState:
         if self._deadline is not None and now >= self._deadline:
             self._deadline = None
             self.end_all("time budget", now)
+        self._look_for_silence(now)
         # Stoppers are asked also when nobody reports; and what does not report is ended after a while.
         stopper = self.plan.stopper if self._kill_at is None and self.is_ending in (None, "stopper") else None
         if stopper is not None and stopper.stop_all():
             self.end_all("stopper", now)
         return self._done()
+
+    def _look_for_silence(self, now: float) -> None:
+        limit = self.plan.max_silence
+        silent, dumb = self._silences.due(now)
+        for number in silent:
+            if limit is None:
+                self._effects.append(act.WarnOfSilence(self._running[number].trial, WARN_AFTER))
+            else:
+                self._silences.asked(number, now)
+                self._effects.append(act.AskWhere(number))
+        for number in dumb:
+            why = "Its process does not say where: code that is not Python may keep it from answering."
+            if (life := self._running.get(number)) is not None:  # fail_fast may have ended it with another
+                self._lose(life, hung(life.trial, limit or 0.0, why))
+        if dumb:
+            self._fill()
 
     def interrupt(self) -> list[Effect]:
         """The user wants to stop. Trials that can save themselves do at the end of their step; others go back to their checkpoint."""
@@ -379,6 +422,7 @@ class SearchState:
         assert executor is not None
         life.executor = None
         del self._running[executor.number]
+        self._silences.gone(executor.number)
         if reusable and not self.is_ending:
             executor.status = IDLE
         else:
@@ -616,6 +660,7 @@ class SearchState:
         life.executor, executor.status = executor, BUSY
         executor.trials += 1
         self._running[executor.number] = life
+        self._silences.heard(executor.number, self._now)
         latest = life.kept.latest
         trial.error = None
         life.facts = {"trial_id": trial.trial_id, "config": trial.config, "experiment_tag": trial.experiment_tag}
@@ -712,6 +757,11 @@ def infeasible(who: str, missing: Mapping[str, tuple[float, float]]) -> Infeasib
     return InfeasibleTrialError(
         f"{who} needs {needs}: more than all machines have together. Give tune.with_resources less."
     )
+
+
+def hung(trial: Trial, limit: float, where: str) -> TrialHungError:
+    """Returns the error of a trial that says nothing."""
+    return TrialHungError(f"Trial {trial} has not reported for {limit:g} s (max_report_interval_s). {where}")
 
 
 class _Controller:

@@ -46,6 +46,11 @@ class Executors:
         reference: shoal.ObjectRef[Any] = self._actors[number].next.remote(decision)
         return reference
 
+    def where(self, number: int) -> shoal.ObjectRef[Any]:
+        """Asks where its trial is, while it owes another answer."""
+        reference: shoal.ObjectRef[Any] = self._actors[number].where.remote()
+        return reference
+
     def end(self, number: int) -> None:
         """Ends one, and what it runs."""
         actor = self._actors.pop(number, None)

@@ -228,6 +228,7 @@ class Search:
             checkpoints=self.run_config.checkpoint_config or CheckpointConfig(),
             stopper=stopper,
             start_from=self.start_from,
+            max_silence=self.tune_config.max_report_interval_seconds,
         )
 
     def _demanded(self, searcher: Searcher, scheduler: TrialScheduler) -> tuple[str, ...]:

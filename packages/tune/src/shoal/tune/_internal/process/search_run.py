@@ -55,6 +55,8 @@ class SearchRun:
         self._pending: dict[shoal.ObjectRef[Any], tuple[int, bool]] = {}
         """Who owes an answer: the executor, and whether it is its first."""
         self._reference: dict[int, shoal.ObjectRef[Any]] = {}
+        self._asked: dict[shoal.ObjectRef[Any], int] = {}
+        """Executors that were asked where their trials are."""
         self._turns = 0
         self._trial_error: BaseException | None = None
         self.was_interrupted = False
@@ -89,6 +91,8 @@ class SearchRun:
             entry = self._pending.pop(reference, None)
             if entry is not None:
                 self._answer(reference, *entry)
+            elif (number := self._asked.pop(reference, None)) is not None:
+                self._told_where(reference, number)
         if interrupts.count and not self.was_interrupted:
             self.was_interrupted = True
             logger.warning("Interrupted: the search stops, and saves its state. Ctrl-C again to stop at once.")
@@ -107,7 +111,7 @@ class SearchRun:
             return ()
         try:
             with interrupts.waiting():
-                ready, _ = shoal.wait(list(self._pending), num_returns=1, timeout=timeout)
+                ready, _ = shoal.wait([*self._pending, *self._asked], num_returns=1, timeout=timeout)
         except Interrupted:
             return ()
         return ready
@@ -121,16 +125,23 @@ class SearchRun:
             if is_first:
                 self._carry_out(self._state.cannot_start(error))
             else:
-                self._carry_out(self._state.failed(number, error))
+                self._carry_out(self._state.failed(number, error, time.monotonic()))
         except shoal.exceptions.ShoalError as error:
-            self._carry_out(self._state.executor_lost(number, error))
+            self._carry_out(self._state.executor_lost(number, error, time.monotonic()))
         else:
             if is_first:
-                self._carry_out(self._state.executor_ready(number))
+                self._carry_out(self._state.executor_ready(number, time.monotonic()))
             elif answer.is_waiting:
                 self._owes(number, self._executors.decide(number, ASK_AGAIN))
             else:
-                self._carry_out(self._state.reported(number, answer))
+                self._carry_out(self._state.reported(number, answer, time.monotonic()))
+
+    def _told_where(self, reference: shoal.ObjectRef[Any], number: int) -> None:
+        try:
+            silent, where = shoal.get(reference)
+        except shoal.exceptions.ShoalError:
+            return  # it has ended meanwhile, which its own answer says
+        self._carry_out(self._state.told_where(number, silent, where, time.monotonic()))
 
     def _turn_ended(self) -> None:
         self._turns += 1
@@ -157,6 +168,14 @@ class SearchRun:
             elif isinstance(effect, act.EndExecutor):
                 self._pending.pop(self._reference.pop(effect.executor, None), None)  # type: ignore[arg-type]
                 self._executors.end(effect.executor)
+            elif isinstance(effect, act.AskWhere):
+                self._asked[self._executors.where(effect.executor)] = effect.executor
+            elif isinstance(effect, act.WarnOfSilence):
+                logger.warning(
+                    "Trial %s has not reported for %g s. TuneConfig(max_report_interval_s=...) ends trials that hang.",
+                    effect.trial,
+                    effect.seconds,
+                )
             elif isinstance(effect, act.DeleteCheckpoint):
                 self._saving.delete(effect.checkpoint)
 
@@ -186,7 +205,7 @@ class SearchRun:
                 f"The configuration of trial {trial} cannot travel to its process: {error}"
             )
             failure.__cause__ = error
-            self._carry_out(self._state.executor_lost(effect.executor, failure))
+            self._carry_out(self._state.executor_lost(effect.executor, failure, time.monotonic()))
         else:
             self._owes(effect.executor, reference)
 

@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from numbers import Number
@@ -85,6 +86,7 @@ class TrialExecutor:
             answer_for_train(self._trainable)
         self._object: Trainable | None = None
         self._session: TrialSession | None = None
+        self._thread: threading.Thread | None = None
 
     def ready(self) -> bool:
         """Answers when the process is there."""
@@ -93,13 +95,33 @@ class TrialExecutor:
     def start(self, assignment: Assignment) -> Frame:
         """Begins a trial. Returns what it says first. Raises what the user's code raised."""
         session = self._session = TrialSession(assignment, self._rules)
-        threading.Thread(target=self._run, args=(session,), name=f"trial-{assignment.trial_id}", daemon=False).start()
+        self._thread = threading.Thread(
+            target=self._run, args=(session,), name=f"trial-{assignment.trial_id}", daemon=False
+        )
+        self._thread.start()
         return session.frame()
 
     def next(self, decision: int) -> Frame:
         """Tells the trial to go on or to end. Returns what it says then. Raises what the user's code raised."""
         assert self._session is not None
         return self._session.next(decision)
+
+    def where(self) -> tuple[float, str]:
+        """Returns for how many seconds the trial has said nothing, and where its thread is. Comes while `start` or `next` waits."""
+        session, thread = self._session, self._thread
+        if session is None or thread is None:
+            return 0.0, ""
+        frame = sys._current_frames().get(thread.ident or 0)
+        stack = list(traceback.extract_stack(frame)) if frame is not None else []
+        while stack and stack[0].filename != __file__:
+            stack.pop(0)  # of the thread
+        while len(stack) > 1 and stack[0].filename == __file__:
+            stack.pop(0)
+        if not stack:
+            return session.silent_seconds, "Its thread has ended."
+        last = stack[-1]
+        at = f"It is in {last.name} ({os.path.basename(last.filename)}, line {last.lineno}):\n"
+        return session.silent_seconds, at + "".join(traceback.format_list(stack))
 
     # --- the trial's thread -----------------------------------------------------------------------------------------------------
 

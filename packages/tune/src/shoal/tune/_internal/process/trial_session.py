@@ -119,6 +119,8 @@ class TrialSession:
         self._decision = GO_ON
         self._next_checkpoint = assignment.next_checkpoint
         self._last = time.perf_counter()
+        self._waits = False
+        """For the search."""
         self._has_told_where = False
         self._reporting = threading.Lock()
 
@@ -153,7 +155,9 @@ class TrialSession:
             return END
         if self._rules.lock_step:
             self._outgoing.put(report)
+            self._waits = True
             self._decision = self._decisions.get()
+            self._waits = False
             self._last = time.perf_counter()
             return self._decision
         self._outgoing.put(report)
@@ -161,8 +165,10 @@ class TrialSession:
         if number is not None:
             # The search has to know of a checkpoint before the trial goes on: it may be its last deed.
             self._hurry.set()
+            self._waits = True
             with self._delivery:
                 self._delivery.wait_for(lambda put=self._put: self._delivered >= put or bool(self._decision & END))  # type: ignore[misc]
+            self._waits = False
             return self._decision
         waiting = self._outgoing.qsize()
         if waiting >= FULL:
@@ -170,7 +176,9 @@ class TrialSession:
             while waiting >= MOST and not self._decision & END:
                 self._room.clear()
                 if self._outgoing.qsize() >= MOST:
+                    self._waits = True
                     self._room.wait()
+                    self._waits = False
                 waiting = self._outgoing.qsize()
         return self._decision
 
@@ -223,6 +231,11 @@ class TrialSession:
             elif known[name] >= threshold:
                 return True
         return False
+
+    @property
+    def silent_seconds(self) -> float:
+        """Since the last report, or the start; 0 while the trial waits for the search."""
+        return 0.0 if self._waits else time.perf_counter() - self._last
 
     # --- the executor's calls ---------------------------------------------------------------------------------------------------
 
