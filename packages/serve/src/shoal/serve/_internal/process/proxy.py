@@ -31,6 +31,8 @@ from shoal.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 """Methods that may be repeated (RFC 9110, 9.2.2)."""
+LAST_ANSWERS_S = 5
+"""Seconds that requests and WebSockets may go on for when serving ends; all applications have ended by then."""
 LISTEN_AFTER = 0.02
 """Seconds after which a request is worth looking whether its client is still there."""
 PASSED_ON = (
@@ -90,6 +92,7 @@ class Proxy:
             http=LimitedHttp,
             loop="none",
             timeout_keep_alive=int(options.keep_alive_timeout_s),
+            timeout_graceful_shutdown=LAST_ANSWERS_S,
             root_path=options.root_path,
             ssl_keyfile=options.ssl_keyfile,
             ssl_certfile=options.ssl_certfile,

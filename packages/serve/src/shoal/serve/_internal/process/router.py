@@ -16,7 +16,12 @@ from shoal.serve._internal.process.controller_link import ControllerLink
 from shoal.serve._internal.process.custom_routing import CustomRouting
 from shoal.serve._internal.schema.deployments import DeploymentId, DeploymentTargets, ReplicaInfo
 from shoal.serve._internal.schema.requests import Busy, RequestMeta
-from shoal.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
+from shoal.serve.exceptions import (
+    BackPressureError,
+    DeploymentUnavailableError,
+    ReplicaUnavailableError,
+    RequestCancelledError,
+)
 
 
 class Call:
@@ -31,7 +36,7 @@ class Call:
         may_repeat: another replica may do it, once, where the one that has it dies: doing it twice does no harm.
     """
 
-    __slots__ = ("args", "done", "kwargs", "may_repeat", "meta", "method", "replica")
+    __slots__ = ("args", "cancelled", "done", "kwargs", "may_repeat", "meta", "method", "replica")
 
     def __init__(
         self,
@@ -48,6 +53,7 @@ class Call:
         self.method = method
         self.done = done
         self.may_repeat = may_repeat
+        self.cancelled = False
         self.replica: ReplicaInfo | None = None
         """Who has it; None while it waits."""
 
@@ -178,11 +184,14 @@ class Router:
     def cancel(self, call: Call) -> None:
         """Ends a request, wherever it is. Its `done` is still called."""
         with self._lock:
+            call.cancelled = True
             waits = call.replica is None and call in self._waiting
             if waits:
                 self._waiting.remove(call)
                 self._busy -= 1
             replica = call.replica
+        if waits:
+            call.done(None, RequestCancelledError(call.meta.request_id))
         if replica is not None:
             replica.actor.cancel.remote(call.meta.call_id)
 
@@ -208,11 +217,13 @@ class Router:
         value = done.result() if error is None else None
         died = isinstance(error, shoal.exceptions.ActorError)
         refused = isinstance(value, Busy)
-        again = refused or (died and call.may_repeat)
+        again = (refused or (died and call.may_repeat)) and not call.cancelled
+        if refused and call.cancelled:
+            value, error = None, RequestCancelledError(call.meta.request_id)
         ask = False
         with self._lock:
             self._choice.ended(replica.replica_id)
-            if died or (isinstance(value, Busy) and value.ending):
+            if died or (refused and done.result().ending):
                 self._choice.gone(replica.replica_id)
             elif refused:
                 ask = self._choice.full(replica.replica_id)
