@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from typing import Any
@@ -44,6 +45,8 @@ class Pid:
 
 def test_a_router_of_the_users_chooses() -> None:
     handle = serve.run(Pid.bind(), name="routed", route_prefix="/routed")
+    while handle.remote(0).result() == handle.remote(1).result():
+        pass  # Until this process has heard of both replicas.
     even = {response.result() for response in [handle.remote(key) for key in range(0, 40, 2)]}
     odd = {response.result() for response in [handle.remote(key) for key in range(1, 41, 2)]}
     assert len(even) == len(odd) == 1
@@ -56,7 +59,8 @@ def test_a_router_of_the_users_chooses() -> None:
     serve.run(Pid.options(request_router_config=None).bind(), name="routed", route_prefix="/routed")
     found: set[int] = set()
     while len(found) < 2:
-        found |= {response.result() for response in [handle.remote(-1) for _ in range(8)]}
+        with contextlib.suppress(ServeError):  # Until this process has heard of it.
+            found |= {response.result() for response in [handle.remote(-1) for _ in range(8)]}
     serve.delete("routed")
 
 
@@ -112,6 +116,8 @@ def test_a_policy_of_the_users_scales() -> None:
 
 def test_threads_share_a_router_of_the_users() -> None:
     handle = serve.run(Pid.bind(), name="routed", route_prefix="/routed")
+    while handle.remote(0).result() == handle.remote(1).result():
+        pass  # Until this process has heard of both replicas.
     answers: list[tuple[int, int]] = []
 
     def ask(key: int) -> None:

@@ -1,5 +1,7 @@
 """Models behind HTTP: deployments, composed, scaled and replaced while they serve. Ray Serve's API."""
 
+from typing import TYPE_CHECKING, Any
+
 from shoal.serve._internal.version import __version__ as __version__
 from shoal.serve.api import (
     RunTarget,
@@ -21,6 +23,19 @@ from shoal.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentR
 from shoal.serve.ingress import ingress
 from shoal.serve.multiplex import get_multiplexed_model_id, multiplexed
 
+if TYPE_CHECKING:
+    from shoal.serve.predictor_deployment import PredictorDeployment
+
+
+def __getattr__(name: str) -> Any:
+    # FastAPI takes a while to import, and most programs that get here do not need it.
+    if name == "PredictorDeployment":
+        from shoal.serve.predictor_deployment import PredictorDeployment
+
+        return PredictorDeployment
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "Application",
     "AutoscalingConfig",
@@ -29,6 +44,7 @@ __all__ = [
     "DeploymentResponse",
     "DeploymentResponseGenerator",
     "HTTPOptions",
+    "PredictorDeployment",
     "ProxyLocation",
     "ReplicaContext",
     "RunTarget",
