@@ -243,7 +243,9 @@ class ProxiedRequest:
             if not self._gone:
                 raise
         except Exception as error:
-            if self._begun or self._gone:
+            if self._gone:
+                return
+            if self._begun:
                 # The client sees the connection end before the answer does: there is no other way to tell it.
                 raise
             await self._refuse(error)
