@@ -177,3 +177,37 @@ def test_what_takes_too_long_is_answered_and_cancelled(own_session: str) -> None
     for name in ("First", "Last"):
         serve.get_deployment_handle(name, "default").until.remote(cancelled=1).result()
     assert shoal.is_initialized()
+
+
+def test_a_call_that_is_cancelled_while_it_waits_never_runs(address: tuple[str, int]) -> None:
+    handle = serve.run(Counting.options(max_ongoing_requests=2).bind(), name="counting", route_prefix="/counting")
+    first = handle.remote()
+    handle.until.remote(waiting=1).result()
+    second = handle.remote()
+    waiting = handle.remote()
+    waiting.cancel()
+    with pytest.raises(serve.exceptions.RequestCancelledError):
+        waiting.result(timeout_s=10)
+    first.cancel()
+    for response in (first, second):
+        response.cancel()
+        with pytest.raises(serve.exceptions.RequestCancelledError):
+            response.result(timeout_s=10)
+    handle.until.remote(waiting=2, cancelled=2).result()
+
+
+def test_serving_ends_though_clients_wait_in_a_queue(own_session: str) -> None:
+    serve.run(Counting.options(max_ongoing_requests=1).bind())
+
+    async def come_and_go() -> None:
+        host, _, port = own_session.removeprefix("http://").partition(":")
+        opened = await asyncio.gather(*(asyncio.open_connection(host, int(port)) for _ in range(20)))
+        for _, writer in opened:
+            writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+            await writer.drain()
+        assert await opened[0][0].read(12) == b"HTTP/1.1 408"
+        for _, writer in opened:
+            writer.close()
+
+    asyncio.run(come_and_go())
+    serve.shutdown()
