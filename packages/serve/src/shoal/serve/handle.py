@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
+import shoal
 from shoal.serve._internal.process.call_ids import CALL_IDS
 from shoal.serve._internal.process.request_context import CURRENT
 from shoal.serve._internal.process.router import AnyRouter, Call
@@ -70,6 +71,11 @@ class DeploymentHandle:
         if stream is not None:
             options = replace(options, stream=stream)
         return DeploymentHandle(self._deployment, options)
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether it can be called: always, it connects when it first is."""
+        return True
 
     def __getattr__(self, name: str) -> DeploymentHandle:
         if name.startswith("_"):
@@ -204,6 +210,14 @@ class DeploymentResponse(_Answer):
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._value().__await__()
+
+    async def _to_object_ref(self) -> Any:
+        """Returns an object ref of the value, for tasks and actors; waits for it."""
+        return shoal.put(await self)
+
+    def _to_object_ref_sync(self) -> Any:
+        """Does the same outside of event loops. Blocks."""
+        return shoal.put(self.result())
 
 
 class DeploymentResponseGenerator(_Answer):
