@@ -177,9 +177,9 @@ def test_points_come_first_in_a_search(tmp_path: Path) -> None:
         assert configs_of(results)[0] == {"x": 0.5, "n": {"k": "b"}, "constant": 3}
 
 
-@pytest.mark.parametrize("name", ["hyperopt", "nevergrad", "bayesopt", "zoopt"])
+@pytest.mark.parametrize("name", ["hyperopt", "nevergrad", "bayesopt", "zoopt", "bohb"])
 def test_searchers_by_name(name: str, tmp_path: Path) -> None:
-    pytest.importorskip({"bayesopt": "bayes_opt"}.get(name, name))
+    pytest.importorskip({"bayesopt": "bayes_opt", "bohb": "hpbandster"}.get(name, name))
     results = tune.Tuner(
         train,
         param_space=SPACE,

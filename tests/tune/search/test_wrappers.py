@@ -236,6 +236,7 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
         ("bayesopt", "bayes_opt"),
         ("nevergrad", "nevergrad"),
         ("zoopt", "zoopt"),
+        ("bohb", "ConfigSpace"),
         ("ax", "ax"),
     ):
         monkeypatch.setitem(sys.modules, library, None)
