@@ -235,9 +235,11 @@ class Replica:
 
     async def cancel(self, call_id: str) -> None:
         """Ends a request: its code sees asyncio.CancelledError at its next `await`."""
+        stream, task = self._streams.get(call_id), self._running.get(call_id)
         self._forget_stream(call_id)
-        task = self._running.get(call_id)
-        if task is not None:
+        if stream is not None:
+            stream.cancel()
+        elif task is not None:
             task.cancel()
 
     async def room(self) -> None:

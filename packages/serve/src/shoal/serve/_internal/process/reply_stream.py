@@ -33,6 +33,7 @@ class ReplyStream:
         self._items: list[Any] = []
         self._bytes = 0
         self._error: BaseException | None = None
+        self._begun = False
         self._finished = False
         self._wake = asyncio.Event()
         self._has_room = asyncio.Event()
@@ -48,15 +49,27 @@ class ReplyStream:
         self.task = asyncio.get_running_loop().create_task(self._run(body))
 
     async def _run(self, body: Callable[[ReplyStream], Any]) -> None:
+        self._begun = True
         try:
             await body(self)
         except BaseException as error:
             self._error = error
         finally:
-            self._finished = True
-            self._wake.set()
-            self._taken.set()
-            self._over(self._error)
+            self._end()
+
+    def _end(self) -> None:
+        self._finished = True
+        self._wake.set()
+        self._taken.set()
+        self._over(self._error)
+
+    def cancel(self) -> None:
+        """Ends it: the code sees asyncio.CancelledError at its next `await`."""
+        self.task.cancel()
+        if not self._begun and not self._finished:
+            # A task that is cancelled before its first step runs nothing, not even what is to be run at its end.
+            self._error = asyncio.CancelledError()
+            self._end()
 
     async def send(self, item: Any) -> None:
         """Adds an item; waits where too many have not been fetched."""
