@@ -388,8 +388,8 @@ def test_tune_configs_that_cannot_be(arguments: dict[str, Any]) -> None:
         tune.TuneConfig(**arguments)
 
 
-def test_metric_in_two_places_is_an_error(run_config: Any) -> None:
-    config = tune.TuneConfig(metric="loss", mode="min", scheduler=ASHAScheduler(metric="loss", mode="min"))
+def test_another_metric_in_each_of_two_places_is_an_error(run_config: Any) -> None:
+    config = tune.TuneConfig(metric="loss", mode="min", scheduler=ASHAScheduler(metric="gain", mode="max"))
     with pytest.raises(InvalidArgumentError, match="one place"):
         tune.Tuner(counts, tune_config=config, run_config=run_config()).fit()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import struct
@@ -60,6 +61,24 @@ def test_tensorboard(tmp_path: Path) -> None:
     found = plugin_data_pb2.HParamsPluginData.FromString(data).session_start_info.hparams
     assert found["lr"].number_value == 0.1
     assert found["layers/sizes"].string_value == "[3, 4]"
+
+
+def test_records_are_the_same_with_checksums_in_c_and_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    from shoal.air.integrations.event_file import _Records, _records
+
+    def written() -> tuple[bool, bytes]:
+        file = io.BytesIO()
+        records = _records(file)
+        for length in (0, 1, 7, 300):
+            records.write(bytes(range(256)) * 2 if length == 300 else b"x" * length)
+        records.flush()
+        return isinstance(records, _Records), file.getvalue()
+
+    fast = written()
+    monkeypatch.setitem(sys.modules, "google_crc32c", None)
+    slow = written()
+    assert (fast[0], slow[0]) == (True, False)
+    assert fast[1] == slow[1]
 
 
 def test_the_tensorboard_logger_loads_neither_torch_nor_tensorflow() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from shoal.train import Checkpoint, CheckpointConfig
 from shoal.tune._internal.logic import effects as act
 from shoal.tune._internal.logic.frames import Frame, Report
-from shoal.tune._internal.logic.search_state import SearchPlan, SearchState
+from shoal.tune._internal.logic.search_plan import SearchPlan
+from shoal.tune._internal.logic.search_state import SearchState
 from shoal.tune._internal.logic.slots import Slots
 from shoal.tune._internal.logic.suggestions import Suggestions
 from shoal.tune.experiment.trial import Trial

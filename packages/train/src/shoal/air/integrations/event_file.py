@@ -9,9 +9,11 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import struct
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, BinaryIO
 
 from shoal.air.integrations import library
 
@@ -34,10 +36,9 @@ class EventFile:
     def __init__(self, folder: str) -> None:
         self._event = library("tensorboard.compat.proto.event_pb2", "tensorboard").Event
         self._summary = library("tensorboard.compat.proto.summary_pb2", "tensorboard")
-        writer = library("tensorboard.summary.writer.record_writer", "tensorboard").RecordWriter
         os.makedirs(folder, exist_ok=True)
         name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()[:40]}.{os.getpid()}.{next(_COUNTER)}"
-        self._records = writer(open(os.path.join(folder, name), "wb"))  # noqa: SIM115  # `close` closes it.
+        self._records = _records(open(os.path.join(folder, name), "wb"))  # noqa: SIM115  # `close` closes it.
         self._flushed = time.monotonic()
         self._write(self._event(wall_time=time.time(), file_version="brain.Event:2"))
         self.flush()
@@ -86,3 +87,43 @@ class EventFile:
             bucket_limit=edges[1:].tolist(),
             bucket=counts.astype(float).tolist(),
         )
+
+
+def _records(file: BinaryIO) -> Any:
+    """Returns what writes records: with checksums in C where google-crc32c is installed, else tensorboard's own, in Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it has no C here: then it is not used
+            import google_crc32c
+    except ImportError:
+        checksum = None
+    else:
+        checksum = google_crc32c.value if google_crc32c.implementation == "c" else None
+    if checksum is not None:
+        return _Records(file, checksum)
+    return library("tensorboard.summary.writer.record_writer", "tensorboard").RecordWriter(file)
+
+
+class _Records:
+    """Records as TensorFlow has them: length, its masked CRC32C, data, their masked CRC32C.
+
+    https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
+    """
+
+    def __init__(self, file: BinaryIO, checksum: Callable[[bytes], int]) -> None:
+        self._file = file
+        self._checksum = checksum
+
+    def write(self, data: bytes) -> None:
+        length = struct.pack("<Q", len(data))
+        self._file.write(b"".join((length, self._masked(length), data, self._masked(data))))
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _masked(self, data: bytes) -> bytes:
+        checksum = self._checksum(data)
+        return struct.pack("<I", (((checksum >> 15) | (checksum << 17)) + 0xA282EAD8) & 0xFFFFFFFF)

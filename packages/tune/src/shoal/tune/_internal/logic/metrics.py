@@ -90,9 +90,9 @@ class MetricAnalysis:
             entry["avg"] += (value - entry["avg"]) / count
             entry["last"] = value
             latest.append(value)
-            entry["last-10-avg"] = sum(latest) / len(latest)
-            recent = list(latest)[-5:]
-            entry["last-5-avg"] = sum(recent) / len(recent)
+            recent = list(latest)
+            entry["last-10-avg"] = sum(recent) / len(recent)
+            entry["last-5-avg"] = sum(recent[-5:]) / min(5, len(recent))
 
 
 _ADDED = frozenset(

@@ -9,7 +9,7 @@ from shoal.tune._internal.logic.scores import best_trial, score_of
 from shoal.tune._internal.logic.trial_table import counted, cut, short_names, text_of
 from shoal.tune.experiment.trial import ERROR, RUNNING, Trial
 
-LONGEST_REASON = 300
+LONGEST_REASON = 400
 WORDS = {"ERROR": "failed"}
 
 

@@ -7,17 +7,17 @@ to a report is GoOn or EndTrial. What a trial that was told to end becomes stand
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from shoal.train import Checkpoint, CheckpointConfig
 from shoal.tune._internal.logic import effects as act
 from shoal.tune._internal.logic.checkpoints import CheckpointBook, Stored
 from shoal.tune._internal.logic.effects import Effect, Notify
 from shoal.tune._internal.logic.frames import Frame, Report
-from shoal.tune._internal.logic.life import CHANGE, COMPLETE, FAIL, INTERRUPT, PAUSE, Change, Life, bundles_of
+from shoal.tune._internal.logic.life import CHANGE, COMPLETE, FAIL, INTERRUPT, PAUSE, Change, Life
 from shoal.tune._internal.logic.metrics import MetricAnalysis, check_metrics, flat_result
+from shoal.tune._internal.logic.scheduler_requests import SchedulerRequests
+from shoal.tune._internal.logic.search_plan import SearchPlan
 from shoal.tune._internal.logic.silences import WARN_AFTER, Silences
 from shoal.tune._internal.logic.slots import BUSY, IDLE, STARTING, Bundles, Executor, Slots
 from shoal.tune._internal.logic.spaces import evaluated, merged
@@ -41,51 +41,6 @@ GRACE = 2.0
 """Seconds that a trial has to end by itself when the search ends it."""
 STARTS = 3
 """Executors that may die one after the other before any of them is ready."""
-
-
-@dataclass(frozen=True)
-class SearchPlan:
-    """What a search is to do, checked.
-
-    Args:
-        search: a text that no other search has; names are made of it.
-        experiment: the search's name.
-        trainable: name of what runs.
-        space: of parameters.
-        resources: bundles of a trial, by its configuration.
-        place: gives a trial its name and folders.
-        checkpoint_at: the checkpoint of a trial with a number.
-        date: of a time in seconds since 1970, as text.
-        metrics: that every report has to have.
-        max_failures: how often a trial is tried again; -1 for any number.
-        fail_fast: whether one trial's failure ends the search.
-        time_budget: seconds; None for no end.
-        reuse: whether an executor runs one trial after the other.
-        saves_itself: whether a trial can make a checkpoint when it is asked to (classes).
-        checkpoints: which are kept.
-        stopper: says of a result whether its trial ends, and whether the search does; None for no such thing.
-        start_from: what trials begin from that have no checkpoint.
-        max_silence: seconds that a trial may go without a report; None for any time.
-    """
-
-    search: str
-    experiment: str
-    trainable: str
-    space: Mapping[str, Any]
-    resources: Callable[[dict[str, Any]], Bundles]
-    place: Callable[[Trial], None]
-    checkpoint_at: Callable[[Trial, int], Checkpoint]
-    date: Callable[[float], str]
-    metrics: tuple[str, ...] = ()
-    max_failures: int = 0
-    fail_fast: bool = False
-    time_budget: float | None = None
-    reuse: bool = True
-    saves_itself: bool = False
-    checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
-    stopper: Any = None
-    start_from: Checkpoint | None = None
-    max_silence: float | None = None
 
 
 class SearchState:
@@ -118,7 +73,7 @@ class SearchState:
         self._running: dict[int, Life] = {}
         self._silences = Silences(plan.max_silence)
         self._now = 0.0
-        self._controller = _Controller(self)
+        self._controller = SchedulerRequests(self)
         self._reporting: Life | None = None
         self._effects: list[Effect] = []
         self._deadline: float | None = None
@@ -152,8 +107,12 @@ class SearchState:
     @property
     def next_deadline(self) -> float | None:
         """When `tick` has to be called, on the clock of `now`."""
-        deadlines = (self._deadline, self._kill_at, self._silences.next_deadline)
-        return min((one for one in deadlines if one is not None), default=None)
+        # Asked twice a report: without a list.
+        soonest = self._silences.next_deadline
+        for one in (self._deadline, self._kill_at):
+            if one is not None and (soonest is None or one < soonest):
+                soonest = one
+        return soonest
 
     # --- events -----------------------------------------------------------------------------------------------------------------
 
@@ -332,7 +291,7 @@ class SearchState:
             self.changed[trial.trial_id] = trial
             # Before what they led to: loggers write a report before the checkpoint that came with it counts.
             self._effects.insert(begin, Notify(act.RESULTS, trial, results=results))
-            self._carry_out_requests()
+            self._controller.carry_out()
 
     def _result(self, life: Life, report: Report) -> dict[str, Any]:
         """Returns a report with what the search adds to each."""
@@ -447,7 +406,7 @@ class SearchState:
         else:
             self._set_status(life, PENDING)
             life.rewind()
-        self._carry_out_requests()
+        self._controller.carry_out()
 
     def _complete(self, life: Life, why: str | None, tell_scheduler: bool = False) -> None:
         trial = life.trial
@@ -604,7 +563,7 @@ class SearchState:
             if not any(trial.status == PENDING for trial in self._live.values()):
                 self._new_trial(force)
             trial = self.scheduler.choose_trial_to_run(self._controller)
-            self._carry_out_requests()
+            self._controller.carry_out()
             if trial is None:
                 return None
             if trial.status in (PENDING, PAUSED):
@@ -619,31 +578,15 @@ class SearchState:
             if config is None:
                 return None
             config = merged(self.plan.space, config)
-            life = self.add(self.made(identity, number, config))
+            life = self.add(self.plan.trial(identity, number, config))
             self.scheduler.on_trial_add(self._controller, life.trial)
-            self._carry_out_requests()
+            self._controller.carry_out()
             missing = self.slots.missing(life.trial.resources)
             if not missing:
                 return life
             life.error = infeasible(f"Trial {life.trial}", missing)
             self._fail(life)
         return None
-
-    def made(self, identity: str, number: int, config: dict[str, Any]) -> Trial:
-        """Returns a new trial, which the search does not know yet."""
-        params = evaluated(self.plan.space, config)
-        trial = Trial(
-            identity,
-            number,
-            config,
-            trainable_name=self.plan.trainable,
-            evaluated_params=params,
-            experiment_tag=experiment_tag(number, params),
-            experiment_name=self.plan.experiment,
-            resources=bundles_of(self.plan.resources(config)),
-        )
-        self.plan.place(trial)
-        return trial
 
     def add(self, trial: Trial) -> Life:
         """A trial belongs to the search from now on."""
@@ -688,11 +631,6 @@ class SearchState:
 
     # --- requests of the scheduler ------------------------------------------------------------------------------------------------
 
-    def _carry_out_requests(self) -> None:
-        while self._controller.requests:
-            request = self._controller.requests.pop(0)
-            request()
-
     def request_stop(self, trial: Trial) -> None:
         """The scheduler ends a trial."""
         life = self.lives[trial.trial_id]
@@ -736,7 +674,7 @@ class SearchState:
     def tell_scheduler_added(self, trial: Trial) -> None:
         """The scheduler's state is older than a trial."""
         self.scheduler.on_trial_add(self._controller, trial)
-        self._controller.requests.clear()
+        self._controller.forget()
 
     def tell_scheduler_over(self, trial: Trial, failed: bool) -> None:
         """The scheduler's state is older than a trial's end."""
@@ -744,7 +682,7 @@ class SearchState:
             self.scheduler.on_trial_error(self._controller, trial)
         else:
             self.scheduler.on_trial_complete(self._controller, trial, flat_result(trial.last_result))
-        self._controller.requests.clear()
+        self._controller.forget()
 
     def _done(self) -> list[Effect]:
         effects, self._effects = self._effects, []
@@ -762,33 +700,3 @@ def infeasible(who: str, missing: Mapping[str, tuple[float, float]]) -> Infeasib
 def hung(trial: Trial, limit: float, where: str) -> TrialHungError:
     """Returns the error of a trial that says nothing."""
     return TrialHungError(f"Trial {trial} has not reported for {limit:g} s (max_report_interval_s). {where}")
-
-
-class _Controller:
-    """What the scheduler sees of the search. Its wishes wait until it has returned."""
-
-    def __init__(self, state: SearchState) -> None:
-        self._state = state
-        self.requests: list[Callable[[], None]] = []
-
-    def get_trials(self) -> Sequence[Trial]:
-        return self._state.trials
-
-    def get_live_trials(self) -> Sequence[Trial]:
-        return self._state.live_trials
-
-    def stop_trial(self, trial: Trial) -> None:
-        self.requests.append(lambda: self._state.request_stop(trial))
-
-    def save_trial(self, trial: Trial) -> None:
-        self.requests.append(lambda: self._state.request_save(trial))
-
-    def exploit(self, trial: Trial, donor: Trial, config: Mapping[str, Any], tag: str = "") -> None:
-        # One that goes on from where it is stores a checkpoint there first.
-        stored = None if donor is trial else self._state.lives[donor.trial_id].kept.latest
-        change = Change(stored, dict(config), tag)
-        self.requests.append(lambda: self._state.request_change(trial, change))
-
-    def set_resources(self, trial: Trial, resources: Sequence[Mapping[str, float]]) -> None:
-        change = Change(bundles=bundles_of(resources))
-        self.requests.append(lambda: self._state.request_change(trial, change))

@@ -14,7 +14,8 @@ from shoal import cloudpickle
 from shoal.air.callback import Callback
 from shoal.experimental import preload
 from shoal.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig
-from shoal.tune._internal.logic.search_state import SearchPlan, SearchState, infeasible
+from shoal.tune._internal.logic.search_plan import SearchPlan
+from shoal.tune._internal.logic.search_state import SearchState, infeasible
 from shoal.tune._internal.logic.slots import Slots
 from shoal.tune._internal.logic.suggestions import Suggestions
 from shoal.tune._internal.logic.trial_names import LONGEST, clean_name, folder_name

@@ -105,13 +105,17 @@ class SearchRun:
     def _wait(self, interrupts: Interrupts) -> Sequence[shoal.ObjectRef[Any]]:
         if interrupts.count and not self.was_interrupted:
             return ()
-        deadlines = [one for one in (self._state.next_deadline, self._saving.next_deadline) if one is not None]
-        timeout = min([TURN_SECONDS, *(max(0.0, one - time.monotonic()) for one in deadlines)])
+        until = time.monotonic() + TURN_SECONDS
+        for one in (self._state.next_deadline, self._saving.next_deadline):
+            if one is not None and one < until:
+                until = one
         if not self._pending:
             return ()
         try:
             with interrupts.waiting():
-                ready, _ = shoal.wait([*self._pending, *self._asked], num_returns=1, timeout=timeout)
+                ready, _ = shoal.wait(
+                    [*self._pending, *self._asked], num_returns=1, timeout=max(0.0, until - time.monotonic())
+                )
         except Interrupted:
             return ()
         return ready
