@@ -65,6 +65,9 @@ def methods(owner: type) -> dict[str, Any]:
             continue
         if isinstance(value, (staticmethod, classmethod)):
             value = value.__func__
+        home = value.fget if isinstance(value, property) else value
+        if str(getattr(home, "__module__", "")).startswith("pydantic."):
+            continue
         # What has no docstring defines an inherited method again, which its base documents.
         if (inspect.isfunction(value) or isinstance(value, property)) and value.__doc__:
             found[name] = value

@@ -6,6 +6,7 @@ The same applications run on shoal and on Ray. Bare FastAPI on uvicorn and LitSe
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import re
@@ -22,12 +23,8 @@ from pathlib import Path
 from typing import Any
 
 BACKEND = sys.argv[1]
-if BACKEND == "ray":
-    from ray import serve
-elif BACKEND == "shoal":
-    from shoal import serve
-else:
-    serve: Any = None
+SERVE_OF = {"ray": "ray.serve", "shoal": "shoal.serve"}
+serve: Any = importlib.import_module(SERVE_OF[BACKEND]) if BACKEND in SERVE_OF else None
 
 CHUNK = b"x" * 100
 Figures = dict[str, list[float]]
@@ -331,7 +328,7 @@ def batched(seconds: float) -> Figures:
 
     @serve.deployment(max_ongoing_requests=1000)
     class Model:
-        @serve.batch(max_batch_size=size, batch_wait_timeout_s=0.01)  # type: ignore[untyped-decorator]
+        @serve.batch(max_batch_size=size, batch_wait_timeout_s=0.01)
         async def predict(self, values: list[int]) -> list[int]:
             time.sleep(model_seconds)  # noqa: ASYNC251 - a model computes, and nothing else runs meanwhile
             return values
@@ -408,7 +405,7 @@ def main() -> None:
         return
     measure = next(one for one in CASES[backend] if one.__name__ == case)
     if backend in ("ray", "shoal"):
-        ray: Any = __import__("ray" if backend == "ray" else "shoal")
+        ray: Any = importlib.import_module(backend)
         ray.init(num_cpus=8, log_to_driver=False)
     for row, values in measure(json.loads(sizes)["seconds"]).items():
         Path(where, f"{row}.json").write_text(json.dumps(values))

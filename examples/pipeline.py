@@ -1,8 +1,8 @@
-"""From a table to the best model in one script: shoal.data prepares, shoal.train trains, shoal.tune searches.
+"""From a table to answers in one script: shoal.data prepares, shoal.train trains, shoal.tune searches, shoal.serve answers.
 
 The rows are read and cleaned, split, and standardized by what the training rows say. A trainer learns them with XGBoost, in as many workers
 as are asked for; the search runs it with one configuration after the other, and ends bad ones early. The best model then predicts the rows
-that were held out, as a dataset again.
+that were held out, as a dataset again; and it is served, and asked for some of them over HTTP, which has to give the same.
 
     ./run-example pipeline                    # or: python examples/pipeline.py
     ./run-example pipeline --csv housing.csv  # with a copy of the data
@@ -12,9 +12,11 @@ that were held out, as a dataset again.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
+import urllib.request
 import warnings
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ import pandas as pd
 from sklearn.datasets import fetch_california_housing, load_diabetes
 
 import shoal
-from shoal import data, tune
+from shoal import data, serve, tune
 from shoal.data.preprocessors import StandardScaler
 from shoal.train import Checkpoint, RunConfig, ScalingConfig
 from shoal.train.xgboost import RayTrainReportCallback, XGBoostTrainer
@@ -129,6 +131,44 @@ class Predictor:
         return batch.assign(prediction=self.model.predict(xgboost.DMatrix(batch.drop(columns=[TARGET]))))
 
 
+# --- serve: the best model answers ----------------------------------------------------------------------------------------------
+
+
+@serve.deployment(max_ongoing_requests=100)
+class Houses:
+    """Answers with what the model predicts for one row; those that come together are predicted together."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.predictor = Predictor(checkpoint)
+
+    @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.002)
+    async def predict(self, rows: list[dict[str, float]]) -> list[float]:
+        predicted = self.predictor(pd.DataFrame(rows).assign(**{TARGET: 0.0}))
+        return [float(value) for value in predicted["prediction"]]
+
+    async def __call__(self, request: Any) -> float:
+        answer: float = await self.predict(await request.json())
+        return answer
+
+
+def ask(url: str, row: dict[str, float]) -> float:
+    with urllib.request.urlopen(url, json.dumps(row).encode(), timeout=30) as answer:
+        return float(answer.read())
+
+
+def served(checkpoint: Checkpoint, predicted: pd.DataFrame) -> int:
+    """Serves the model, asks it for rows, and returns how many answers are those of the dataset."""
+    host, port = serve.start(http_options={"port": 0})
+    serve.run(Houses.bind(checkpoint), name="houses", route_prefix="/houses")
+    same = 0
+    for row in predicted.to_dict("records"):
+        expected = row.pop("prediction")
+        del row[TARGET]
+        same += bool(np.isclose(ask(f"http://{host}:{port}/houses", row), expected, rtol=1e-5))
+    serve.shutdown()
+    return same
+
+
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Prepares data, trains models and searches for the best one.")
     parser.add_argument("--csv", type=Path, metavar="PATH", help="read the data from this file instead of fetching it")
@@ -165,9 +205,12 @@ def main(arguments: list[str] | None = None) -> int:
         predicted = judged.map_batches(
             Predictor, fn_constructor_args=(best.checkpoint,), batch_format="pandas", concurrency=1
         ).to_pandas()
+        asked = predicted.head(20)
+        same = served(best.checkpoint, asked)
     rest = ((predicted["prediction"] - predicted[TARGET]) ** 2).sum()
     spread = ((predicted[TARGET] - np.mean(predicted[TARGET])) ** 2).sum()
     print(f"predictions of its model: R² {1 - rest / spread:.4f} on {len(predicted):,} rows that it has not seen")
+    print(f"serve: {same} of {len(asked)} answers over HTTP are the same")
     shoal.shutdown()
     return 0
 

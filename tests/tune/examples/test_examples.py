@@ -59,3 +59,4 @@ def test_data_is_prepared_learned_and_searched(houses: Path) -> None:
     assert "the best of 4 trials has valid-rmse" in text
     assert float(text.rpartition("R² ")[2].split()[0]) > 0.5
     assert "147 rows" in text
+    assert "serve: 20 of 20 answers over HTTP are the same" in text
