@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from shoal.tune.result import Result as Result
     from shoal.tune.result_grid import ResultGrid as ResultGrid
     from shoal.tune.resume_config import ResumeConfig as ResumeConfig
-    from shoal.tune.schedulers import create_scheduler as create_scheduler
-    from shoal.tune.search import create_searcher as create_searcher
+    from shoal.tune.schedulers.create_scheduler import create_scheduler as create_scheduler
+    from shoal.tune.search.create_searcher import create_searcher as create_searcher
     from shoal.tune.search_space import choice as choice
     from shoal.tune.search_space import grid_search as grid_search
     from shoal.tune.search_space import lograndint as lograndint
