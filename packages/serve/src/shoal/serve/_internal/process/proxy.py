@@ -31,6 +31,8 @@ from shoal.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 """Methods that may be repeated (RFC 9110, 9.2.2)."""
+WAITING_CONNECTIONS = 2048
+"""That have not been accepted yet."""
 LAST_ANSWERS_S = 5
 """Seconds that requests and WebSockets may go on for when serving ends; all applications have ended by then."""
 LISTEN_AFTER = 0.02
@@ -83,6 +85,8 @@ class Proxy:
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((options.host, options.port))
+        # Who is told the address may connect at once; uvicorn begins to listen a moment later.
+        listener.listen(WAITING_CONNECTIONS)
         config = uvicorn.Config(
             self._app,
             log_config=None,
