@@ -227,6 +227,32 @@ def test_all_ends_with_a_killed_driver(program) -> None:
     session.wait_until_gone()
 
 
+def test_actors_that_may_be_made_again_are_not_when_all_ends(program, ends) -> None:
+    """The daemon ends by itself, and in no time: nobody waits for workers that nobody starts."""
+    driver = program(
+        """
+        begin()
+
+        @shoal.remote(max_restarts=-1, num_cpus=0)
+        class Keeper:
+            def pid(self):
+                return os.getpid()
+
+        keepers = [Keeper.options(lifetime="detached", name=f"keeper{n}").remote() for n in range(6)]
+        shoal.get([keeper.pid.remote() for keeper in keepers])
+        print("ready", flush=True)
+        threading.Event().wait()
+        """
+    )
+    session = driver.session()
+    driver.until("ready")
+    daemon = session.daemon()
+    driver.send(signal.SIGKILL)
+    driver.end()
+    assert ends(daemon)
+    session.wait_until_gone()
+
+
 def test_all_ends_when_the_driver_is_killed_at_start(program) -> None:
     """No moment is too early: the daemon may not have seen its driver yet."""
     driver = program("begin()\nthreading.Event().wait()")

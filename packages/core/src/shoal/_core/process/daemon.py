@@ -70,7 +70,13 @@ def _end_with(pid: int, loop: EventLoop) -> None:
     except ProcessLookupError:
         loop.stop()
         return
-    loop.watch(fd, READ, lambda events: loop.stop())
+
+    def end(events: int) -> None:
+        # It stays readable: the loop goes on while the session is taken down.
+        loop.unwatch(fd)
+        loop.stop()
+
+    loop.watch(fd, READ, end)
 
 
 def _end_on_signals(loop: EventLoop) -> None:
@@ -82,4 +88,9 @@ def _end_on_signals(loop: EventLoop) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, note)
-    loop.watch(reading, READ, lambda events: loop.stop())
+
+    def end(events: int) -> None:
+        os.read(reading, 4096)
+        loop.stop()
+
+    loop.watch(reading, READ, end)

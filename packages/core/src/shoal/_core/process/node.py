@@ -388,6 +388,9 @@ class Node:
         self._carry_out(self.leases.tick(time.monotonic()))
 
     def _start_worker(self, effect: StartWorker) -> None:
+        if self._shutting_down:
+            # The fork server has been told to end: nobody would ever say what became of this one.
+            return
         worker = self.workers.start(effect.environment_key)
         worker.lease_token = effect.token
 
@@ -545,10 +548,10 @@ class Node:
                 self._worker_start_failed(worker, death.explain())
             else:
                 self._carry_out(self.leases.worker_died(worker.worker_id, time.monotonic()))
-        if not self._shutting_down:
             for client in list(self.clients):
                 self.send_to_client(client, messages.WorkerDied(worker.worker_id, cause))
-        self._to_head(messages.ClientEnded(worker.worker_id, "worker", cause))
+            # The head would make actors again that may be restarted.
+            self._to_head(messages.ClientEnded(worker.worker_id, "worker", cause))
 
     def _worker_start_failed(self, worker: WorkerProcess, error: str) -> None:
         self._lost.discard(worker.worker_id)
