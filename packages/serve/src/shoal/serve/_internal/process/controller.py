@@ -188,6 +188,10 @@ class Controller:
                 self._set_application(before.spec).error = application.error
                 self._save()
             raise DeployFailedError(application.error)
+        with contextlib.suppress(TimeoutError):
+            # Who is told that it runs may ask at once.
+            async with asyncio.timeout(SLOWEST_ROUTER):
+                await self._values.seen_by_all("routes")
 
     def _set_application(self, spec: ApplicationSpec) -> Application:
         before = self._applications.get(spec.name)
