@@ -188,10 +188,8 @@ class Controller:
                 self._set_application(before.spec).error = application.error
                 self._save()
             raise DeployFailedError(application.error)
-        with contextlib.suppress(TimeoutError):
-            # Who is told that it runs may ask at once.
-            async with asyncio.timeout(SLOWEST_ROUTER):
-                await self._values.seen_by_all("routes")
+        # Who is told that it runs may ask at once.
+        await self._seen_by_all("routes")
 
     def _set_application(self, spec: ApplicationSpec) -> Application:
         before = self._applications.get(spec.name)
@@ -419,10 +417,7 @@ class Controller:
     async def _stop(self, deployment: DeploymentId, stop: StopReplica) -> None:
         actor = self._actors.get(stop.replica_id)
         if actor is not None and stop.wait_s > 0:
-            with contextlib.suppress(TimeoutError):
-                # Longer than that only a router waits whose process is gone.
-                async with asyncio.timeout(SLOWEST_ROUTER):
-                    await self._values.seen_by_all(_key(deployment))
+            await self._seen_by_all(_key(deployment))
             # Where that takes too long, or fails, what it still had is answered by its death.
             with contextlib.suppress(TimeoutError, shoal.exceptions.ShoalError):
                 async with asyncio.timeout(stop.wait_s):
@@ -431,6 +426,14 @@ class Controller:
                     await actor.__ray_terminate__.remote()
         self._drop(stop.replica_id)
         self._event(deployment, "stopped", stop.replica_id)
+
+    async def _seen_by_all(self, key: str) -> None:
+        try:
+            async with asyncio.timeout(SLOWEST_ROUTER):
+                await self._values.seen_by_all(key)
+        except TimeoutError:
+            # Longer than that takes only one whose process is gone: nobody waits for it again.
+            self._values.forget_slow(key)
 
     def _drop(self, replica_id: str) -> None:
         actor = self._actors.pop(replica_id, None)

@@ -46,6 +46,11 @@ class WatchedValues:
             self._moved.clear()
             await self._moved.wait()
 
+    def forget_slow(self, key: str) -> None:
+        """Nobody waits any more for listeners that have not its current value; one that is there after all says so itself."""
+        version, _ = self.get(key)
+        self._seen[key] = {listener: seen for listener, seen in self._seen.get(key, {}).items() if seen >= version}
+
     def gone(self, listener: str) -> None:
         """A listener's process has ended."""
         for seen in self._seen.values():
