@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import threading
@@ -102,6 +103,25 @@ def test_a_trial_that_hung_goes_on_from_the_environments_limit(tmp_path: Path, m
     ).fit()
     assert result.error is None
     assert mark.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_a_trial_that_hangs_outside_of_python_ends_too(tmp_path: Path) -> None:
+    def stuck(config: dict[str, Any]) -> dict[str, float]:
+        if config["stuck"]:
+            ctypes.PyDLL(None).pause()  # keeps Python's lock: no other thread of its process runs
+        return {"loss": 0.0}
+
+    results = tune.Tuner(
+        stuck,
+        param_space={"stuck": tune.grid_search([True, False])},
+        tune_config=tune.TuneConfig(max_report_interval_s=2),
+        run_config=tune.RunConfig(storage_path=tmp_path, verbose=0),
+    ).fit()
+    assert isinstance(results[0].error, TrialHungError)
+    assert "does not say where" in str(results[0].error)
+    assert results[1].error is None
 
 
 def test_the_limit_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,8 @@ class MetricAnalysis:
         """Takes a report."""
         table = self.table
         for name, value in flat.items():
+            if name in _NOT_ANALYSED:
+                continue
             kind = type(value)
             if kind is not float and kind is not int:
                 if kind is bool or not hasattr(value, "__float__") or hasattr(value, "__len__"):
@@ -62,8 +64,6 @@ class MetricAnalysis:
                     value = float(value)
                 except (TypeError, ValueError):
                     continue
-            if name in _ADDED and name not in ANALYSED:
-                continue
             entry = table.get(name)
             if entry is None:
                 table[name] = {
@@ -115,3 +115,4 @@ _ADDED = frozenset(
         "should_checkpoint",
     }
 )
+_NOT_ANALYSED = _ADDED.difference(ANALYSED)
