@@ -108,3 +108,12 @@ def test_options_are_checked_at_once() -> None:
         Arithmetic.options(num_replicas=0)
     with pytest.raises(InvalidArgumentError, match="replicas"):
         Arithmetic.options(replicas=2)
+
+
+def test_an_application_without_replicas_answers_at_once(url: str) -> None:
+    scaling = {"min_replicas": 0, "initial_replicas": 0, "max_replicas": 1}
+    for number in range(5):
+        application = Arithmetic.options(name=f"Idle{number}", autoscaling_config=scaling, num_replicas=None).bind(1)
+        serve.run(application, name=f"idle{number}", route_prefix=f"/idle{number}")
+        assert httpx.get(f"{url}/idle{number}?x=1").json() == {"sum": 2}
+        serve.delete(f"idle{number}")
