@@ -120,6 +120,21 @@ def test_a_missing_metric_is_named_with_what_is_like_it_and_not_tried_again() ->
     assert "Did you mean 'loss'" in str(trial.error)
 
 
+class GoesByWhatIsMissing(TrialScheduler):
+    """As schedulers that are asked for no particular metric, but find out at a result that they need one."""
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        if trial.config["x"] == 2:
+            raise MetricNotReportedError(f"{trial} reports no 'time_total_h'")
+        return self.CONTINUE
+
+
+def test_a_scheduler_that_misses_something_in_a_report_fails_its_trial_alone() -> None:
+    search = SimulatedSearch(five, {"x": grid_search([1, 2, 3])}, scheduler=GoesByWhatIsMissing()).run()
+    assert [trial.status for trial in search.state.trials] == [TERMINATED, ERROR, TERMINATED]
+    assert "time_total_h" in str(search.state.trials[1].error)
+
+
 def test_a_trial_that_can_never_run_fails_at_once() -> None:
     def resources(config: dict[str, Any]) -> Any:
         return ({"CPU": config["cpus"]}, {"GPU": 1.0}) if config["cpus"] == 2 else ({"CPU": config["cpus"]},)

@@ -74,7 +74,6 @@ class SearchState:
         self._silences = Silences(plan.max_silence)
         self._now = 0.0
         self._controller = SchedulerRequests(self)
-        self._reporting: Life | None = None
         self._effects: list[Effect] = []
         self._deadline: float | None = None
         self._kill_at: float | None = None
@@ -328,9 +327,13 @@ class SearchState:
             scheduler.on_trial_complete(self._controller, trial, flat)
             life.end(COMPLETE, "its own report" if is_last else "stopper")
         else:
-            self._reporting = life
-            decision = scheduler.on_trial_result(self._controller, trial, flat)
-            self._reporting = None
+            try:
+                decision = scheduler.on_trial_result(self._controller, trial, flat)
+            except MetricNotReportedError as error:
+                # What the scheduler goes by is missing: that is this trial's failure, and not the search's.
+                life.error = error
+                life.end(FAIL)
+                return
             self.suggestions.result(trial.trial_id, flat)
             if decision == TrialScheduler.STOP:
                 result["done"] = True
