@@ -155,7 +155,8 @@ def application(regressor: Regressor, row: type[BaseModel]) -> serve.Application
             # What is not awaited goes straight from one deployment to the next.
             return Price(predicted=await self.predict.remote(prepared))
 
-    return Api.bind(Preprocess.bind(regressor), Predict.bind(regressor))
+    bound: serve.Application = Api.bind(Preprocess.bind(regressor), Predict.bind(regressor))
+    return bound
 
 
 def schema_of(table: pd.DataFrame) -> type[BaseModel]:

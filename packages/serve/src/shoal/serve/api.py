@@ -35,7 +35,7 @@ def start(
     http_options: HTTPOptions | Mapping[str, Any] | None = None,
     grpc_options: gRPCOptions | Mapping[str, Any] | None = None,
     logging_config: LoggingConfig | Mapping[str, Any] | None = None,
-) -> tuple[str, int] | None:
+) -> tuple[str, int]:
     """Starts serving, where it is not started: a controller, and a proxy that listens. What serving was started with first holds.
 
     Args:
@@ -45,7 +45,7 @@ def start(
         logging_config: of deployments that have none of their own.
 
     Returns:
-        host and port of HTTP; None where there is none.
+        host and port of HTTP; an empty text and 0 where there is none.
 
     Raises:
         InvalidArgumentError: (a ValueError) an option is unknown, or cannot be.
@@ -77,7 +77,7 @@ def start(
         shoal.get(controller.start_grpc.remote(grpc))
     if logging is not None:
         internal_kv._internal_kv_put(LOGGING, logging.model_dump_json().encode(), namespace=NAMESPACE)
-    return address
+    return address if address is not None else ("", 0)
 
 
 def _location(given: ProxyLocation | str | None) -> ProxyLocation:

@@ -6,13 +6,11 @@ import asyncio
 import functools
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, overload
 
 from shoal.serve._internal.logic.batch_queue import BatchQueue
 from shoal.serve._internal.process.metrics import BATCHES
 from shoal.serve.exceptions import InvalidArgumentError
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _BATCHERS = "_shoal_serve_batchers"
 
@@ -152,7 +150,7 @@ class _Options:
 
 
 @overload
-def batch(_func: F, /) -> F: ...
+def batch(_func: Callable[..., Any], /) -> Callable[..., Any]: ...
 @overload
 def batch(
     *,
@@ -160,7 +158,7 @@ def batch(
     batch_wait_timeout_s: float = 0.01,
     max_concurrent_batches: int = 1,
     batch_size_fn: Callable[[list[Any]], int] | None = None,
-) -> Callable[[F], F]: ...
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
 def batch(
     _func: Any = None,
     /,

@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from pickle import PickleBuffer
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, Protocol
 
 import cloudpickle
 
+from shoal._core.system.code_objects import reduce_code
 from shoal._core.system.custom_reducers import custom_reducers
 
 
@@ -35,6 +36,7 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
     def __init__(self, writer: Writer, buffer_callback: Callable[[PickleBuffer], Any] | None = None) -> None:
         # A flat dict: cloudpickle's own is a ChainMap, asked for every instance.
         self.dispatch_table = custom_reducers.table_over(cloudpickle.Pickler.dispatch_table)
+        self.dispatch_table[CodeType] = reduce_code
         super().__init__(writer, protocol=5, buffer_callback=buffer_callback)
 
     def reducer_override(self, obj: Any) -> Any:
