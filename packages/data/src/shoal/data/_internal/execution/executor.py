@@ -310,9 +310,11 @@ class Execution:
         for stage in self._stages:
             if isinstance(stage, PoolStage):
                 held = sum(pool.pool_cpus for pool in self._stages if isinstance(pool, PoolStage))
-                if stage.grow(self._limits.cpus - held - busy):
+                free = self._limits.cpus - held - busy
+                if stage.grow(free):
                     self._follow_new_actors()
-                elif self._somebody_waits_beside(stage):
+                # A task that has been started where nothing is free waits for its processor as well.
+                elif free < 0 or self._somebody_waits_beside(stage):
                     stage.shrink()
 
     def _somebody_waits_beside(self, pool: PoolStage) -> bool:
@@ -377,6 +379,8 @@ class Execution:
                 if sample is not None:
                     stage.sampled(work, sample)
             stage.made(work, bundle)
+            # It may be taken before the next look at all of them.
+            self.peak_bytes = max(self.peak_bytes, bundle.size)
             self._changed.set()
 
     def _is_far_ahead(self, stage: Stage) -> bool:
