@@ -6,6 +6,7 @@ Every change (a block was made, a task ended, the consumer took a block) wakes t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -28,6 +29,8 @@ from shoal.data._internal.execution.stage_stats import StageStats
 from shoal.data._internal.execution.transforms import annotate
 from shoal.data.exceptions import ExecutionTimeoutError, InvalidArgumentError
 
+_LONGEST_GOODBYE = 2.0
+"""Seconds that tasks which are cancelled have to end."""
 _EARLY_SHARE = 0.5
 """Of the memory for blocks: an exchange holds its input and what it makes of it, so no more can stay in memory as a whole."""
 
@@ -419,9 +422,21 @@ class Execution:
             await asyncio.gather(*self._following, return_exceptions=True)
         for generator in self._generators:
             shoal.cancel(generator)
+        if self._generators:
+            # Who cleans up after this run must not do it while a task still writes.
+            ends = [asyncio.ensure_future(_ended(generator)) for generator in self._generators]
+            await asyncio.wait(ends, timeout=_LONGEST_GOODBYE)
+            for end in ends:
+                end.cancel()
         self._generators.clear()
         for stage in self._stages:
             await stage.close()
+
+
+async def _ended(generator: Any) -> None:
+    """Returns when a task has ended, however it did."""
+    with contextlib.suppress(Exception):
+        await generator.completed()
 
 
 def _in_order(node: Node) -> list[Node]:
