@@ -13,7 +13,7 @@ from shoal import cloudpickle
 _LOCK, _RLOCK = type(threading.Lock()), type(threading.RLock())
 
 
-class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
+class _Pickler(cloudpickle.CloudPickler):
     """Cloudpickle's, with locks."""
 
     def reducer_override(self, obj: Any) -> Any:
