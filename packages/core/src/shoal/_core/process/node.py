@@ -542,7 +542,8 @@ class Node:
         self._memory.unlimit(worker.worker_id, worker.pid)
         cause = dump_cause(death)
         self._waiting_for_death.pop(worker.worker_id, None)
-        # The scheduler first: what the others ask for when they hear of it must not be given to the dead.
+        # The scheduler first: what the others ask for when they hear of it must not be given to the dead. When all ends nobody is told:
+        # the head would make actors again that may be restarted.
         if not self._shutting_down:
             if worker.connection is None and worker.lease_token is not None:
                 self._worker_start_failed(worker, death.explain())
@@ -550,7 +551,6 @@ class Node:
                 self._carry_out(self.leases.worker_died(worker.worker_id, time.monotonic()))
             for client in list(self.clients):
                 self.send_to_client(client, messages.WorkerDied(worker.worker_id, cause))
-            # The head would make actors again that may be restarted.
             self._to_head(messages.ClientEnded(worker.worker_id, "worker", cause))
 
     def _worker_start_failed(self, worker: WorkerProcess, error: str) -> None:
