@@ -1,0 +1,1 @@
+"""What users of the algorithms need besides them, under the names that RLlib gives it."""
