@@ -161,7 +161,7 @@ class _Gaussian(TorchDistribution):
 
     @staticmethod
     def required_input_dim(space: gym.Space[Any], **kwargs: Any) -> int:
-        return 2 * math.prod(_of_type(space, gym.spaces.Box).shape)
+        return 2 * int(math.prod(_of_type(space, gym.spaces.Box).shape))
 
 
 class TorchDiagGaussian(_Gaussian):

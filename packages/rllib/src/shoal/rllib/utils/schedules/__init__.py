@@ -1,0 +1,1 @@
+"""Values that change as training goes on."""
