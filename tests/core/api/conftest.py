@@ -106,7 +106,9 @@ class FakeEngine:
     def get_one(self, ref: ObjectRef[Any], timeout: float | None) -> Any:
         return self.get([ref], timeout)[0]
 
-    def on_ready(self, ref: ObjectRef[Any], callback: Callable[[], None]) -> None:
+    def on_ready(
+        self, ref: ObjectRef[Any], callback: Callable[[], None], soon: Any = None, is_brief: bool = False
+    ) -> None:
         callback()
 
     def ref_parts(self, object_id: bytes) -> tuple[bytes, str]:

@@ -6,12 +6,12 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Generator, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
 import shoal
 from shoal.serve._internal.process.call_ids import CALL_IDS
+from shoal.serve._internal.process.outcome import Outcome
 from shoal.serve._internal.process.request_context import CURRENT
 from shoal.serve._internal.process.router import AnyRouter, Call
 from shoal.serve._internal.process.routers import ROUTERS
@@ -118,11 +118,9 @@ class _Answer:
 
     def __init__(self, router: AnyRouter, meta: RequestMeta, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._router = router
-        self._future: Future[Any] = Future()
-        # Who is cancelled while waiting must not end it unseen: `cancel` does, and tells the replica.
-        self._future.set_running_or_notify_cancel()
+        self._outcome = Outcome()
         self._cancelled = False
-        self._call = Call(meta, args, kwargs, "call", self._done)
+        self._call = Call(meta, args, kwargs, "call", self._outcome.settle)
         responses = [value for value in (*args, *kwargs.values()) if isinstance(value, DeploymentResponse)]
         if responses:
             self._submit_after(responses)
@@ -136,40 +134,30 @@ class _Answer:
 
     def cancel(self) -> None:
         """Ends the call wherever it is, and what it has called. Waiting for it raises RequestCancelledError."""
-        if self._future.done():
+        if self._outcome.is_settled:
             return
         self._cancelled = True
         self._router.cancel(self._call)
-        self._done(None, RequestCancelledError(self.request_id))
+        self._outcome.settle(None, RequestCancelledError(self.request_id))
 
     def cancelled(self) -> bool:
         """Whether `cancel` came before its end."""
         return self._cancelled
 
-    def _done(self, value: Any, error: BaseException | None) -> None:
-        try:
-            if error is not None:
-                self._future.set_exception(error)
-            else:
-                self._future.set_result(value)
-        except Exception:
-            # It was cancelled, and has its outcome; nobody waits for this one.
-            assert self._future.done()
-
     def _submit_after(self, responses: list[DeploymentResponse]) -> None:
         left = len(responses)
         lock = threading.Lock()
 
-        def one_is_there(future: Future[Any]) -> None:
+        def one_is_there() -> None:
             nonlocal left
             with lock:
                 left -= 1
                 last = left == 0
             if not last:
                 return
-            failed = next((r._future.exception() for r in responses if r._future.exception() is not None), None)
+            failed = next((one._outcome.error for one in responses if one._outcome.error is not None), None)
             if failed is not None:
-                self._done(None, failed)
+                self._outcome.settle(None, failed)
                 return
             call = self._call
             call.args = tuple(_value_of(value) for value in call.args)
@@ -177,18 +165,18 @@ class _Answer:
             self._router.submit(call)
 
         for response in responses:
-            response._future.add_done_callback(one_is_there)
+            response._outcome.when_settled(one_is_there)
 
     async def _value(self) -> Any:
         try:
-            return await asyncio.wrap_future(self._future)
+            return await self._outcome.awaited()
         except asyncio.CancelledError:
             self.cancel()
             raise
 
 
 def _value_of(value: Any) -> Any:
-    return value._future.result() if isinstance(value, DeploymentResponse) else value
+    return value._outcome.value() if isinstance(value, DeploymentResponse) else value
 
 
 class DeploymentResponse(_Answer):
@@ -206,7 +194,7 @@ class DeploymentResponse(_Answer):
             Exception: what the deployment raised.
         """
         _refuse_in_loop()
-        return self._future.result(timeout_s)
+        return self._outcome.wait(timeout_s)
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._value().__await__()
@@ -237,7 +225,8 @@ class DeploymentResponseGenerator(_Answer):
         while not self._items:
             if self._finished:
                 raise StopIteration
-            self._take(self._part().result())
+            call = self._call
+            self._take(self._router.wait_for_items(call) if self._started else self._outcome.wait(None))
         return self._items.popleft()
 
     def __aiter__(self) -> AsyncIterator[Any]:
@@ -248,14 +237,12 @@ class DeploymentResponseGenerator(_Answer):
             if self._finished:
                 raise StopAsyncIteration
             try:
-                self._take(await asyncio.wrap_future(self._part()))
+                call = self._call
+                self._take(await (self._router.next_items(call) if self._started else self._outcome.awaited()))
             except asyncio.CancelledError:
                 self.cancel()
                 raise
         return self._items.popleft()
-
-    def _part(self) -> Future[Any]:
-        return self._router.next_items(self._call) if self._started else self._future
 
     def _take(self, part: Streaming) -> None:
         self._started = True
@@ -266,7 +253,7 @@ class DeploymentResponseGenerator(_Answer):
         """Ends the call wherever it is, and what it has called."""
         if self._finished:
             return
-        if self._future.done():
+        if self._outcome.is_settled:
             self._cancelled = True
             self._router.cancel(self._call)
             return

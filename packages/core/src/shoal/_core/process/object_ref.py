@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from shoal._core.process.loop_wakeups import wakeups_of
 from shoal._core.schema.ids import JOB_ID_SIZE, OBJECT_ID_SIZE, TASK_ID_SIZE
 from shoal._core.system.serialization import note_ref
 
@@ -30,9 +31,11 @@ class RefHome(Protocol):
         ref: ObjectRef[Any],
         callback: Callable[[], None],
         soon: Callable[[Callable[[], None]], Any] | None = None,
+        is_brief: bool = False,
     ) -> None:
         """Calls `callback` once, from any thread, when the object's value or error is available. `soon` runs a function on the caller's
-        event loop in its next turn: what asking for the value takes may be put off to then."""
+        event loop in its next turn: what asking for the value takes may be put off to then. A callback that is brief neither blocks nor
+        runs the user's code: it may hold up the engine's own thread."""
 
     def ref_parts(self, object_id: bytes) -> tuple[bytes, str]:
         """Returns what another process needs to rebuild the reference: object id and owner address."""
@@ -101,6 +104,7 @@ class ObjectRef(Generic[T_co]):
     def future(self) -> concurrent.futures.Future[T_co]:
         """Returns a `concurrent.futures.Future` that ends with the object's value or error."""
         import concurrent.futures
+        import sys
 
         future: concurrent.futures.Future[T_co] = concurrent.futures.Future()
         future.set_running_or_notify_cancel()
@@ -113,7 +117,9 @@ class ObjectRef(Generic[T_co]):
             else:
                 future.set_result(value)
 
-        self._home.on_ready(self, settle)
+        asyncio = sys.modules.get("asyncio")
+        running = asyncio._get_running_loop() if asyncio is not None else None
+        self._home.on_ready(self, settle, running.call_soon if running is not None else None)
         return future
 
     def as_future(self) -> asyncio.Future[T_co]:
@@ -135,11 +141,8 @@ class ObjectRef(Generic[T_co]):
             else:
                 future.set_result(value)
 
-        def wake() -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(settle)
-
-        self._home.on_ready(self, wake, loop.call_soon)
+        wakeups = wakeups_of(loop)
+        self._home.on_ready(self, lambda: wakeups.call(settle), loop.call_soon, is_brief=True)
         return future
 
     def __await__(self) -> Generator[Any, None, T_co]:
@@ -181,6 +184,7 @@ class _Nowhere:
         ref: ObjectRef[Any],
         callback: Callable[[], None],
         soon: Callable[[Callable[[], None]], Any] | None = None,
+        is_brief: bool = False,
     ) -> None:
         raise _lost(ref)
 

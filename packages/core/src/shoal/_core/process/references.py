@@ -417,6 +417,7 @@ class References:
         ref: ObjectRef[Any],
         callback: Callable[[], None],
         soon: Callable[[Callable[[], None]], Any] | None = None,
+        is_brief: bool = False,
     ) -> None:
         entry = self.entry_of(ref)
         if soon is None:
@@ -426,9 +427,13 @@ class References:
             soon(self.on_awaited)
         with self.lock:
             if entry.kind == PENDING:
-                self.await_locked(ref._id, entry, CallbackWaiter(callback, self._run_soon))
+                run = self._due.append if is_brief else self._run_soon
+                self.await_locked(ref._id, entry, CallbackWaiter(callback, run))
                 return
-        self.run_callback(callback)
+        if is_brief:
+            callback()
+        else:
+            self.run_callback(callback)
 
     def _run_soon(self, callback: Callable[[], None]) -> None:
         self._due.append(lambda: self.run_callback(callback))

@@ -146,6 +146,7 @@ class InlineSession:
         ref: ObjectRef[Any],
         callback: Callable[[], None],
         soon: Callable[[Callable[[], None]], Any] | None = None,
+        is_brief: bool = False,
     ) -> None:
         object_id = self.id_of(ref)
         with self.turns:

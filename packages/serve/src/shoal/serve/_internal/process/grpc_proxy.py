@@ -12,6 +12,7 @@ import shoal
 from shoal.serve._internal.logic.metric_text import Sample
 from shoal.serve._internal.process.access_log import ServeLog
 from shoal.serve._internal.process.call_ids import CALL_IDS
+from shoal.serve._internal.process.loop_mailbox import running_mailbox
 from shoal.serve._internal.process.metrics import IngressMetrics
 from shoal.serve._internal.process.router import AnyRouter, Call
 from shoal.serve._internal.process.routers import ROUTERS
@@ -117,6 +118,7 @@ class GrpcProxy:
         def changed(applications: Any) -> None:
             loop.call_soon_threadsafe(self._applications_changed, dict(applications or ()))
 
+        ROUTERS.loop = asyncio.get_running_loop()
         ROUTERS.link().listen("applications", changed)
         await self._known.wait()
         await server.start()
@@ -260,8 +262,10 @@ class ProxiedCall:
         loop = asyncio.get_running_loop()
         first: asyncio.Future[Streaming] = loop.create_future()
 
+        mailbox = running_mailbox()
+
         def done(value: Any, error: BaseException | None) -> None:
-            loop.call_soon_threadsafe(_settle, first, value, error)
+            mailbox.settle(first, value, error)
 
         model_id = self._of_client("multiplexed_model_id")
         meta = RequestMeta(
@@ -280,7 +284,7 @@ class ProxiedCall:
     async def _next_part(self) -> Streaming:
         assert self._router is not None
         assert self._call is not None
-        part: Streaming = await asyncio.wrap_future(self._router.next_items(self._call))
+        part: Streaming = await self._router.next_items(self._call)
         if part.finished and not part.items:
             # The replica knows nothing of it: it was cancelled there.
             return Streaming([GrpcEnd("CANCELLED", "the call was cancelled")], True)
@@ -289,8 +293,8 @@ class ProxiedCall:
     async def _send(self, router: AnyRouter, call: Call) -> None:
         """Gives the replica what the client sends."""
         async for message in self._messages:
-            await asyncio.wrap_future(router.push(call, [message]))
-        await asyncio.wrap_future(router.push(call, [GrpcNoMore()]))
+            await router.push(call, [message])
+        await router.push(call, [GrpcNoMore()])
 
     async def _finish(self, end: GrpcEnd, stream: bool) -> None:
         trailing = (*end.trailing_metadata, ("request_id", self.request_id))
@@ -318,15 +322,6 @@ class ProxiedCall:
             self._sending.cancel()
         if not self._finished and self._router is not None and self._call is not None:
             self._router.cancel(self._call)
-
-
-def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(value)
 
 
 def _handler_for(proxy: GrpcProxy, handlers: Sequence[Any]) -> grpc.GenericRpcHandler:

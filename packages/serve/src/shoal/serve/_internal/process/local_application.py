@@ -7,11 +7,12 @@ import threading
 from concurrent.futures import Future
 from typing import Any
 
+from shoal.serve._internal.process.loop_mailbox import outcome_of
 from shoal.serve._internal.process.replica import Replica
 from shoal.serve._internal.process.router import Call
 from shoal.serve._internal.process.routers import ROUTERS
 from shoal.serve._internal.schema.deployments import ApplicationSpec, DeploymentSpec
-from shoal.serve._internal.schema.requests import Busy
+from shoal.serve._internal.schema.requests import Busy, Streaming
 
 
 class LocalLoop:
@@ -54,11 +55,16 @@ class LocalRouter:
     def cancel(self, call: Call) -> None:
         LOOP.run(self._replica.cancel(call.meta.call_id))
 
-    def next_items(self, call: Call) -> Future[Any]:
-        return LOOP.run(self._replica.next_items(call.meta.call_id))
+    def wait_for_items(self, call: Call) -> Streaming:
+        part: Streaming = LOOP.run(self._replica.next_items(call.meta.call_id)).result()
+        return part
 
-    def push(self, call: Call, messages: list[Any]) -> Future[Any]:
-        return LOOP.run(self._replica.push(call.meta.call_id, messages))
+    async def next_items(self, call: Call) -> Streaming:
+        part: Streaming = await outcome_of(LOOP.run(self._replica.next_items(call.meta.call_id)))
+        return part
+
+    async def push(self, call: Call, messages: list[Any]) -> None:
+        await outcome_of(LOOP.run(self._replica.push(call.meta.call_id, messages)))
 
 
 def _tell(call: Call, done: Future[Any]) -> None:

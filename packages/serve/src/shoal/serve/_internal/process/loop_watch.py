@@ -37,7 +37,7 @@ class LoopWatch:
         self.armed = False
         self._wake = threading.Event()
         self._beaten = threading.Event()
-        self._over = False
+        self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
     def arm(self) -> None:
@@ -50,18 +50,18 @@ class LoopWatch:
 
     def end(self) -> None:
         """Ends the thread."""
-        self._over = True
+        self._over.set()
         self._wake.set()
 
     def _run(self) -> None:
         while True:
             self._wake.wait()
-            if self._over or not self._beat():
+            # Most requests are over before it looks, and cost the loop nothing.
+            if self._over.wait(BEAT):
                 return
             if self._busy():
-                self._wake.clear()
-                self._wake.wait(BEAT)
-                self._wake.set()
+                if not self._beat():
+                    return
                 continue
             # The loop's thread may arm at the same time: it sets `armed` before it sets the event, and this looks again after.
             self._wake.clear()
@@ -85,7 +85,7 @@ class LoopWatch:
             self._tell(report(frame))
         del frame
         self._beaten.wait()
-        if not self._over:
+        if not self._over.is_set():
             self._tell(f"the event loop turns again, after {time.monotonic() - asked:.1f} s")
         return True
 

@@ -21,6 +21,7 @@ from shoal.serve._internal.process.access_log import ServeLog
 from shoal.serve._internal.process.call_ids import CALL_IDS
 from shoal.serve._internal.process.controller_link import ControllerLink
 from shoal.serve._internal.process.limited_http import LimitedHttp
+from shoal.serve._internal.process.loop_mailbox import running_mailbox
 from shoal.serve._internal.process.metrics import IngressMetrics
 from shoal.serve._internal.process.router import Call
 from shoal.serve._internal.process.routers import ROUTERS
@@ -104,6 +105,7 @@ class Proxy:
             ssl_ca_certs=options.ssl_ca_certs,
         )
         server = self._server = Server(config)
+        ROUTERS.loop = asyncio.get_running_loop()
         link: ControllerLink = ROUTERS.link()
         link.listen("routes", self._routes_changed)
         self._serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
@@ -212,8 +214,10 @@ class ProxiedRequest:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Streaming] = loop.create_future()
 
+        mailbox = running_mailbox()
+
         def done(value: Any, error: BaseException | None) -> None:
-            loop.call_soon_threadsafe(_settle, answer, value, error)
+            mailbox.settle(answer, value, error)
 
         call = self._call = self._made_call(first, done)
         self._router.submit(call)
@@ -226,7 +230,7 @@ class ProxiedRequest:
             if more_comes:
                 # It has been taken on; the answer comes when there is one.
                 self._listen()
-                part = await asyncio.wrap_future(self._router.next_items(call))
+                part = await self._router.next_items(call)
             self._begun = True
             if deadline is not None:
                 deadline.cancel()
@@ -242,7 +246,7 @@ class ProxiedRequest:
                     await self._send(message)
                 if part.finished:
                     return
-                part = await asyncio.wrap_future(self._router.next_items(call))
+                part = await self._router.next_items(call)
         except asyncio.CancelledError:
             if not self._gone:
                 raise
@@ -292,7 +296,7 @@ class ProxiedRequest:
                 self._gone = True
                 self._router.cancel(self._call)
                 return
-            await asyncio.wrap_future(self._router.push(self._call, [message]))
+            await self._router.push(self._call, [message])
             if message["type"] == "websocket.disconnect":
                 return
 
@@ -328,15 +332,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(value)
 
 
 async def _json(send: Any, value: Any) -> None:

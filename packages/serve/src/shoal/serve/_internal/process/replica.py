@@ -72,6 +72,7 @@ class Replica:
         )
         HERE.set(context)
         if not self._is_local:
+            ROUTERS.loop = asyncio.get_running_loop()
             self._set_up_log()
             self._watch = LoopWatch(lambda: bool(self._running), self._say)
         await self._code.start()

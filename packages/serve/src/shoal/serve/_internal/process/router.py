@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
 from collections import deque
@@ -14,8 +15,9 @@ from shoal.serve._internal.logic.metric_text import Sample
 from shoal.serve._internal.logic.replica_choice import ReplicaChoice
 from shoal.serve._internal.process.controller_link import ControllerLink
 from shoal.serve._internal.process.custom_routing import CustomRouting
+from shoal.serve._internal.process.loop_mailbox import running_loop
 from shoal.serve._internal.schema.deployments import DeploymentId, DeploymentTargets, ReplicaInfo
-from shoal.serve._internal.schema.requests import Busy, RequestMeta
+from shoal.serve._internal.schema.requests import Busy, RequestMeta, Streaming
 from shoal.serve.exceptions import (
     BackPressureError,
     DeploymentUnavailableError,
@@ -65,9 +67,11 @@ class AnyRouter(Protocol):
 
     def cancel(self, call: Call) -> None: ...
 
-    def next_items(self, call: Call) -> Future[Any]: ...
+    def wait_for_items(self, call: Call) -> Streaming: ...
 
-    def push(self, call: Call, messages: list[Any]) -> Future[Any]: ...
+    async def next_items(self, call: Call) -> Streaming: ...
+
+    async def push(self, call: Call, messages: list[Any]) -> None: ...
 
 
 class Router:
@@ -76,10 +80,14 @@ class Router:
     Args:
         deployment: which.
         link: tells which replicas there are.
+        loop: that lives as long as this process; None where there is none.
     """
 
-    def __init__(self, deployment: DeploymentId, link: ControllerLink) -> None:
+    def __init__(
+        self, deployment: DeploymentId, link: ControllerLink, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
         self.deployment = deployment
+        self._loop = loop
         self._lock = threading.Lock()
         self._choice = ReplicaChoice(lambda n: int(random.random() * n))
         self._waiting: deque[Call] = deque()
@@ -195,24 +203,30 @@ class Router:
         if replica is not None:
             replica.actor.cancel.remote(call.meta.call_id)
 
-    def next_items(self, call: Call) -> Future[Any]:
-        """Returns what a stream, whose first part has come, has next: a Streaming."""
+    def wait_for_items(self, call: Call) -> Streaming:
+        """Returns what a stream, whose first part has come, has next. Blocks."""
         assert call.replica is not None
-        future: Future[Any] = call.replica.actor.next_items.remote(call.meta.call_id).future()
-        return future
+        part: Streaming = call.replica.actor.next_items.remote(call.meta.call_id).future().result()
+        return part
 
-    def push(self, call: Call, messages: list[Any]) -> Future[Any]:
-        """Gives ASGI messages to a request of HTTP; ends when there is room for more."""
+    async def next_items(self, call: Call) -> Streaming:
+        """Does the same on an event loop."""
         assert call.replica is not None
-        future: Future[Any] = call.replica.actor.push.remote(call.meta.call_id, messages).future()
-        return future
+        part: Streaming = await call.replica.actor.next_items.remote(call.meta.call_id)
+        return part
+
+    async def push(self, call: Call, messages: list[Any]) -> None:
+        """Gives ASGI messages to a request of HTTP; returns when there is room for more."""
+        assert call.replica is not None
+        await call.replica.actor.push.remote(call.meta.call_id, messages)
 
     def _send(self, call: Call, replica: ReplicaInfo) -> None:
-        method = getattr(replica.actor, call.method)
-        future: Future[Any] = method.remote(call.meta, call.args, call.kwargs).future()
+        ref = getattr(replica.actor, call.method).remote(call.meta, call.args, call.kwargs)
+        # A loop that lives as long as the process hears of answers itself; other loops may end while there are some to come.
+        future = ref.as_future() if running_loop() is self._loop is not None else ref.future()
         future.add_done_callback(lambda done: self._answered(call, replica, done))
 
-    def _answered(self, call: Call, replica: ReplicaInfo, done: Future[Any]) -> None:
+    def _answered(self, call: Call, replica: ReplicaInfo, done: Future[Any] | asyncio.Future[Any]) -> None:
         error = done.exception()
         value = done.result() if error is None else None
         died = isinstance(error, shoal.exceptions.ActorError)
@@ -240,7 +254,8 @@ class Router:
             self._custom.completed(replica.replica_id, call.meta.call_id)
         if not again:
             call.done(value, _lost(replica, error) if error is not None and died else error)
-        self._send_waiting()
+        if self._waiting:
+            self._send_waiting()
 
     def _has_room(self, replica_id: str) -> None:
         with self._lock:

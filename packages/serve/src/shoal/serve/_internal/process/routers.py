@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Mapping
 
@@ -21,6 +22,8 @@ class Routers:
         self._local: dict[DeploymentId, AnyRouter] = {}
         self._link: ControllerLink | None = None
         self._session = ""
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The loop of this process, where it lives as long as the process does."""
 
     def link(self) -> ControllerLink:
         """Returns this process's link. Raises ServeError where nothing is served."""
@@ -49,7 +52,7 @@ class Routers:
             link = self._link_locked()
             router = self._routers.get(deployment)
             if router is None:
-                router = self._routers[deployment] = Router(deployment, link)
+                router = self._routers[deployment] = Router(deployment, link, self.loop)
             return router
 
     def samples(self, process: str) -> list[Sample]:
