@@ -1,0 +1,1 @@
+"""Settings of algorithms: which there are, and which values they take."""

@@ -1,0 +1,836 @@
+"""The settings of the base configuration, and the methods that set them, one for each topic. What is not given stays as it is."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+from shoal.rllib._internal.config.checks import check_setting
+from shoal.rllib._internal.config.unset import UNSET
+from shoal.rllib.core import DEFAULT_POLICY_ID
+from shoal.rllib.utils.error import FrozenConfigError, UnknownSettingError, close_matches
+
+Schedule = float | Sequence[Sequence[float]]
+
+# Old names that mean the same.
+OLD_NAMES = {
+    "num_workers": "num_env_runners",
+    "num_rollout_workers": "num_env_runners",
+    "num_envs_per_worker": "num_envs_per_env_runner",
+    "num_cpus_per_worker": "num_cpus_per_env_runner",
+    "num_gpus_per_worker": "num_gpus_per_env_runner",
+    "num_learner_workers": "num_learners",
+    "num_gpus_per_learner_worker": "num_gpus_per_learner",
+    "num_cpus_per_learner_worker": "num_cpus_per_learner",
+    "sgd_minibatch_size": "minibatch_size",
+    "mini_batch_size_per_learner": "minibatch_size",
+    "num_sgd_iter": "num_epochs",
+    "shuffle_sequences": "shuffle_batch_per_epoch",
+    "evaluation_num_workers": "evaluation_num_env_runners",
+    "recreate_failed_env_runners": "restart_failed_env_runners",
+    "recreate_failed_workers": "restart_failed_env_runners",
+    "lambda": "lambda_",
+    "input": "input_",
+}
+# Of the old API stack, which means nothing here: accepted, and forgotten.
+WITHOUT_MEANING = frozenset({
+    "enable_rl_module_and_learner", "enable_env_runner_and_connector_v2", "framework_str", "eager_tracing",
+    "eager_max_retraces", "tf_session_args", "local_tf_session_args", "simple_optimizer", "num_gpus",
+    "enable_connectors", "preprocessor_pref", "observation_filter", "create_env_on_driver", "_enable_learner_api",
+    "_enable_rl_module_api", "_disable_preprocessor_api", "fake_gpus", "num_gpus_per_worker_old",
+})  # fmt: skip
+
+
+class ConfigSetters:
+    """Settings, and what sets them. `AlgorithmConfig` derives from it."""
+
+    def __init__(self) -> None:
+        self._frozen = False
+        # environment
+        self.env: Any = None
+        self.env_config: dict[str, Any] = {}
+        self.observation_space: Any = None
+        self.action_space: Any = None
+        self.render_env = False
+        self.clip_rewards: bool | float | None = None
+        self.normalize_actions = True
+        self.clip_actions = False
+        self.disable_env_checking = False
+        self._is_atari: bool | None = None
+        self.action_mask_key = "action_mask"
+        # env_runners
+        self.env_runner_cls: type[Any] | None = None
+        self.num_env_runners = 0
+        self.create_local_env_runner = True
+        self.create_env_on_local_worker = False
+        self.num_envs_per_env_runner = 1
+        self.gym_env_vectorize_mode: Any = "sync"
+        self.num_cpus_per_env_runner: float = 1
+        self.num_gpus_per_env_runner: float = 0
+        self.custom_resources_per_env_runner: dict[str, float] = {}
+        self.validate_env_runners_after_construction = True
+        self.sample_timeout_s: float | None = 60.0
+        self.max_requests_in_flight_per_env_runner = 1
+        self.env_to_module_connector: Callable[..., Any] | None = None
+        self.module_to_env_connector: Callable[..., Any] | None = None
+        self.add_default_connectors_to_env_to_module_pipeline = True
+        self.add_default_connectors_to_module_to_env_pipeline = True
+        self.episode_lookback_horizon = 1
+        self.merge_env_runner_states: bool | str = "training_only"
+        self.broadcast_env_runner_states = True
+        self.episodes_to_numpy = True
+        self.use_env_runner_state_server = False
+        self.compress_observations = False
+        self.rollout_fragment_length: int | str = 200
+        self.batch_mode = "truncate_episodes"
+        self.explore = True
+        # learners
+        self.num_learners = 0
+        self.num_gpus_per_learner: float = 0
+        self.num_cpus_per_learner: float | str = "auto"
+        self.num_aggregator_actors_per_learner = 0
+        self.max_requests_in_flight_per_aggregator_actor: int = 3
+        self.max_requests_in_flight_per_learner: int = 3
+        self.local_gpu_idx = 0
+        self.custom_resources_per_learner: dict[str, float] = {}
+        self._learner_class: type[Any] | None = None
+        self.learner_connector: Callable[..., Any] | None = None
+        self.add_default_connectors_to_learner_pipeline = True
+        self.learner_config_dict: dict[str, Any] = {}
+        # training
+        self.gamma = 0.99
+        self.lr: Any = 0.001
+        self.grad_clip: Any = None
+        self.grad_clip_by = "global_norm"
+        self._train_batch_size_per_learner: int | None = None
+        self.train_batch_size: int = 32
+        self.num_epochs = 1
+        self.minibatch_size: int | None = None
+        self.shuffle_batch_per_epoch = False
+        # rl_module
+        self._model_config: Any = {}
+        self._rl_module_spec: Any = None
+        self.algorithm_config_overrides_per_module: dict[str, Any] = {}
+        # multi_agent
+        self.policies: Any = {DEFAULT_POLICY_ID}
+        self.policy_mapping_fn: Callable[..., str] = default_policy_mapping
+        self.policies_to_train: Any = None
+        self.count_steps_by = "env_steps"
+        self.policy_map_capacity = 100
+        self.policy_states_are_swappable = False
+        self.observation_fn: Callable[..., Any] | None = None
+        # evaluation
+        self.evaluation_interval: int | None = None
+        self.evaluation_duration: int | str = 10
+        self.evaluation_duration_unit = "episodes"
+        self.evaluation_sample_timeout_s: float | None = 120.0
+        self.evaluation_auto_duration_min_env_steps_per_sample = 100
+        self.evaluation_auto_duration_max_env_steps_per_sample = 2000
+        self.evaluation_parallel_to_training = False
+        self.evaluation_force_reset_envs_before_iteration = True
+        self.evaluation_config: Any = None
+        self.evaluation_num_env_runners = 0
+        self.custom_evaluation_function: Callable[..., Any] | None = None
+        self.in_evaluation = False
+        self.offline_evaluation_interval: int | None = None
+        self.num_offline_eval_runners = 0
+        self.offline_evaluation_type: str | None = None
+        self.offline_eval_runner_class: Any = None
+        self.offline_loss_for_module_fn: Callable[..., Any] | None = None
+        self.offline_eval_batch_size_per_runner = 256
+        self.dataset_num_iters_per_offline_eval_runner = 1
+        self.off_policy_estimation_methods: dict[str, Any] = {}
+        # offline_data
+        self.input_: Any = "sampler"
+        self.offline_data_class: Any = None
+        self.offline_data_class_kwargs: dict[str, Any] = {}
+        self.offline_sampling = False
+        self.input_read_method: Any = "read_parquet"
+        self.input_read_method_kwargs: dict[str, Any] = {}
+        self.input_read_schema: dict[str, str] = {}
+        self.input_read_episodes = False
+        self.input_read_sample_batches = False
+        self.input_read_batch_size: int | None = None
+        self.input_filesystem: Any = None
+        self.input_filesystem_kwargs: dict[str, Any] = {}
+        self.input_compress_columns: list[str] = ["obs", "new_obs"]
+        self.input_spaces_jsonable = True
+        self.materialize_data = False
+        self.materialize_mapped_data = True
+        self.map_batches_kwargs: dict[str, Any] = {}
+        self.iter_batches_kwargs: dict[str, Any] = {}
+        self.ignore_final_observation = False
+        self.prelearner_class: Any = None
+        self.prelearner_buffer_class: Any = None
+        self.prelearner_buffer_kwargs: dict[str, Any] = {}
+        self.prelearner_module_synch_period = 10
+        self.dataset_num_iters_per_learner: int | None = None
+        self.input_config: dict[str, Any] = {}
+        self.actions_in_input_normalized = False
+        self.postprocess_inputs = False
+        self.shuffle_buffer_size = 0
+        self.output: Any = None
+        self.output_config: dict[str, Any] = {}
+        self.output_compress_columns: list[str] = ["obs", "new_obs"]
+        self.output_max_file_size = 64 * 1024 * 1024
+        self.output_max_rows_per_file: int | None = None
+        self.output_write_remaining_data = False
+        self.output_write_method = "write_parquet"
+        self.output_write_method_kwargs: dict[str, Any] = {}
+        self.output_filesystem: Any = None
+        self.output_filesystem_kwargs: dict[str, Any] = {}
+        self.output_write_episodes = True
+        # callbacks
+        self.callbacks_class: Any = None
+        self.callbacks_functions: dict[str, Any] = {}
+        # framework
+        self.framework_str = "torch"
+        self.torch_compile_learner = False
+        self.torch_compile_learner_what_to_compile: Any = None
+        self.torch_compile_learner_dynamo_backend: str | None = None
+        self.torch_compile_learner_dynamo_mode: str | None = None
+        self.torch_compile_worker = False
+        self.torch_compile_worker_dynamo_backend: str | None = None
+        self.torch_compile_worker_dynamo_mode: str | None = None
+        self.torch_ddp_kwargs: dict[str, Any] = {}
+        self.torch_skip_nan_gradients = False
+        # reporting
+        self.keep_per_episode_custom_metrics = False
+        self.metrics_num_episodes_for_smoothing = 100
+        self.min_time_s_per_iteration: float | None = None
+        self.min_train_timesteps_per_iteration: int | None = 0
+        self.min_sample_timesteps_per_iteration: int | None = 0
+        self.log_gradients = False
+        self.custom_stats_cls_lookup: dict[str, Any] | None = None
+        # checkpointing
+        self.export_native_model_files = False
+        self.checkpoint_trainable_policies_only = False
+        # debugging
+        self.logger_creator: Any = None
+        self.logger_config: dict[str, Any] | None = None
+        self.log_level = "WARN"
+        self.log_sys_usage = True
+        self.fake_sampler = False
+        self.seed: int | None = None
+        # fault_tolerance
+        self.restart_failed_env_runners = True
+        self.ignore_env_runner_failures = False
+        self.max_num_env_runner_restarts = 1000
+        self.delay_between_env_runner_restarts_s = 60.0
+        self.restart_failed_sub_environments = False
+        self.num_consecutive_env_runner_failures_tolerance = 100
+        self.env_runner_health_probe_timeout_s = 30.0
+        self.env_runner_restore_timeout_s = 1800.0
+        # resources, python_environment, experimental
+        self.num_cpus_for_main_process: float = 1
+        self.custom_resources_for_main_process: dict[str, float] = {}
+        self.placement_strategy = "PACK"
+        self.extra_python_environs_for_driver: dict[str, str] = {}
+        self.extra_python_environs_for_worker: dict[str, str] = {}
+        self._validate_config = True
+        self._use_msgpack_checkpoints = False
+        self._torch_grad_scaler_class: Any = None
+        self._torch_lr_scheduler_classes: Any = None
+
+    # --- the methods --------------------------------------------------------------------------------------------------------------
+
+    def environment(
+        self, env: Any = UNSET, *, env_config: Mapping[str, Any] = UNSET, observation_space: Any = UNSET, action_space: Any = UNSET,
+        render_env: bool = UNSET, clip_rewards: bool | float | None = UNSET, normalize_actions: bool = UNSET, clip_actions: bool = UNSET,
+        disable_env_checking: bool = UNSET, is_atari: bool | None = UNSET, action_mask_key: str = UNSET, **others: Any,
+    ) -> Self:  # fmt: skip
+        """Sets the environment.
+
+        Args:
+            env: a gymnasium id, a name given to `register_env`, an environment's class (called with its configuration), or a function of it.
+            env_config: what the environment is made with; it receives it as an `EnvContext`.
+            observation_space: where it is not the environment's own, or where there is no environment (offline).
+            action_space: likewise.
+            render_env: whether environments are made with a `render_mode` of "rgb_array".
+            clip_rewards: True for rewards' signs, a number for rewards between it and its negative; None for none (signs on Atari).
+            normalize_actions: whether a module's actions are in [-1, 1], and are stretched to the space's bounds for the environment.
+            clip_actions: whether actions are clipped to the bounds of their space.
+            disable_env_checking: whether environments are not tried when they are made.
+            is_atari: whether it is an Atari game; None to find out.
+            action_mask_key: where observations that are dictionaries have the mask of allowed actions.
+
+        Returns:
+            This configuration.
+
+        Raises:
+            ConfigError: (a ValueError) a value that the setting cannot have. Settings that do not exist are an UnknownSettingError, also a
+                TypeError; frozen configurations raise FrozenConfigError.
+
+        Example:
+            >>> from shoal.rllib.algorithms.ppo import PPOConfig
+            >>> PPOConfig().environment("CartPole-v1", env_config={"sutton_barto_reward": True}).env
+            'CartPole-v1'
+        """
+        return self._take("environment", locals(), rename={"is_atari": "_is_atari"})
+
+    def env_runners(
+        self, *, env_runner_cls: type[Any] | None = UNSET, num_env_runners: int = UNSET, create_local_env_runner: bool = UNSET,
+        create_env_on_local_worker: bool = UNSET, num_envs_per_env_runner: int = UNSET, gym_env_vectorize_mode: Any = UNSET,
+        num_cpus_per_env_runner: float = UNSET, num_gpus_per_env_runner: float = UNSET,
+        custom_resources_per_env_runner: Mapping[str, float] = UNSET, validate_env_runners_after_construction: bool = UNSET,
+        sample_timeout_s: float | None = UNSET, max_requests_in_flight_per_env_runner: int = UNSET,
+        env_to_module_connector: Callable[..., Any] | None = UNSET, module_to_env_connector: Callable[..., Any] | None = UNSET,
+        add_default_connectors_to_env_to_module_pipeline: bool = UNSET, add_default_connectors_to_module_to_env_pipeline: bool = UNSET,
+        episode_lookback_horizon: int = UNSET, merge_env_runner_states: bool | str = UNSET, broadcast_env_runner_states: bool = UNSET,
+        episodes_to_numpy: bool = UNSET, use_env_runner_state_server: bool = UNSET, compress_observations: bool = UNSET,
+        rollout_fragment_length: int | str = UNSET, batch_mode: str = UNSET, explore: bool = UNSET, **others: Any,
+    ) -> Self:  # fmt: skip
+        """Sets who samples, and how.
+
+        Args:
+            env_runner_cls: the class of runners; None for the one that suits the environment.
+            num_env_runners: how many actors sample; with 0 the program itself does.
+            num_envs_per_env_runner: how many copies of the environment each has; their observations go through the module together.
+            gym_env_vectorize_mode: "sync": copies are stepped one after the other; "async": each in a process of its own.
+            num_cpus_per_env_runner: processors for each actor.
+            num_gpus_per_env_runner: devices for each actor.
+            custom_resources_per_env_runner: other resources for each actor.
+            sample_timeout_s: how many seconds an actor may take for its part of a batch before it counts as hung; None for any time.
+            env_to_module_connector: a function `(env, spaces, device)` that returns a connector piece, or a list of them, to go before the defaults.
+            module_to_env_connector: the same for what goes from the module to the environment.
+            rollout_fragment_length: steps of each copy between two looks of the algorithm; "auto" divides the batch.
+            batch_mode: "truncate_episodes" or "complete_episodes".
+            explore: whether actions are sampled; otherwise they are the likeliest ones.
+            create_local_env_runner: whether the program has a runner of its own besides actors.
+            create_env_on_local_worker: whether that runner has an environment.
+            validate_env_runners_after_construction: whether actors are asked once whether they are well.
+            max_requests_in_flight_per_env_runner: how many calls an actor has at a time where sampling is asynchronous.
+            add_default_connectors_to_env_to_module_pipeline: whether the defaults follow custom pieces.
+            add_default_connectors_to_module_to_env_pipeline: likewise.
+            episode_lookback_horizon: how many earlier steps a chunk of an episode knows.
+            merge_env_runner_states: whether states of connectors are merged: True, False, or "training_only".
+            broadcast_env_runner_states: whether merged states go back to the actors.
+            episodes_to_numpy: whether episodes are arrays when `sample` returns them.
+            use_env_runner_state_server: accepted for Ray's sake.
+            compress_observations: accepted for Ray's sake.
+
+        Returns:
+            This configuration.
+
+        Raises:
+            ConfigError: (a ValueError) a value that the setting cannot have.
+
+        Example:
+            >>> from shoal.rllib.algorithms.ppo import PPOConfig
+            >>> PPOConfig().env_runners(num_env_runners=2, num_envs_per_env_runner=4).num_env_runners
+            2
+        """
+        return self._take("env_runners", locals())
+
+    def learners(
+        self, *, num_learners: int = UNSET, num_cpus_per_learner: float | str = UNSET, num_gpus_per_learner: float = UNSET,
+        num_aggregator_actors_per_learner: int = UNSET, max_requests_in_flight_per_aggregator_actor: int = UNSET,
+        max_requests_in_flight_per_learner: int = UNSET, local_gpu_idx: int = UNSET, custom_resources_per_learner: Mapping[str, float] = UNSET,
+        learner_class: type[Any] | None = UNSET, learner_connector: Callable[..., Any] | None = UNSET,
+        add_default_connectors_to_learner_pipeline: bool = UNSET, learner_config_dict: Mapping[str, Any] = UNSET, **others: Any,
+    ) -> Self:  # fmt: skip
+        """Sets who learns.
+
+        Args:
+            num_learners: how many actors learn, their gradients averaged (DDP); with 0 the program itself does.
+            num_cpus_per_learner: processors for each; "auto" for one, or none beside a device.
+            num_gpus_per_learner: devices for each.
+            learner_class: a class derived from the algorithm's learner.
+            learner_connector: a function `(observation_space, action_space)` that returns a connector piece, or a list, to go before the defaults.
+            add_default_connectors_to_learner_pipeline: whether the defaults follow custom pieces.
+            learner_config_dict: anything that a learner of your own wants to know.
+            local_gpu_idx: which device the program itself learns on.
+            custom_resources_per_learner: other resources for each.
+            num_aggregator_actors_per_learner: accepted for Ray's sake.
+            max_requests_in_flight_per_aggregator_actor: accepted for Ray's sake.
+            max_requests_in_flight_per_learner: how many batches may wait for a learner where learning is asynchronous.
+
+        Returns:
+            This configuration.
+
+        Raises:
+            ConfigError: (a ValueError) a value that the setting cannot have.
+        """
+        return self._take("learners", locals(), rename={"learner_class": "_learner_class"})
+
+    def training(
+        self, *, gamma: float = UNSET, lr: Schedule | None = UNSET, grad_clip: float | None = UNSET, grad_clip_by: str = UNSET,
+        train_batch_size: int = UNSET, train_batch_size_per_learner: int | None = UNSET, num_epochs: int = UNSET,
+        minibatch_size: int | None = UNSET, shuffle_batch_per_epoch: bool = UNSET, learner_config_dict: Mapping[str, Any] = UNSET,
+        model: Any = UNSET, learner_class: type[Any] | None = UNSET, learner_connector: Callable[..., Any] | None = UNSET, **others: Any,
+    ) -> Self:  # fmt: skip
+        """Sets how an algorithm learns. Algorithms add settings of their own.
+
+        Args:
+            gamma: the discount of a step, from 0 to 1.
+            lr: the learning rate, or a schedule of it: `[[timestep, rate], ...]`, linear in between.
+            grad_clip: a bound on gradients; None for none.
+            grad_clip_by: of what it is the bound: "global_norm", "norm" (of each tensor), or "value".
+            train_batch_size_per_learner: steps that a learner learns from at a time.
+            train_batch_size: the old name: of all learners together.
+            num_epochs: how often a batch is gone through.
+            minibatch_size: steps of one gradient; None for the whole batch.
+            shuffle_batch_per_epoch: whether each pass has an order of its own.
+            learner_config_dict: anything that a learner of your own wants to know.
+            model: the old name of `rl_module(model_config=...)`.
+            learner_class: as of `learners`.
+            learner_connector: as of `learners`.
+
+        Returns:
+            This configuration.
+
+        Raises:
+            ConfigError: (a ValueError) a value that the setting cannot have.
+
+        Example:
+            >>> from shoal.rllib.algorithms.ppo import PPOConfig
+            >>> PPOConfig().training(lr=3e-4, train_batch_size_per_learner=2000).lr
+            0.0003
+        """
+        names = {
+            "train_batch_size_per_learner": "_train_batch_size_per_learner",
+            "learner_class": "_learner_class",
+            "model": "_model_config",
+        }
+        return self._take("training", locals(), rename=names)
+
+    def rl_module(
+        self, *, model_config: Any = UNSET, rl_module_spec: Any = UNSET, algorithm_config_overrides_per_module: Mapping[str, Any] = UNSET,
+        **others: Any,
+    ) -> Self:  # fmt: skip
+        """Sets the policy's networks.
+
+        Args:
+            model_config: a `DefaultModelConfig`, or a dict; a module of your own gets it as `self.model_config`.
+            rl_module_spec: an `RLModuleSpec` or `MultiRLModuleSpec`, for modules of your own.
+            algorithm_config_overrides_per_module: by module, settings that differ; made by `PPOConfig.overrides(lr=...)`.
+
+        Returns:
+            This configuration.
+
+        Raises:
+            ConfigError: (a ValueError) a value that the setting cannot have.
+        """
+        return self._take(
+            "rl_module", locals(), rename={"model_config": "_model_config", "rl_module_spec": "_rl_module_spec"}
+        )
+
+    def multi_agent(
+        self, *, policies: Any = UNSET, policy_mapping_fn: Callable[..., str] | None = UNSET, policies_to_train: Any = UNSET,
+        count_steps_by: str = UNSET, policy_map_capacity: int = UNSET, policy_states_are_swappable: bool = UNSET,
+        observation_fn: Callable[..., Any] | None = UNSET, algorithm_config_overrides_per_module: Mapping[str, Any] = UNSET, **others: Any,
+    ) -> Self:  # fmt: skip
+        """Sets which policies there are, and which agent goes by which.
+
+        Args:
+            policies: ids, in a set, a list or a dict.
+            policy_mapping_fn: `(agent_id, episode, **kwargs)` returns a policy's id.
+            policies_to_train: ids, or a function of an id (and a batch); None for all.
+            count_steps_by: whether a batch's size counts "env_steps" or "agent_steps".
+            algorithm_config_overrides_per_module: as of `rl_module`.
+            policy_map_capacity: accepted for Ray's sake.
+            policy_states_are_swappable: accepted for Ray's sake.
+            observation_fn: accepted for Ray's sake.
+
+        Returns:
+            This configuration.
+
+        Raises:
+            ConfigError: (a ValueError) a value that the setting cannot have.
+        """
+        return self._take("multi_agent", locals())
+
+    def evaluation(
+        self, *, evaluation_interval: int | None = UNSET, evaluation_duration: int | str = UNSET, evaluation_duration_unit: str = UNSET,
+        evaluation_auto_duration_min_env_steps_per_sample: int = UNSET, evaluation_auto_duration_max_env_steps_per_sample: int = UNSET,
+        evaluation_sample_timeout_s: float | None = UNSET, evaluation_parallel_to_training: bool = UNSET,
+        evaluation_force_reset_envs_before_iteration: bool = UNSET, evaluation_config: Any = UNSET, evaluation_num_env_runners: int = UNSET,
+        custom_evaluation_function: Callable[..., Any] | None = UNSET, offline_evaluation_interval: int | None = UNSET,
+        num_offline_eval_runners: int = UNSET, offline_evaluation_type: str | None = UNSET, offline_eval_runner_class: Any = UNSET,
+        offline_loss_for_module_fn: Callable[..., Any] | None = UNSET, offline_eval_batch_size_per_runner: int = UNSET,
+        dataset_num_iters_per_offline_eval_runner: int = UNSET, off_policy_estimation_methods: Mapping[str, Any] = UNSET, **others: Any,
+    ) -> Self:  # fmt: skip
+        """Sets how an algorithm is evaluated besides.
+
+        Args:
+            evaluation_interval: after how many iterations; None for never.
+            evaluation_duration: how many episodes or steps, of all runners together; "auto" for as many as fit beside training.
+            evaluation_duration_unit: "episodes" or "timesteps".
+            evaluation_num_env_runners: how many actors evaluate; with 0 the program itself does.
+            evaluation_parallel_to_training: whether those actors evaluate while the algorithm trains.
+            evaluation_config: settings that differ, as a dict or a configuration; `explore=False` is common.
+            evaluation_sample_timeout_s: seconds that an evaluation may take.
+            evaluation_force_reset_envs_before_iteration: whether each evaluation starts with fresh episodes.
+            custom_evaluation_function: `(algorithm, eval_env_runner_group)` returns results and numbers of steps instead.
+            evaluation_auto_duration_min_env_steps_per_sample: least steps of a part, with "auto".
+            evaluation_auto_duration_max_env_steps_per_sample: most steps of a part, with "auto".
+            offline_evaluation_interval: after how many iterations on recorded data; None for never.
+            num_offline_eval_runners: how many actors do that.
+            offline_evaluation_type: "eval_loss", "is" or "pdis".
+            offline_eval_runner_class: the class of those actors.
+            offline_loss_for_module_fn: the loss of an "eval_loss".
+            offline_eval_batch_size_per_runner: steps at a time.
+            dataset_num_iters_per_offline_eval_runner: batches for each.
+            off_policy_estimation_methods: accepted for Ray's sake.
+
+        Returns:
+            This configuration.
+
+        Raises:
+            ConfigError: (a ValueError) a value that the setting cannot have.
+        """
+        return self._take("evaluation", locals())
+
+    def offline_data(
+        self, *, input_: Any = UNSET, offline_data_class: Any = UNSET, offline_data_class_kwargs: Mapping[str, Any] = UNSET, offline_sampling: bool = UNSET, input_read_method: Any = UNSET,
+        input_read_method_kwargs: Mapping[str, Any] = UNSET, input_read_schema: Mapping[str, str] = UNSET, input_read_episodes: bool = UNSET,
+        input_read_sample_batches: bool = UNSET, input_read_batch_size: int | None = UNSET, input_filesystem: Any = UNSET,
+        input_filesystem_kwargs: Mapping[str, Any] = UNSET, input_compress_columns: Sequence[str] = UNSET, input_spaces_jsonable: bool = UNSET,
+        materialize_data: bool = UNSET, materialize_mapped_data: bool = UNSET, map_batches_kwargs: Mapping[str, Any] = UNSET,
+        iter_batches_kwargs: Mapping[str, Any] = UNSET, ignore_final_observation: bool = UNSET, prelearner_class: Any = UNSET,
+        prelearner_buffer_class: Any = UNSET, prelearner_buffer_kwargs: Mapping[str, Any] = UNSET, prelearner_module_synch_period: int = UNSET,
+        dataset_num_iters_per_learner: int | None = UNSET, input_config: Mapping[str, Any] = UNSET, actions_in_input_normalized: bool = UNSET,
+        postprocess_inputs: bool = UNSET, shuffle_buffer_size: int = UNSET, output: Any = UNSET, output_config: Mapping[str, Any] = UNSET,
+        output_compress_columns: Sequence[str] = UNSET, output_max_file_size: int = UNSET, output_max_rows_per_file: int | None = UNSET,
+        output_write_remaining_data: bool = UNSET, output_write_method: str = UNSET, output_write_method_kwargs: Mapping[str, Any] = UNSET,
+        output_filesystem: Any = UNSET, output_filesystem_kwargs: Mapping[str, Any] = UNSET, output_write_episodes: bool = UNSET, **others: Any,
+    ) -> Self:  # fmt: skip
+        """Sets what is learned from, where it is recorded data, and what is recorded.
+
+        Args:
+            input_: paths or a Dataset of recorded steps or episodes; "sampler" for environments.
+            input_read_method: the name of Data's function that reads it.
+            input_read_method_kwargs: arguments for that.
+            input_read_schema: how the data's columns are called, by our names.
+            input_read_episodes: whether the data's rows are episodes.
+            input_read_sample_batches: whether they are batches of Ray's old stack.
+            input_read_batch_size: rows at a time.
+            dataset_num_iters_per_learner: batches for each learner in an iteration; None for all.
+            map_batches_kwargs: arguments of the mapping from rows to batches.
+            iter_batches_kwargs: arguments of the iteration over batches.
+            materialize_data: whether what is read stays in memory.
+            materialize_mapped_data: whether what is mapped stays in memory.
+            prelearner_class: what makes batches of rows.
+            prelearner_buffer_class: the buffer that episodes go through.
+            prelearner_buffer_kwargs: arguments for it.
+            prelearner_module_synch_period: after how many batches it has the learner's weights.
+            ignore_final_observation: whether the last observation of an episode may be missing.
+            input_filesystem: of the paths.
+            input_filesystem_kwargs: arguments for it.
+            input_compress_columns: columns that were compressed.
+            input_spaces_jsonable: accepted for Ray's sake.
+            offline_data_class: a class derived from `OfflineData`.
+            offline_data_class_kwargs: arguments for it.
+            offline_sampling: accepted for Ray's sake.
+            input_config: accepted for Ray's sake.
+            actions_in_input_normalized: accepted for Ray's sake.
+            postprocess_inputs: accepted for Ray's sake.
+            shuffle_buffer_size: accepted for Ray's sake.
+            output: a folder to record in; None for no records.
+            output_write_episodes: whether episodes are recorded, rather than steps.
+            output_max_rows_per_file: rows of a file.
+            output_write_remaining_data: whether what is left at the end becomes a smaller file.
+            output_write_method: the name of Data's method that writes.
+            output_write_method_kwargs: arguments for it.
+            output_filesystem: of the folder.
+            output_filesystem_kwargs: arguments for it.
+            output_compress_columns: columns to compress.
+            output_config: accepted for Ray's sake.
+            output_max_file_size: accepted for Ray's sake.
+
+        Returns:
+            This configuration.
+
+        Raises:
+            ConfigError: (a ValueError) a value that the setting cannot have.
+        """
+        return self._take("offline_data", locals())
+
+    def callbacks(
+        self, callbacks_class: Any = UNSET, *, on_algorithm_init: Any = UNSET, on_train_result: Any = UNSET, on_evaluate_start: Any = UNSET,
+        on_evaluate_end: Any = UNSET, on_evaluate_offline_start: Any = UNSET, on_evaluate_offline_end: Any = UNSET, on_env_runners_recreated: Any = UNSET,
+        on_offline_eval_runners_recreated: Any = UNSET, on_checkpoint_loaded: Any = UNSET, on_environment_created: Any = UNSET,
+        on_episode_created: Any = UNSET, on_episode_start: Any = UNSET, on_episode_step: Any = UNSET, on_episode_end: Any = UNSET,
+        on_sample_end: Any = UNSET, **others: Any,
+    ) -> Self:  # fmt: skip
+        """Sets who is told of what happens.
+
+        Args:
+            callbacks_class: a class derived from `RLlibCallback`, or several.
+            **others: none; each hook of `RLlibCallback` is an argument: a function, or several, with the hook's keyword arguments.
+
+        Returns:
+            This configuration.
+
+        Raises:
+            ConfigError: (a ValueError) what is given cannot be called.
+
+        Example:
+            >>> from shoal.rllib.algorithms.ppo import PPOConfig
+            >>> def say(*, algorithm, result, **_):
+            ...     print(result["training_iteration"])
+            >>> config = PPOConfig().callbacks(on_train_result=say)
+        """
+        given = {name: value for name, value in locals().items() if name.startswith("on_") and value is not UNSET}
+        known = [name for name in inspect.signature(type(self).callbacks).parameters if name not in ("self", "others")]
+        self._refuse_unknown("callbacks", others, known)
+        for name, value in given.items():
+            for function in value if isinstance(value, list | tuple) else [value]:
+                if not callable(function):
+                    from shoal.rllib.utils.error import ConfigError
+
+                    raise ConfigError(
+                        f"{name} is {function!r}; give a function of the hook's keyword arguments, or a list"
+                    )
+        if callbacks_class is not UNSET:
+            self.callbacks_class = callbacks_class
+        if given:
+            self.callbacks_functions = {**self.callbacks_functions, **given}
+        return self
+
+    def framework(
+        self, framework: str = UNSET, *, torch_compile_learner: bool = UNSET, torch_compile_learner_what_to_compile: Any = UNSET,
+        torch_compile_learner_dynamo_mode: str | None = UNSET, torch_compile_learner_dynamo_backend: str | None = UNSET,
+        torch_compile_worker: bool = UNSET, torch_compile_worker_dynamo_backend: str | None = UNSET,
+        torch_compile_worker_dynamo_mode: str | None = UNSET, torch_ddp_kwargs: Mapping[str, Any] = UNSET,
+        torch_skip_nan_gradients: bool = UNSET, **others: Any,
+    ) -> Self:  # fmt: skip
+        """Sets how PyTorch is used. There is no other framework.
+
+        Args:
+            framework: "torch".
+            torch_compile_learner: whether learners compile their module.
+            torch_compile_worker: whether runners compile theirs.
+            torch_ddp_kwargs: arguments for DistributedDataParallel.
+            torch_skip_nan_gradients: whether a gradient that is not finite is skipped rather than applied.
+            torch_compile_learner_what_to_compile: accepted for Ray's sake.
+            torch_compile_learner_dynamo_backend: of `torch.compile`.
+            torch_compile_learner_dynamo_mode: of `torch.compile`.
+            torch_compile_worker_dynamo_backend: of `torch.compile`.
+            torch_compile_worker_dynamo_mode: of `torch.compile`.
+
+        Returns:
+            This configuration.
+
+        Raises:
+            ConfigError: (a ValueError) another framework than torch.
+        """
+        if framework is not UNSET and framework != "torch":
+            from shoal.rllib.utils.error import ConfigError
+
+            raise ConfigError(f"framework is {framework!r}; there is 'torch' alone")
+        framework = UNSET
+        return self._take("framework", locals())
+
+    def reporting(
+        self, *, keep_per_episode_custom_metrics: bool = UNSET, metrics_num_episodes_for_smoothing: int = UNSET,
+        min_time_s_per_iteration: float | None = UNSET, min_train_timesteps_per_iteration: int | None = UNSET,
+        min_sample_timesteps_per_iteration: int | None = UNSET, log_gradients: bool = UNSET, custom_stats_cls_lookup: Any = UNSET,
+        **others: Any,
+    ) -> Self:  # fmt: skip
+        """Sets what an iteration is, and what it reports.
+
+        Args:
+            metrics_num_episodes_for_smoothing: over how many of the last episodes means are taken.
+            min_time_s_per_iteration: seconds that an iteration takes at least.
+            min_train_timesteps_per_iteration: steps that it learns from at least.
+            min_sample_timesteps_per_iteration: steps that it samples at least.
+            log_gradients: whether norms of gradients are reported.
+            keep_per_episode_custom_metrics: accepted for Ray's sake.
+            custom_stats_cls_lookup: accepted for Ray's sake.
+
+        Returns:
+            This configuration.
+
+        Raises:
+            ConfigError: (a ValueError) a value that the setting cannot have.
+        """
+        return self._take("reporting", locals())
+
+    def checkpointing(
+        self,
+        *,
+        export_native_model_files: bool = UNSET,
+        checkpoint_trainable_policies_only: bool = UNSET,
+        **others: Any,
+    ) -> Self:
+        """Sets what checkpoints have.
+
+        Args:
+            export_native_model_files: accepted for Ray's sake; a module's folder has torch's own file anyway.
+            checkpoint_trainable_policies_only: whether policies that are not trained are left out.
+
+        Returns:
+            This configuration.
+        """
+        return self._take("checkpointing", locals())
+
+    def debugging(
+        self, *, logger_creator: Any = UNSET, logger_config: Mapping[str, Any] | None = UNSET, log_level: str = UNSET, log_sys_usage: bool = UNSET,
+        fake_sampler: bool = UNSET, seed: int | None = UNSET, **others: Any,
+    ) -> Self:  # fmt: skip
+        """Sets what helps to look into it.
+
+        Args:
+            seed: one number for all chance: equal configurations with equal seeds have equal results. None for chance.
+            log_level: accepted for Ray's sake.
+            log_sys_usage: accepted for Ray's sake.
+            logger_creator: accepted for Ray's sake.
+            logger_config: accepted for Ray's sake.
+            fake_sampler: accepted for Ray's sake.
+
+        Returns:
+            This configuration.
+
+        Raises:
+            ConfigError: (a ValueError) a value that the setting cannot have.
+        """
+        return self._take("debugging", locals())
+
+    def fault_tolerance(
+        self, *, restart_failed_env_runners: bool = UNSET, ignore_env_runner_failures: bool = UNSET, max_num_env_runner_restarts: int = UNSET,
+        delay_between_env_runner_restarts_s: float = UNSET, restart_failed_sub_environments: bool = UNSET,
+        num_consecutive_env_runner_failures_tolerance: int = UNSET, env_runner_health_probe_timeout_s: float = UNSET,
+        env_runner_restore_timeout_s: float = UNSET, **others: Any,
+    ) -> Self:  # fmt: skip
+        """Sets what happens when runners die.
+
+        Args:
+            restart_failed_env_runners: whether they are replaced.
+            ignore_env_runner_failures: whether the others go on without them.
+            max_num_env_runner_restarts: how often in all.
+            restart_failed_sub_environments: whether an environment that raised is made anew, rather than its error raised.
+            num_consecutive_env_runner_failures_tolerance: accepted for Ray's sake.
+            delay_between_env_runner_restarts_s: accepted for Ray's sake; a runner is replaced at once.
+            env_runner_health_probe_timeout_s: seconds that a runner has to say that it is well.
+            env_runner_restore_timeout_s: seconds that a replacement has to be ready.
+
+        Returns:
+            This configuration.
+
+        Raises:
+            ConfigError: (a ValueError) a value that the setting cannot have.
+        """
+        return self._take("fault_tolerance", locals())
+
+    def resources(
+        self, *, num_cpus_for_main_process: float = UNSET, custom_resources_for_main_process: Mapping[str, float] = UNSET,
+        placement_strategy: str = UNSET, **others: Any,
+    ) -> Self:  # fmt: skip
+        """Sets what the algorithm itself needs where Tune runs it. Runners and learners have settings of their own.
+
+        Args:
+            num_cpus_for_main_process: processors.
+            custom_resources_for_main_process: other resources.
+            placement_strategy: of the placement group: "PACK", "SPREAD", "STRICT_PACK" or "STRICT_SPREAD".
+
+        Returns:
+            This configuration.
+        """
+        return self._take("resources", locals())
+
+    def python_environment(
+        self, *, extra_python_environs_for_driver: Mapping[str, str] = UNSET, extra_python_environs_for_worker: Mapping[str, str] = UNSET,
+        **others: Any,
+    ) -> Self:  # fmt: skip
+        """Sets environment variables: of this process, and of runners and learners."""
+        return self._take("python_environment", locals())
+
+    def experimental(
+        self, *, _validate_config: bool = UNSET, _use_msgpack_checkpoints: bool = UNSET, _torch_grad_scaler_class: Any = UNSET,
+        _torch_lr_scheduler_classes: Any = UNSET, **others: Any,
+    ) -> Self:  # fmt: skip
+        """Sets what may change."""
+        return self._take("experimental", locals())
+
+    def api_stack(
+        self,
+        enable_rl_module_and_learner: bool = UNSET,
+        enable_env_runner_and_connector_v2: bool = UNSET,
+        **others: Any,
+    ) -> Self:
+        """Accepts the new API stack, which is the only one. Raises ConfigError for the old one."""
+        for name in ("enable_rl_module_and_learner", "enable_env_runner_and_connector_v2"):
+            if locals()[name] is False:
+                from shoal.rllib.utils.error import ConfigError
+
+                raise ConfigError(f"{name} is False, which is Ray's old API stack; there is the new one alone")
+        self._refuse_unknown(
+            "api_stack", others, ["enable_rl_module_and_learner", "enable_env_runner_and_connector_v2"]
+        )
+        return self
+
+    def rollouts(self, **settings: Any) -> Self:
+        """The old name of `env_runners`."""
+        return self.env_runners(**settings)
+
+    def exploration(self, *, explore: bool = UNSET, exploration_config: Any = UNSET) -> Self:
+        """The old place of `env_runners(explore=...)`. How a module explores is the module's affair."""
+        return self.env_runners(explore=explore)
+
+    # --- how they do it -----------------------------------------------------------------------------------------------------------
+
+    def _take(self, method: str, given: dict[str, Any], rename: Mapping[str, str] | None = None) -> Self:
+        """Sets what a setter was given, after all of it has been checked."""
+        others = given.pop("others", {})
+        names = [name for name in given if name not in ("self", "__class__")]
+        known = self._known(method)
+        renamed = {OLD_NAMES[name]: value for name, value in others.items() if OLD_NAMES.get(name) in names}
+        unknown = {name: value for name, value in others.items() if OLD_NAMES.get(name) not in names}
+        self._refuse_unknown(method, unknown, known)
+        values = {name: given[name] for name in names if given[name] is not UNSET}
+        for name, value in {**values, **renamed}.items():
+            check_setting(name, value)
+            self._assign((rename or {}).get(name, name), value)
+        return self
+
+    def _known(self, method: str) -> list[str]:
+        """The arguments of a setter, with those of base classes."""
+        found: dict[str, None] = {}
+        for cls in type(self).__mro__:
+            if method in vars(cls):
+                found.update(dict.fromkeys(inspect.signature(vars(cls)[method]).parameters))
+        return [name for name in found if name not in ("self", "others")]
+
+    def _assign(self, name: str, value: Any) -> None:
+        current = getattr(self, name, None)
+        if isinstance(value, Mapping) and isinstance(current, dict):
+            value = dict(value)
+        setattr(self, name, value)
+
+    def _refuse_unknown(self, method: str, others: Mapping[str, Any], known: Sequence[str]) -> None:
+        for name in others:
+            if name in WITHOUT_MEANING:
+                continue
+            elsewhere = _home_of(type(self), name)
+            hint = f" It is set by {elsewhere}({name}=...)." if elsewhere else close_matches(name, known)
+            raise UnknownSettingError(
+                f"{type(self).__name__}.{method}() has no argument {name!r}.{hint} It has: {', '.join(sorted(known))}"
+            )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.__dict__.get("_frozen") and name != "_frozen":
+            raise FrozenConfigError(
+                f"{type(self).__name__}.{name} cannot be set to {value!r}: an algorithm goes by this configuration, so it is frozen. "
+                "Change a copy: config.copy(copy_frozen=False)"
+            )
+        object.__setattr__(self, name, value)
+
+
+SETTERS = (
+    "environment", "env_runners", "learners", "training", "rl_module", "multi_agent", "evaluation", "offline_data", "callbacks", "framework",
+    "reporting", "checkpointing", "debugging", "fault_tolerance", "resources", "python_environment", "experimental",
+)  # fmt: skip
+
+
+def _home_of(cls: type[Any], name: str) -> str | None:
+    for method in SETTERS:
+        if name in inspect.signature(getattr(cls, method)).parameters:
+            return method
+    return None
+
+
+def default_policy_mapping(agent_id: Any, episode: Any = None, **_: Any) -> str:
+    """Every agent goes by the one policy."""
+    return DEFAULT_POLICY_ID

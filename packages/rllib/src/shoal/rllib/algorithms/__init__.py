@@ -1,0 +1,1 @@
+"""Algorithms, one file each, and what they have in common."""

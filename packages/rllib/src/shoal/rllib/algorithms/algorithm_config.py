@@ -1,0 +1,577 @@
+"""The configuration of an algorithm: set by chained methods, frozen once an algorithm goes by it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from typing import TYPE_CHECKING, Any, Self
+
+from shoal.rllib._internal.config.checks import check_setting, is_search_space
+from shoal.rllib._internal.config.setters import OLD_NAMES, SETTERS, WITHOUT_MEANING, ConfigSetters
+from shoal.rllib.core import DEFAULT_MODULE_ID
+from shoal.rllib.utils.error import ConfigError, UnknownSettingError, close_matches
+
+if TYPE_CHECKING:
+    import gymnasium as gym
+
+    from shoal.rllib.algorithms.algorithm import Algorithm
+    from shoal.rllib.core.learner.learner import Learner
+    from shoal.rllib.core.learner.learner_group import LearnerGroup
+    from shoal.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
+    from shoal.rllib.core.rl_module.rl_module import RLModuleSpec
+
+Spaces = Mapping[str, tuple["gym.Space[Any]", "gym.Space[Any]"]]
+
+# Settings whose attribute has another name than the argument.
+_STORED_AS = {
+    "is_atari": "_is_atari",
+    "learner_class": "_learner_class",
+    "model": "_model_config",
+    "model_config": "_model_config",
+    "rl_module_spec": "_rl_module_spec",
+    "train_batch_size_per_learner": "_train_batch_size_per_learner",
+    "callbacks": "callbacks_class",
+    "framework": "framework_str",
+}
+_SHOWN_AS = {
+    "_is_atari": "is_atari",
+    "_learner_class": "learner_class",
+    "_model_config": "model_config",
+    "_rl_module_spec": "rl_module_spec",
+    "_train_batch_size_per_learner": "train_batch_size_per_learner",
+}
+
+
+class AlgorithmConfig(ConfigSetters):
+    """What an algorithm does, and on what. Each algorithm has a class of its own, with defaults of its own.
+
+    The setters (`environment`, `env_runners`, `training`, `learners`, `rl_module`, `multi_agent`, `evaluation`, ...) return the
+    configuration, so they can be chained. Settings can also be read and set as attributes, and read as in a dict.
+
+    Args:
+        algo_class: what it builds.
+
+    Example:
+        >>> from shoal.rllib.algorithms.ppo import PPOConfig
+        >>> config = PPOConfig().environment("CartPole-v1").training(lr=3e-4, gamma=0.98)
+        >>> config.gamma, config["lr"]
+        (0.98, 0.0003)
+    """
+
+    def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
+        super().__init__()
+        self.algo_class = algo_class
+
+    # --- as a whole ---------------------------------------------------------------------------------------------------------------
+
+    def copy(self, copy_frozen: bool | None = None) -> Self:
+        """Returns a copy that shares nothing with this one that either could change.
+
+        Args:
+            copy_frozen: whether the copy is frozen; None for as this one is.
+        """
+        made = type(self).__new__(type(self))
+        for name, value in vars(self).items():
+            object.__setattr__(made, name, _copied(value))
+        object.__setattr__(made, "_frozen", self._frozen if copy_frozen is None else copy_frozen)
+        return made
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self.copy()
+
+    def freeze(self) -> None:
+        """Forbids changes from here on; they raise FrozenConfigError."""
+        if isinstance(self.evaluation_config, AlgorithmConfig):
+            self.evaluation_config.freeze()
+        self._frozen = True
+
+    @property
+    def is_frozen(self) -> bool:
+        return self._frozen
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns all settings by name. `update_from_dict` takes them."""
+        left_out = {"_frozen", "algo_class"}
+        return {_SHOWN_AS.get(name, name): _copied(value) for name, value in vars(self).items() if name not in left_out}
+
+    @classmethod
+    def from_dict(cls, config_dict: Mapping[str, Any]) -> Self:
+        """Returns this class's defaults, changed by a dict of settings. Raises ConfigError."""
+        return cls().update_from_dict(config_dict)
+
+    def update_from_dict(self, config_dict: Mapping[str, Any]) -> Self:
+        """Sets what a dict has.
+
+        Args:
+            config_dict: settings by name; old names are understood.
+
+        Returns:
+            This configuration.
+
+        Raises:
+            UnknownSettingError: (a ConfigError) there is no such setting; the message has those that look like it.
+            ConfigError: (a ValueError) a value that the setting cannot have.
+        """
+        for given, value in config_dict.items():
+            name = OLD_NAMES.get(given, given)
+            if name == "multiagent" and isinstance(value, Mapping):
+                self.multi_agent(**value)
+            elif name == "callbacks_functions" and isinstance(value, Mapping):
+                self.callbacks_functions = {**self.callbacks_functions, **value}
+            elif (stored := _STORED_AS.get(name, name)) in vars(self) and stored not in ("_frozen", "algo_class"):
+                check_setting(name, value)
+                if (
+                    stored in ("env_config", "replay_buffer_config")
+                    and isinstance(value, Mapping)
+                    and not is_search_space(value)
+                ):
+                    value = {**getattr(self, stored), **value}
+                self._assign(stored, _copied(value))
+            elif name.startswith("on_") and callable(value):
+                self.callbacks(**{name: value})
+            elif name not in WITHOUT_MEANING:
+                raise UnknownSettingError(
+                    f"{type(self).__name__} has no setting {given!r}.{close_matches(name, [*self.keys(), *OLD_NAMES])}"
+                )
+        return self
+
+    @classmethod
+    def overrides(cls, **kwargs: Any) -> dict[str, Any]:
+        """Returns settings as a dict, checked: for `evaluation_config` and `algorithm_config_overrides_per_module`.
+
+        Raises:
+            ConfigError: (a ValueError) there is no such setting, or it cannot have the value.
+
+        Example:
+            >>> from shoal.rllib.algorithms.ppo import PPOConfig
+            >>> PPOConfig.overrides(explore=False)
+            {'explore': False}
+        """
+        cls().update_from_dict(kwargs)
+        return kwargs
+
+    def get_state(self) -> dict[str, Any]:
+        """Returns what `from_state` makes it of again."""
+        return {"class": type(self), "settings": {name: _copied(value) for name, value in vars(self).items()}}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> AlgorithmConfig:
+        """Returns the configuration that `get_state` was asked of. Settings that came later have their defaults."""
+        made: AlgorithmConfig = state["class"]()
+        vars(made).update({name: _copied(value) for name, value in state["settings"].items()})
+        return made
+
+    def serialize(self) -> dict[str, Any]:
+        """Returns all settings as what JSON has: classes and functions by their names, spaces as texts."""
+        return {name: _plain(value) for name, value in self.to_dict().items()}
+
+    def keys(self) -> KeysView[str]:
+        return self.to_dict().keys()
+
+    def values(self) -> ValuesView[Any]:
+        return self.to_dict().values()
+
+    def items(self) -> ItemsView[str, Any]:
+        return self.to_dict().items()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Returns a setting, or the default where there is none of that name."""
+        return getattr(self, key, default)
+
+    def pop(self, key: str, default: Any = None) -> Any:
+        """Returns a setting. It stays: a configuration always has all."""
+        return self.get(key, default)
+
+    def __getitem__(self, key: str) -> Any:
+        name = OLD_NAMES.get(key, key)
+        if not isinstance(key, str) or not hasattr(self, name):
+            raise KeyError(f"{type(self).__name__} has no setting {key!r}.{close_matches(str(key), self.keys())}")
+        return getattr(self, name)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.update_from_dict({key: value})
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and hasattr(self, OLD_NAMES.get(key, key))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.to_dict())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AlgorithmConfig) and type(self) is type(other) and self.to_dict() == other.to_dict()
+
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        defaults = vars(type(self)())
+        changed = [
+            f"{_SHOWN_AS.get(name, name)}={value!r}"
+            for name, value in vars(self).items()
+            if _differs(value, defaults.get(name))
+        ]
+        return f"{type(self).__name__}({', '.join(name for name in changed if not name.startswith('_frozen'))})"
+
+    # --- what it is ---------------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_multi_agent(self) -> bool:
+        """Whether several policies, or a mapping of agents to policies, were given."""
+        from shoal.rllib._internal.config.setters import default_policy_mapping
+
+        one = len(self.policies) == 1 and DEFAULT_MODULE_ID in self.policies
+        return not one or self.policy_mapping_fn is not default_policy_mapping
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether it learns from recorded data."""
+        return self.input_ is not None and not (isinstance(self.input_, str) and self.input_ == "sampler")
+
+    @property
+    def is_online(self) -> bool:
+        return not self.is_offline
+
+    @property
+    def is_atari(self) -> bool:
+        """Whether the environment is an Atari game."""
+        if self._is_atari is None:
+            return isinstance(self.env, str) and self.env.startswith("ALE/")
+        return self._is_atari
+
+    @property
+    def learner_class(self) -> type[Learner]:
+        """The class that learns."""
+        return self._learner_class or self.get_default_learner_class()
+
+    @property
+    def model_config(self) -> dict[str, Any]:
+        """What modules are made by: the algorithm's defaults, changed by what was given."""
+        return {**self._model_config_auto_includes, **_as_dict(self._model_config)}
+
+    @property
+    def _model_config_auto_includes(self) -> dict[str, Any]:
+        return {}
+
+    @property
+    def rl_module_spec(self) -> RLModuleSpec | MultiRLModuleSpec:
+        """What was given, over the algorithm's default."""
+        return self._rl_module_spec if self._rl_module_spec is not None else self.get_default_rl_module_spec()
+
+    @property
+    def train_batch_size_per_learner(self) -> int:
+        """Steps of a batch for each learner."""
+        if self._train_batch_size_per_learner is not None:
+            return self._train_batch_size_per_learner
+        return max(1, self.train_batch_size // max(self.num_learners, 1))
+
+    @train_batch_size_per_learner.setter
+    def train_batch_size_per_learner(self, value: int | None) -> None:
+        check_setting("train_batch_size_per_learner", value)
+        self._train_batch_size_per_learner = value
+
+    @property
+    def total_train_batch_size(self) -> int:
+        """Steps of a batch, of all learners together."""
+        return self.train_batch_size_per_learner * max(self.num_learners, 1)
+
+    # --- what algorithms override ---------------------------------------------------------------------------------------------------
+
+    def get_default_learner_class(self) -> type[Learner]:
+        """Returns the algorithm's learner."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no get_default_learner_class(); define it, or set learner_class"
+        )
+
+    def get_default_rl_module_spec(self) -> RLModuleSpec | MultiRLModuleSpec:
+        """Returns what the algorithm's modules are made by."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no get_default_rl_module_spec(); define it, or set rl_module_spec"
+        )
+
+    def validate(self) -> None:
+        """Looks at settings that have to fit one another. `build_algo` calls it. Raises ConfigError."""
+        for name, value in self.items():
+            if is_search_space(value) and name != "env_config":
+                raise ConfigError(
+                    f"{name} is {value!r}, which Tune has to put a value for; give the configuration to tune.Tuner(..., param_space=config)"
+                )
+        size = self.minibatch_size
+        if size is not None and size > self.train_batch_size_per_learner:
+            raise ConfigError(
+                f"minibatch_size is {size}, and a learner's batch has train_batch_size_per_learner = {self.train_batch_size_per_learner} "
+                "steps; make the minibatch no larger than the batch"
+            )
+        if self.evaluation_parallel_to_training and self.evaluation_num_env_runners < 1:
+            raise ConfigError(
+                "evaluation_parallel_to_training needs actors that evaluate: set evaluation_num_env_runners to 1 or more"
+            )
+        if self.evaluation_duration == "auto" and not self.evaluation_parallel_to_training:
+            raise ConfigError(
+                "evaluation_duration is 'auto': for as long as training takes; so it needs evaluation_parallel_to_training=True"
+            )
+        if not isinstance(self.policies, set | list | tuple | dict | frozenset) or not self.policies:
+            raise ConfigError(
+                f"policies is {self.policies!r}; give the ids of one or more policies, in a set, a list or a dict"
+            )
+        if isinstance(self.policies_to_train, list | tuple | set | frozenset):
+            strange = [policy for policy in self.policies_to_train if policy not in self.policies]
+            if strange:
+                raise ConfigError(
+                    f"policies_to_train has {strange[0]!r}, which is none of policies: {sorted(self.policies)}."
+                    + close_matches(str(strange[0]), self.policies)
+                )
+        for module_id in self.algorithm_config_overrides_per_module:
+            if module_id not in self.policies and module_id != DEFAULT_MODULE_ID:
+                raise ConfigError(
+                    f"algorithm_config_overrides_per_module has {module_id!r}, which is none of policies: {sorted(self.policies)}."
+                    + close_matches(module_id, self.policies)
+                )
+        self._validate_batch()
+
+    def _validate_batch(self) -> None:
+        """Whether the fragments of all environments make up a batch. Algorithms that sample otherwise override it."""
+
+    # --- what is worked out ---------------------------------------------------------------------------------------------------------
+
+    def get_rollout_fragment_length(self, worker_index: int = 0) -> int:
+        """Returns how many steps each environment of a runner makes at a time.
+
+        Args:
+            worker_index: the runner's number, from 1; those before get the steps that do not divide evenly.
+        """
+        if self.rollout_fragment_length != "auto":
+            return int(self.rollout_fragment_length)
+        lanes = self.num_envs_per_env_runner * max(self.num_env_runners, 1)
+        whole, rest = divmod(self.total_train_batch_size, lanes)
+        takes_one_more = max(worker_index - 1, 0) * self.num_envs_per_env_runner < rest
+        return max(1, whole + (1 if takes_one_more else 0))
+
+    def get_config_for_module(self, module_id: str) -> Self:
+        """Returns the configuration with what differs for a module."""
+        found = self.algorithm_config_overrides_per_module.get(module_id)
+        if not found:
+            return self
+        changed = self.copy(copy_frozen=False).update_from_dict(_as_dict(found))
+        changed.algorithm_config_overrides_per_module = {}
+        changed.freeze()
+        return changed
+
+    def get_evaluation_config_object(self) -> AlgorithmConfig | None:
+        """Returns what evaluation goes by; None where it is given by nothing."""
+        if isinstance(self.evaluation_config, AlgorithmConfig):
+            changed: AlgorithmConfig = self.evaluation_config.copy(copy_frozen=False)
+        else:
+            changed = self.copy(copy_frozen=False)
+            changed.callbacks_class = self.callbacks_class
+            if self.evaluation_config:
+                changed.update_from_dict(self.evaluation_config)
+        changed.in_evaluation = True
+        changed.evaluation_config = None
+        changed.num_env_runners = self.evaluation_num_env_runners
+        changed.create_env_on_local_worker = self.evaluation_num_env_runners == 0
+        if self.evaluation_duration_unit == "episodes":
+            changed.batch_mode = "complete_episodes"
+        return changed
+
+    def get_multi_agent_setup(
+        self, *, policies: Any = None, env: Any = None, spaces: Spaces | None = None, **_: Any
+    ) -> tuple[dict[str, Any], Callable[..., bool]]:
+        """Returns the policies with their spaces, and which of them are trained: a function of an id and a batch."""
+        given = policies if policies is not None else self.policies
+        ids = list(given) if isinstance(given, dict | list | tuple) else sorted(given)
+        found = {module_id: self._spaces_of(module_id, env, spaces) for module_id in ids}
+        return found, self.is_policy_to_train
+
+    def is_policy_to_train(self, module_id: str, batch: Any = None) -> bool:
+        """Whether a policy is trained."""
+        wanted = self.policies_to_train
+        if wanted is None:
+            return True
+        if callable(wanted):
+            return bool(wanted(module_id, batch))
+        return module_id in wanted
+
+    def get_rl_module_spec(
+        self, env: Any = None, spaces: Spaces | None = None, inference_only: bool | None = None
+    ) -> RLModuleSpec:
+        """Returns what a single policy's module is made by, with all gaps filled.
+
+        Args:
+            env: an environment (or vector of them) that has spaces, where `spaces` does not give them.
+            spaces: the module's observation and action space, under its id.
+            inference_only: whether only what computes actions is made.
+
+        Raises:
+            ConfigError: the spaces are not known.
+        """
+        return self.get_multi_rl_module_spec(env=env, spaces=spaces, inference_only=inference_only)[DEFAULT_MODULE_ID]
+
+    def get_multi_rl_module_spec(
+        self, *, env: Any = None, spaces: Spaces | None = None, inference_only: bool | None = None
+    ) -> MultiRLModuleSpec:
+        """Returns what all policies' modules are made by, with all gaps filled. Arguments as of `get_rl_module_spec`."""
+        from shoal.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
+        from shoal.rllib.core.rl_module.rl_module import RLModuleSpec
+
+        default = self.get_default_rl_module_spec() if self._has_default_spec() else None
+        given = self._rl_module_spec
+        if isinstance(given, MultiRLModuleSpec):
+            multi = given.copy()
+            specs = dict(multi.rl_module_specs)
+        else:
+            multi = MultiRLModuleSpec(model_config=self.model_config)
+            specs = {}
+        ids = self.policies if not isinstance(self.policies, set | frozenset) else sorted(self.policies)
+        for module_id in [*specs, *(module_id for module_id in ids if module_id not in specs)]:
+            own = self.policies[module_id] if isinstance(self.policies, dict) else None
+            spec = specs.get(module_id) or (own if isinstance(own, RLModuleSpec) else given)
+            spec = RLModuleSpec() if spec is None or isinstance(spec, MultiRLModuleSpec) else spec.copy()
+            fallback = default.rl_module_specs.get(module_id) if isinstance(default, MultiRLModuleSpec) else default
+            if spec.module_class is None and fallback is not None:
+                spec.module_class = fallback.module_class
+                spec.catalog_class = spec.catalog_class or fallback.catalog_class
+            observations, actions = self._spaces_of(module_id, env, spaces)
+            spec.observation_space = spec.observation_space if spec.observation_space is not None else observations
+            spec.action_space = spec.action_space if spec.action_space is not None else actions
+            changed = self.get_config_for_module(module_id)
+            inherited = {**changed.model_config, **_as_dict(multi.model_config)}
+            spec.model_config = {**inherited, **_as_dict(spec.model_config)}
+            if inference_only:
+                spec.inference_only = True
+            specs[module_id] = spec
+        if inference_only:
+            specs = {module_id: spec for module_id, spec in specs.items() if not spec.learner_only}
+        multi.rl_module_specs = specs
+        multi.inference_only = bool(inference_only)
+        return multi
+
+    def _has_default_spec(self) -> bool:
+        return type(self).get_default_rl_module_spec is not AlgorithmConfig.get_default_rl_module_spec
+
+    def _spaces_of(self, module_id: str, env: Any, spaces: Spaces | None) -> tuple[Any, Any]:
+        if spaces is not None and module_id in spaces:
+            return spaces[module_id]
+        if spaces is not None and self.is_multi_agent and "__env__" in spaces:
+            raise ConfigError(
+                f"the spaces of module {module_id!r} are not known: no agent of the environment is mapped to it. Give them in an "
+                f"RLModuleSpec; known are {sorted(map(str, spaces))}"
+            )
+        observations, actions = self.observation_space, self.action_space
+        if env is not None:
+            observations = getattr(env, "single_observation_space", getattr(env, "observation_space", observations))
+            actions = getattr(env, "single_action_space", getattr(env, "action_space", actions))
+        return observations, actions
+
+    # --- what is built ------------------------------------------------------------------------------------------------------------
+
+    def build_algo(self, env: Any = None, logger_creator: Any = None, use_copy: bool = True) -> Algorithm:
+        """Returns the algorithm, with its runners and learners at work.
+
+        Args:
+            env: as of `environment(env)`, where that was not called.
+            logger_creator: accepted for Ray's sake.
+            use_copy: whether the algorithm has a (frozen) copy; otherwise this very configuration is frozen.
+
+        Raises:
+            ConfigError: (a ValueError) settings that cannot work.
+            EnvError: (a ValueError) the environment does not do what its spaces say.
+
+        Example:
+            >>> from shoal.rllib.algorithms.ppo import PPOConfig
+            >>> algo = PPOConfig().environment("CartPole-v1").env_runners(num_env_runners=0).build_algo()
+            >>> algo.train()["training_iteration"]
+            1
+            >>> algo.stop()
+        """
+        if self.algo_class is None:
+            raise ConfigError(
+                f"{type(self).__name__} builds nothing: it was made without algo_class. Use an algorithm's own class"
+            )
+        config = self.copy(copy_frozen=False) if use_copy else self
+        if env is not None:
+            config.environment(env)
+        return self.algo_class(config=config)
+
+    build = build_algo
+
+    def build_learner(self, *, env: Any = None, spaces: Spaces | None = None) -> Learner:
+        """Returns a learner in this process, built. Raises ConfigError."""
+        learner = self.learner_class(config=self, module_spec=self.get_multi_rl_module_spec(env=env, spaces=spaces))
+        learner.build()
+        return learner
+
+    def build_learner_group(
+        self, *, env: Any = None, spaces: Spaces | None = None, rl_module_spec: Any = None, placement_group: Any = None
+    ) -> LearnerGroup:
+        """Returns the group of learners, here or as actors. Raises ConfigError."""
+        from shoal.rllib.core.learner.learner_group import LearnerGroup
+
+        spec = rl_module_spec if rl_module_spec is not None else self.get_multi_rl_module_spec(env=env, spaces=spaces)
+        return LearnerGroup(config=self, module_spec=spec, placement_group=placement_group)
+
+    def build_env_to_module_connector(self, env: Any = None, spaces: Spaces | None = None, device: Any = None) -> Any:
+        """Returns the pipeline from episodes to a module's batch."""
+        from shoal.rllib.connectors.env_to_module.env_to_module_pipeline import build_env_to_module_pipeline
+
+        return build_env_to_module_pipeline(self, env=env, spaces=spaces, device=device)
+
+    def build_module_to_env_connector(self, env: Any = None, spaces: Spaces | None = None) -> Any:
+        """Returns the pipeline from a module's outputs to actions."""
+        from shoal.rllib.connectors.module_to_env.module_to_env_pipeline import build_module_to_env_pipeline
+
+        return build_module_to_env_pipeline(self, env=env, spaces=spaces)
+
+    def build_learner_connector(self, input_observation_space: Any, input_action_space: Any, device: Any = None) -> Any:
+        """Returns the pipeline from episodes to a learner's batch."""
+        from shoal.rllib.connectors.learner.learner_connector_pipeline import build_learner_pipeline
+
+        return build_learner_pipeline(self, input_observation_space, input_action_space, device)
+
+
+def _as_dict(given: Any) -> dict[str, Any]:
+    """A model's or override's settings as a dict."""
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        return dict(given)
+    if isinstance(given, AlgorithmConfig):
+        return given.to_dict()
+    import dataclasses
+
+    if dataclasses.is_dataclass(given) and not isinstance(given, type):
+        return {field.name: getattr(given, field.name) for field in dataclasses.fields(given)}
+    raise ConfigError(f"model_config is {given!r}; give a DefaultModelConfig or a dict")
+
+
+def _copied(value: Any) -> Any:
+    """Copies what can change in place; all else is shared."""
+    if isinstance(value, AlgorithmConfig):
+        return value.copy()
+    if type(value) is dict:
+        return {key: _copied(part) for key, part in value.items()}
+    if type(value) is list:
+        return [_copied(part) for part in value]
+    if type(value) is set:
+        return set(value)
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(part) for part in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if inspect.isclass(value) or inspect.isroutine(value):
+        return f"{value.__module__}.{value.__qualname__}"
+    return repr(value)
+
+
+def _differs(value: Any, default: Any) -> bool:
+    try:
+        return bool(value != default)
+    except Exception:  # arrays and the like, whose comparison is no truth value
+        return True
+
+
+__all__ = ["SETTERS", "AlgorithmConfig", "Spaces"]

@@ -1,0 +1,1 @@
+"""Networks of default modules, in PyTorch."""

@@ -1,0 +1,117 @@
+"""What the default modules' networks look like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from shoal.rllib.utils.error import ConfigError, UnknownSettingError, close_matches
+
+ACTIVATIONS = ("relu", "tanh", "elu", "silu", "swish", "gelu", "sigmoid", "leaky_relu", "linear", "mish", "softplus")
+
+
+@dataclass
+class DefaultModelConfig:
+    """The networks of default modules. Modules of your own take a dict of whatever they need instead.
+
+    Args:
+        fcnet_hiddens: sizes of the encoder's layers.
+        fcnet_activation: "tanh", "relu", "elu", "silu", "gelu", "sigmoid", "leaky_relu", "mish", "softplus" or "linear".
+        fcnet_kernel_initializer: how weights start: a name of `torch.nn.init` (such as "orthogonal_"), or a function of a tensor; None for torch's own.
+        fcnet_use_layernorm: whether a LayerNorm follows each layer.
+        conv_filters: for images: `[channels, kernel, stride]` or `[channels, kernel, stride, padding]` of each layer; None to suit the size.
+        conv_activation: as above.
+        head_fcnet_hiddens: sizes of layers between the encoder and each output.
+        head_fcnet_activation: as above.
+        free_log_std: whether the spread of a Gaussian is a parameter, rather than an output.
+        log_std_clip_param: bound of the logarithm of that spread, to both sides.
+        vf_share_layers: whether the value function shares the policy's encoder.
+        use_lstm: whether an LSTM follows the encoder (which the value function then shares).
+        max_seq_len: steps of a sequence in training.
+        lstm_cell_size: its size.
+        fusionnet_hiddens: sizes of layers that follow where an observation has several parts.
+
+    Example:
+        >>> from shoal.rllib.algorithms.ppo import PPOConfig
+        >>> from shoal.rllib.core.rl_module.default_model_config import DefaultModelConfig
+        >>> config = PPOConfig().rl_module(model_config=DefaultModelConfig(fcnet_hiddens=[64, 64]))
+        >>> config.model_config["fcnet_hiddens"]
+        [64, 64]
+    """
+
+    fcnet_hiddens: list[int] = field(default_factory=lambda: [256, 256])
+    fcnet_activation: str = "tanh"
+    fcnet_kernel_initializer: str | Callable[..., Any] | None = None
+    fcnet_kernel_initializer_kwargs: dict[str, Any] | None = None
+    fcnet_bias_initializer: str | Callable[..., Any] | None = None
+    fcnet_bias_initializer_kwargs: dict[str, Any] | None = None
+    fcnet_use_layernorm: bool = False
+
+    conv_filters: Sequence[Sequence[Any]] | None = None
+    conv_activation: str = "relu"
+    conv_kernel_initializer: str | Callable[..., Any] | None = None
+    conv_kernel_initializer_kwargs: dict[str, Any] | None = None
+    conv_bias_initializer: str | Callable[..., Any] | None = None
+    conv_bias_initializer_kwargs: dict[str, Any] | None = None
+
+    head_fcnet_hiddens: list[int] = field(default_factory=list)
+    head_fcnet_activation: str = "relu"
+    head_fcnet_kernel_initializer: str | Callable[..., Any] | None = None
+    head_fcnet_kernel_initializer_kwargs: dict[str, Any] | None = None
+    head_fcnet_bias_initializer: str | Callable[..., Any] | None = None
+    head_fcnet_bias_initializer_kwargs: dict[str, Any] | None = None
+    head_fcnet_use_layernorm: bool = False
+
+    free_log_std: bool = False
+    log_std_clip_param: float = 20.0
+    vf_share_layers: bool = True
+
+    use_lstm: bool = False
+    max_seq_len: int = 20
+    lstm_cell_size: int = 256
+    lstm_use_prev_action: bool = False
+    lstm_use_prev_reward: bool = False
+    lstm_kernel_initializer: str | Callable[..., Any] | None = None
+    lstm_kernel_initializer_kwargs: dict[str, Any] | None = None
+    lstm_bias_initializer: str | Callable[..., Any] | None = None
+    lstm_bias_initializer_kwargs: dict[str, Any] | None = None
+
+    fusionnet_hiddens: list[int] = field(default_factory=lambda: [256, 256])
+    fusionnet_activation: str = "tanh"
+    fusionnet_kernel_initializer: str | Callable[..., Any] | None = None
+    fusionnet_kernel_initializer_kwargs: dict[str, Any] | None = None
+    fusionnet_bias_initializer: str | Callable[..., Any] | None = None
+    fusionnet_bias_initializer_kwargs: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("fcnet_hiddens", "head_fcnet_hiddens", "fusionnet_hiddens"):
+            sizes = getattr(self, name)
+            if isinstance(sizes, int) or any(not isinstance(size, int) or size < 1 for size in sizes):
+                raise ConfigError(f"model_config's {name} is {sizes!r}; give a list of sizes, each 1 or more")
+        for name in ("fcnet_activation", "conv_activation", "head_fcnet_activation", "fusionnet_activation"):
+            given = getattr(self, name)
+            if given is not None and not callable(given) and str(given).lower() not in ACTIVATIONS:
+                raise ConfigError(
+                    f"model_config's {name} is {given!r}.{close_matches(str(given), ACTIVATIONS)} There are: {', '.join(ACTIVATIONS)}"
+                )
+        for name in ("max_seq_len", "lstm_cell_size"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ConfigError(f"model_config's {name} is {getattr(self, name)!r}; give a whole number >= 1")
+        for name in ("lstm_use_prev_action", "lstm_use_prev_reward"):
+            if getattr(self, name):
+                raise ConfigError(
+                    f"model_config's {name} is True; put previous actions and rewards into the observation by the connector "
+                    "PrevActionsPrevRewards: env_runners(env_to_module_connector=lambda env, spaces, device: PrevActionsPrevRewards())"
+                )
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> DefaultModelConfig:
+        """Returns a dict's settings as this. Raises UnknownSettingError."""
+        known = {item.name for item in fields(cls)}
+        for name in given:
+            if name not in known:
+                raise UnknownSettingError(
+                    f"model_config has no setting {name!r}.{close_matches(name, known)} Default modules know: {', '.join(sorted(known))}"
+                )
+        return cls(**given)

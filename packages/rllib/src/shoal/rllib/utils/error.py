@@ -1,0 +1,54 @@
+"""What goes wrong, by name. Each says which argument or environment, what it was given, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RLlibError(Exception):
+    """The base of all errors of this package."""
+
+
+class ConfigError(RLlibError, ValueError):
+    """A configuration that cannot work."""
+
+
+class UnknownSettingError(ConfigError, TypeError, AttributeError):
+    """A setting that does not exist."""
+
+
+class FrozenConfigError(ConfigError, AttributeError):
+    """A change to a configuration that an algorithm already goes by."""
+
+
+class UnsupportedSpaceException(ConfigError):
+    """A space of observations or actions that a module or an algorithm cannot deal with."""
+
+
+class EnvError(RLlibError, ValueError):
+    """An environment that raised, hung, or answered with what its spaces do not have."""
+
+
+class MultiAgentEnvError(EnvError):
+    """A multi-agent environment that answered with what it must not."""
+
+
+class CheckpointError(RLlibError, ValueError):
+    """A folder that is no checkpoint, or one of something else."""
+
+
+class EnvRunnerLostError(RLlibError, RuntimeError):
+    """An environment runner that died more often than it may be replaced."""
+
+
+class NotSerializable(RLlibError, TypeError):
+    """What cannot be sent to another process."""
+
+
+def close_matches(name: str, known: Iterable[str]) -> str:
+    """Returns ` Did you mean ...?` where something that is known looks like `name`, and otherwise an empty text."""
+    found = difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.6)
+    if not found:
+        return ""
+    return f" Did you mean {' or '.join(repr(match) for match in found)}?"
