@@ -41,6 +41,7 @@ class World:
         self.targets: list[str] = []
         self.settled: list[str] = []
         self.reconfigured: list[str] = []
+        self.changing: dict[str, DeploymentSpec] = {}
         self.fewest: int | None = None
 
     def do(self, effects: list[Effect]) -> None:
@@ -51,13 +52,16 @@ class World:
             elif isinstance(effect, StopReplica):
                 assert effect.replica_id not in self.stopping, "it is told to stop once"
                 self.starting.pop(effect.replica_id, None)
+                self.changing.pop(effect.replica_id, None)
                 self.stopping.add(effect.replica_id)
             elif isinstance(effect, Publish):
                 self.targets = [info.replica_id for info in effect.targets.replicas]
                 if self.fewest is not None:
                     self.fewest = min(self.fewest, len(self.targets))
             elif isinstance(effect, ReconfigureReplica):
+                assert effect.replica_id not in self.changing, "one change at a time"
                 self.reconfigured.append(effect.replica_id)
+                self.changing[effect.replica_id] = effect.spec
             else:
                 assert isinstance(effect, Settled)
                 self.settled.append(effect.error)
@@ -70,13 +74,19 @@ class World:
         del self.starting[replica_id]
         self.do(self.state.failed_to_start(replica_id, why, self.now))
 
+    def change(self, replica_id: str, why: str = "") -> None:
+        del self.changing[replica_id]
+        self.do(self.state.reconfigured(replica_id, why, self.now))
+
     def stop(self, replica_id: str) -> None:
         self.stopping.remove(replica_id)
         self.do(self.state.stopped(replica_id, self.now))
 
     def settle(self) -> None:
         """All that is begun succeeds."""
-        while self.starting or self.stopping:
+        while self.starting or self.stopping or self.changing:
+            for replica_id in list(self.changing):
+                self.change(replica_id)
             for replica_id in list(self.starting):
                 if replica_id in self.starting:
                     self.start(replica_id)
@@ -117,8 +127,48 @@ def test_options_that_need_no_new_replica_reach_those_that_run(world: World) -> 
     world.settle()
     world.do(world.state.deploy(spec(num_replicas=1, user_config={"a": 1}), 0.0))
     assert world.reconfigured == ["r0", "r1"]
+    assert world.settled == [""]
     world.settle()
     assert world.targets == ["r0"]
+    assert world.settled == ["", ""]
+
+
+def test_a_replica_takes_one_change_after_the_other(world: World) -> None:
+    world.do(world.state.deploy(spec(user_config=1), 0.0))
+    world.do(world.state.deploy(spec(user_config=2), 0.0))
+    world.start("r0")
+    assert world.changing["r0"].config.user_config == 2, "it was started with 1"
+    world.do(world.state.deploy(spec(user_config=3), 0.0))
+    assert world.changing["r0"].config.user_config == 2
+    world.change("r0")
+    assert world.changing["r0"].config.user_config == 3
+    assert world.settled == []
+    world.settle()
+    assert world.settled == [""]
+
+
+def test_options_that_a_replica_does_not_take_are_taken_back_everywhere(world: World) -> None:
+    world.do(world.state.deploy(spec(num_replicas=2, user_config=1), 0.0))
+    world.settle()
+    world.do(world.state.deploy(spec(num_replicas=2, user_config=2), 0.0))
+    world.change("r0")
+    world.change("r1", "boom")
+    assert world.settled == ["", "boom"]
+    assert {one: told.config.user_config for one, told in world.changing.items()} == {"r0": 1, "r1": 1}
+    world.settle()
+    assert world.targets == ["r0", "r1"]
+
+
+def test_a_replica_that_does_not_go_back_either_is_replaced(world: World) -> None:
+    world.do(world.state.deploy(spec(user_config=1), 0.0))
+    world.settle()
+    world.do(world.state.deploy(spec(user_config=2), 0.0))
+    world.change("r0", "boom")
+    world.change("r0", "boom again")
+    assert list(world.starting) == ["r1"]
+    assert world.starting["r1"].spec.config.user_config == 1
+    world.settle()
+    assert world.targets == ["r1"]
 
 
 def test_a_version_that_never_started_gives_way_to_the_one_before(world: World) -> None:
@@ -211,11 +261,13 @@ def test_whatever_happens_it_comes_to_what_is_wanted(seed: int) -> None:
             world.do(world.state.deploy(spec(version, num_replicas=wanted), world.now))
         elif choice < 0.2:
             wanted = chance.randint(1, 6)
-            world.do(world.state.deploy(spec(version, num_replicas=wanted), world.now))
+            world.do(world.state.deploy(spec(version, num_replicas=wanted, user_config=step), world.now))
         elif choice < 0.3 and world.targets:
             world.do(world.state.died(chance.choice(world.targets), "died", world.now))
         elif choice < 0.4 and world.starting:
             world.fail(chance.choice(list(world.starting)))
+        elif choice < 0.5 and world.changing:
+            world.change(chance.choice(list(world.changing)), chance.choice(("", "boom")))
         elif choice < 0.7 and world.starting:
             world.start(chance.choice(list(world.starting)))
         elif choice < 0.9 and world.stopping:
@@ -228,4 +280,5 @@ def test_whatever_happens_it_comes_to_what_is_wanted(seed: int) -> None:
     assert len(world.targets) == wanted
     assert {one.spec.code_version for one in world.state.replicas.values()} == {"last"}
     assert world.settled[-1] == ""
+    assert all(one.told == world.state.spec for one in world.state.replicas.values())
     assert sorted(one.rank for one in world.state.replicas.values()) == list(range(wanted))

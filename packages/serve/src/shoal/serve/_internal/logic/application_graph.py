@@ -80,6 +80,12 @@ class _Graph:
             config = config.resolved()
         except ValueError as error:
             raise InvalidArgumentError(f"deployment {own.name}: {error}") from None
+        kind = application.deployment.func_or_class
+        if config.user_config is not None and not callable(getattr(kind, "reconfigure", None)):
+            raise InvalidArgumentError(
+                f"deployment {own.name}: user_config is {config.user_config!r}, and nothing takes it; "
+                f"give the class a method reconfigure(self, user_config), or leave user_config out"
+            )
         definition = self._pickle(application.deployment.func_or_class)
         init = self._pickle((args, kwargs))
         actor = repr((sorted(config.ray_actor_options.items()), config.placement_group_bundles, config.version))

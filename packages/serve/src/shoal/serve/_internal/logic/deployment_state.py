@@ -6,6 +6,9 @@ STARTING --started--> RUNNING --no longer wanted--> STOPPING --ended--> gone
 
 A new version starts a few replicas at a time (a fifth, at least one). Each that runs takes the place of one of the old version, which ends
 once its requests are over; so at no moment nobody takes requests. Where there is no room for both, an old one ends first.
+
+Options that need no new replica go to those that run, one change at a time. Where a replica does not take them, all go back to the options
+that they had.
 """
 
 from __future__ import annotations
@@ -16,7 +19,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from shoal.serve._internal.schema.deployments import DeploymentId, DeploymentSpec, DeploymentTargets, ReplicaInfo
+from shoal.serve._internal.schema.deployments import (
+    DeploymentId,
+    DeploymentSpec,
+    DeploymentTargets,
+    ReplicaInfo,
+    ReplicaRecord,
+)
+from shoal.serve.config import DeploymentConfig
 from shoal.serve.status import DeploymentStatus, DeploymentStatusOverview, DeploymentStatusTrigger, ReplicaState
 
 UNHEALTHY_CHECKS = 3
@@ -80,6 +90,10 @@ class _Replica:
     actor: Any = None
     node_id: str = ""
     failed_checks: int = 0
+    told: DeploymentSpec | None = None
+    """What its process was given last: at its start, or as new options."""
+    is_changing: bool = False
+    """Whether it was given new options, and has not answered yet."""
 
 
 class DeploymentState:
@@ -124,17 +138,10 @@ class DeploymentState:
         self._changing = DeploymentStatus.UPDATING
         self._trigger = DeploymentStatusTrigger.CONFIG_UPDATE_STARTED
         self.wanted = self._initially_wanted(before, spec)
-        effects: list[Effect] = []
-        if same_code:
-            for replica in self._of(spec):
-                replica.spec = spec
-                if replica.state is ReplicaState.RUNNING:
-                    effects.append(ReconfigureReplica(replica.replica_id, spec))
-        else:
-            self._ran = False
-            if before is not None and any(one.state is ReplicaState.RUNNING for one in self._of(before)):
-                self._previous = before
-        return effects + self._advance(now)
+        self._ran = self._ran and same_code
+        if before is not None and any(one.state is ReplicaState.RUNNING for one in self._of(before)):
+            self._previous = self._previous if same_code and self._previous is not None else before
+        return self._advance(now)
 
     def _initially_wanted(self, before: DeploymentSpec | None, spec: DeploymentSpec) -> int:
         scaling = spec.config.autoscaling_config
@@ -164,7 +171,9 @@ class DeploymentState:
 
     def adopt(self, replica_id: str, spec: DeploymentSpec, rank: int, actor: Any, node_id: str) -> None:
         """A replica runs already, which the controller before this one had started."""
-        self.replicas[replica_id] = _Replica(replica_id, spec, rank, ReplicaState.RUNNING, actor, node_id)
+        adopted = _Replica(replica_id, spec, rank, ReplicaState.RUNNING, actor, node_id)
+        adopted.told = spec
+        self.replicas[replica_id] = adopted
 
     def started(self, replica_id: str, actor: Any, node_id: str, now: float) -> list[Effect]:
         """A replica is ready for requests."""
@@ -205,8 +214,23 @@ class DeploymentState:
         if self._previous is not None:
             self.spec, self._previous = self._previous, None
             self._ran = True
+            self._changing = None
             self.wanted = min(self.wanted, self.spec.config.num_replicas or self.wanted)
         return [*self._advance(now), Settled(why)]
+
+    def reconfigured(self, replica_id: str, why: str, now: float) -> list[Effect]:
+        """A replica has taken new options; `why` it has not, where it has not."""
+        replica = self.replicas.get(replica_id)
+        if replica is None or self.spec is None:
+            return []
+        replica.is_changing = False
+        if not why or replica.told != self.spec or replica.state is not ReplicaState.RUNNING:
+            return self._advance(now)
+        if self._previous is not None:
+            return self._give_up(why, now)
+        # It does not go back to what it had, either: another one has to take its place.
+        self._trouble = why
+        return [self._stop(replica), *self._advance(now)]
 
     def has_no_room(self, replica_id: str, now: float) -> list[Effect]:
         """A replica waits for resources that others have: one of the old version makes room."""
@@ -263,6 +287,26 @@ class DeploymentState:
         """Whether it was deleted, and nothing of it is left."""
         return self._deleting and not self.replicas
 
+    def record_of(self, replica_id: str) -> ReplicaRecord | None:
+        """Returns what the controller after this one has to know of a replica; None for one that never ran, or is gone."""
+        replica = self.replicas.get(replica_id)
+        if replica is None or replica.actor is None or replica.told is None:
+            return None
+        ending = replica.state is ReplicaState.STOPPING
+        told = replica.told
+        return ReplicaRecord(told.id, told.code_version, told.config, replica.rank, replica.node_id, ending)
+
+    def config_of(self, replica_id: str) -> DeploymentConfig | None:
+        """Returns the options that a replica has, or is about to have; None where there is no such replica."""
+        replica = self.replicas.get(replica_id)
+        return replica.spec.config if replica is not None else None
+
+    @property
+    def has_old_replicas(self) -> bool:
+        """Whether replicas of other versions may still work on requests."""
+        spec = self.spec
+        return spec is not None and any(one.spec.code_version != spec.code_version for one in self.replicas.values())
+
     # --- the difference ----------------------------------------------------------------------------------------------------------------
 
     def _of(self, spec: DeploymentSpec) -> list[_Replica]:
@@ -292,6 +336,7 @@ class DeploymentState:
             # A version that is not wanted any more need not finish starting.
             if replica.state is ReplicaState.STARTING and replica.spec.code_version != version:
                 effects.append(self._stop(replica, wait_s=0.0))
+        effects += self._changes()
         current, old = self._of(self.spec), self._old()
         running = [one for one in current if one.state is ReplicaState.RUNNING]
         starting = len(current) - len(running)
@@ -304,6 +349,17 @@ class DeploymentState:
         effects += [self._stop(one) for one in old[: max(0, surplus_of_old)]]
         effects += self._starts(len(current), starting, bool(old), now)
         return effects + self._publish() + self._settle()
+
+    def _changes(self) -> list[Effect]:
+        """Replicas of the version that is wanted get its options, each once it has taken those before."""
+        assert self.spec is not None
+        effects: list[Effect] = []
+        for replica in self._of(self.spec):
+            replica.spec = self.spec
+            if replica.state is ReplicaState.RUNNING and not replica.is_changing and replica.told != self.spec:
+                replica.told, replica.is_changing = self.spec, True
+                effects.append(ReconfigureReplica(replica.replica_id, self.spec))
+        return effects
 
     def _starts(self, current: int, starting: int, rolling: bool, now: float) -> list[Effect]:
         assert self.spec is not None
@@ -320,7 +376,7 @@ class DeploymentState:
             missing = min(missing, max(1, math.ceil(ROLLING_PART * self.wanted)) - starting)
         effects: list[Effect] = []
         for _ in range(missing):
-            replica = _Replica(self._new_id(), self.spec, self._free_rank())
+            replica = _Replica(self._new_id(), self.spec, self._free_rank(), told=self.spec)
             self.replicas[replica.replica_id] = replica
             effects.append(StartReplica(replica.replica_id, self.spec, replica.rank))
         return effects
@@ -365,7 +421,7 @@ class DeploymentState:
     def _settle(self) -> list[Effect]:
         assert self.spec is not None
         ready = [one for one in self._of(self.spec) if one.state is ReplicaState.RUNNING]
-        if len(ready) != self.wanted or self._old():
+        if len(ready) != self.wanted or self._old() or any(one.is_changing for one in ready):
             return []
         self._previous = None
         if self._changing is not None:

@@ -8,7 +8,8 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 import shoal
@@ -31,8 +32,14 @@ from shoal.serve._internal.process.metrics_page import of_actors
 from shoal.serve._internal.process.proxy import Proxy
 from shoal.serve._internal.process.replica import Replica
 from shoal.serve._internal.process.watched_values import WatchedValues
-from shoal.serve._internal.schema.deployments import ApplicationSpec, DeploymentId, DeploymentSpec, Route
-from shoal.serve.config import HTTPOptions, gRPCOptions
+from shoal.serve._internal.schema.deployments import (
+    ApplicationSpec,
+    DeploymentId,
+    DeploymentSpec,
+    ReplicaRecord,
+    Route,
+)
+from shoal.serve.config import DeploymentConfig, HTTPOptions, gRPCOptions
 from shoal.serve.exceptions import DeployFailedError, InvalidArgumentError
 from shoal.serve.status import (
     ApplicationStatus,
@@ -47,6 +54,8 @@ logger = logging.getLogger("shoal.serve")
 REPLICA_NAME = "SERVE_REPLICA::"
 PROXY_NAME = "SERVE_PROXY_ACTOR"
 GRPC_PROXY_NAME = "SERVE_GRPC_PROXY_ACTOR"
+REPLICA_SIGN = "#"
+"""In ids of replicas, which are their names as listeners, too; no other listener has it."""
 STATE = "state"
 CHANGES = "changes"
 """Changes whenever the status may have: what those listen to who show it."""
@@ -56,15 +65,47 @@ SLOWEST_ROUTER = 2.0
 
 
 class Application:
-    """One application that was asked for, and whether it came to run."""
+    """One version of an application that was asked for, and whether it came to run.
 
-    def __init__(self, spec: ApplicationSpec, deployed_at: float) -> None:
+    Args:
+        spec: what is asked for.
+        deployed_at: when, in seconds since 1970.
+        before: the version before it; None for none.
+    """
+
+    def __init__(self, spec: ApplicationSpec, deployed_at: float, before: Application | None) -> None:
         self.spec = spec
         self.deployed_at = deployed_at
         self.error = ""
-        self.open: set[DeploymentId] = set()
+        self.open = {one.id for one in spec.deployments}
         """Deployments that have not settled yet."""
         self.settled = asyncio.Event()
+        self.works = False
+        self.refused = ""
+        """Why the version that was to take its place did not come to run."""
+        self.fallback: ApplicationSpec | None = None
+        """What goes on where this does not come to run: the last version that did."""
+        self.leftovers: set[DeploymentId] = set()
+        """Deployments of versions before, which may be used until this one has taken over."""
+        self.ingresses = {DeploymentId(spec.name, spec.ingress)}
+        """Its own, and those of versions before."""
+        if before is not None:
+            self.fallback = before.spec if before.works else before.fallback
+            self.ingresses |= before.ingresses
+            self.leftovers = before.leftovers | {one.id for one in before.spec.deployments}
+        self.leftovers -= self.open
+        self.serving: ApplicationSpec = before.serving if before is not None and self.fallback is not None else spec
+        """Whose ingress answers under whose prefix: the version before until this one runs."""
+
+    def settle(self, error: str = "") -> None:
+        """It runs; with an `error` it does not."""
+        if self.settled.is_set():
+            return
+        self.error = error
+        if not error:
+            self.works = True
+            self.serving = self.spec
+        self.settled.set()
 
 
 class Controller:
@@ -84,6 +125,8 @@ class Controller:
         self._grpc: gRPCOptions | None = None
         self._grpc_proxy: Any = None
         self._grpc_address: tuple[str, int] | None = None
+        self._starting = asyncio.Lock()
+        """Of proxies: one at a time."""
         self._starts: Counter[tuple[str, str]] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[DeploymentId, asyncio.TimerHandle] = {}
@@ -95,8 +138,9 @@ class Controller:
     async def start(self) -> tuple[str, int] | None:
         """Returns where HTTP is answered, once it is; None where it is not to be. Raises OSError."""
         await self._recover()
-        if self._http is not None and self._proxy is None:
-            await self._start_proxy(self._http)
+        async with self._starting:
+            if self._http is not None and self._proxy is None:
+                await self._start_proxy(self._http)
         return self._address
 
     async def start_grpc(self, options: gRPCOptions | None) -> tuple[str, int] | None:
@@ -107,8 +151,9 @@ class Controller:
             InvalidArgumentError: (a ValueError) a service cannot be imported.
         """
         await self._recover()
-        if options is not None and self._grpc_proxy is None:
-            await self._start_grpc_proxy(options)
+        async with self._starting:
+            if options is not None and self._grpc_proxy is None:
+                await self._start_grpc_proxy(options)
         return self._grpc_address
 
     async def metrics(self) -> list[Sample]:
@@ -140,7 +185,9 @@ class Controller:
     async def listen(self, listener: str, versions: dict[str, int]) -> dict[str, tuple[int, Any]]:
         """Returns what is newer than these versions; waits until something is."""
         await self._recover()
-        self._values.heard(listener, versions)
+        # What a replica asked that has ended since may still have been on its way.
+        if REPLICA_SIGN not in listener or listener in self._actors:
+            self._values.heard(listener, versions)
         try:
             return await self._values.newer_than(versions)
         except asyncio.CancelledError:
@@ -170,22 +217,21 @@ class Controller:
                     f"route_prefix is {spec.route_prefix!r}, which the application {other.spec.name} has; "
                     f"give another one, or delete that application first"
                 )
-        before = self._applications.get(spec.name)
         application = self._set_application(spec)
         self._save()
-        outcome = self._until_settled(application, before)
+        outcome = self._until_settled(application)
         if wait:
             await outcome
         else:
             self._spawn(_quietly(outcome))
 
-    async def _until_settled(self, application: Application, before: Application | None) -> None:
+    async def _until_settled(self, application: Application) -> None:
         spec = application.spec
         await application.settled.wait()
         if application.error:
-            if before is not None and self._applications.get(spec.name) is application:
+            if self._applications.get(spec.name) is application and application.fallback is not None:
                 # Parts of the new version may run already: all go back to what worked.
-                self._set_application(before.spec).error = application.error
+                self._set_application(application.fallback).refused = application.error
                 self._save()
             raise DeployFailedError(application.error)
         # Who is told that it runs may ask at once.
@@ -193,12 +239,10 @@ class Controller:
 
     def _set_application(self, spec: ApplicationSpec) -> Application:
         before = self._applications.get(spec.name)
-        application = self._applications[spec.name] = Application(spec, time.time())
-        application.open = {one.id for one in spec.deployments}
-        self._values.set(CHANGES, None)
+        application = self._applications[spec.name] = Application(spec, time.time(), before)
         if before is not None:
-            for gone in {one.id for one in before.spec.deployments} - application.open:
-                self._apply(gone, self._deployments[gone].delete(_now()))
+            before.settle(f"the application {spec.name} was deployed anew before this version ran")
+        self._values.set(CHANGES, None)
         # A deployment is there before those that use it.
         for one in spec.deployments:
             self._deploy(one)
@@ -219,17 +263,42 @@ class Controller:
     async def delete(self, names: Sequence[str]) -> None:
         """Ends applications; returns when their requests are over."""
         await self._recover()
-        gone: list[DeploymentId] = []
-        for name in names:
-            application = self._applications.pop(name, None)
-            for spec in application.spec.deployments if application is not None else ():
-                gone.append(spec.id)
-                self._apply(spec.id, self._deployments[spec.id].delete(_now()))
+        ended = [self._applications.pop(name) for name in names if name in self._applications]
+        for application in ended:
+            application.settle(f"the application {application.spec.name} was deleted before it ran")
         self._publish_routes()
         self._save()
         self._values.set(CHANGES, None)
-        while any(one in self._deployments for one in gone):
-            await self._values.newer_than({"ends": self._values.get("ends")[0]})
+        await self._end_all(
+            {one for app in ended for one in (*app.leftovers, *(spec.id for spec in app.spec.deployments))},
+            {one for app in ended for one in app.ingresses},
+        )
+
+    async def _end_all(self, deployments: Set[DeploymentId], ingresses: Set[DeploymentId]) -> None:
+        """Ends deployments, ingresses first: what they still have to answer may need the others."""
+        await self._end(deployments & ingresses)
+        await self._end(deployments)
+
+    async def _end(self, deployments: Set[DeploymentId]) -> None:
+        """Ends deployments that no application has any more; returns when nothing of them is left."""
+        ending = {one for one in deployments if one in self._deployments and not self._is_wanted(one)}
+        for one in ending:
+            self._apply(one, self._deployments[one].delete(_now()))
+        while any(one in self._deployments and not self._is_wanted(one) for one in ending):
+            await self._values.newer_than({CHANGES: self._values.get(CHANGES)[0]})
+
+    def _is_wanted(self, deployment: DeploymentId) -> bool:
+        application = self._applications.get(deployment.app)
+        return application is not None and any(one.id == deployment for one in application.spec.deployments)
+
+    async def _end_leftovers(self, application: Application) -> None:
+        """Ends what only versions before had, once nothing of these works on requests any more."""
+        await self._seen_by_all("routes")
+        ids = {one.id for one in application.spec.deployments}
+        while any(one in self._deployments and self._deployments[one].has_old_replicas for one in ids):
+            await self._values.newer_than({CHANGES: self._values.get(CHANGES)[0]})
+        await self._end_all(application.leftovers, application.ingresses)
+        application.leftovers = {one for one in application.leftovers if one in self._deployments}
 
     async def shutdown(self) -> None:
         """Ends all applications, and what listens."""
@@ -253,7 +322,8 @@ class Controller:
     def _overview(self, application: Application) -> ApplicationStatusOverview:
         deployments = {one.id.name: self._deployments[one.id].overview() for one in application.spec.deployments}
         states = {one.status for one in deployments.values()}
-        if application.error or DeploymentStatus.DEPLOY_FAILED in states:
+        trouble = application.error or application.refused
+        if trouble or DeploymentStatus.DEPLOY_FAILED in states:
             status = ApplicationStatus.DEPLOY_FAILED
         elif DeploymentStatus.UNHEALTHY in states:
             status = ApplicationStatus.UNHEALTHY
@@ -261,14 +331,14 @@ class Controller:
             status = ApplicationStatus.DEPLOYING
         else:
             status = ApplicationStatus.RUNNING
-        message = application.error or "; ".join(one.message for one in deployments.values() if one.message)
+        message = trouble or "; ".join(one.message for one in deployments.values() if one.message)
         return ApplicationStatusOverview(status, message, application.deployed_at, deployments)
 
     async def ingress_of(self, name: str) -> str | None:
         """Returns the deployment that answers for an application; None where there is no such application."""
         await self._recover()
         application = self._applications.get(name)
-        return application.spec.ingress if application is not None else None
+        return application.serving.ingress if application is not None else None
 
     async def report(self, deployment: DeploymentId, router: str, requests: float) -> None:
         """A router has so much to do: requests that are worked on, and that wait."""
@@ -319,9 +389,9 @@ class Controller:
             self._values.set(CHANGES, None)
         if state.is_gone:
             del self._deployments[deployment]
+            self._values.set(CHANGES, None)
             self._scaling.pop(deployment, None)
             self._reports.pop(deployment, None)
-            self._values.set("ends", str(deployment))
         self._set_timer(deployment)
 
     def _spawn(self, coroutine: Any) -> None:
@@ -358,9 +428,13 @@ class Controller:
             return
         application.open.discard(deployment)
         if effect.error:
-            application.error = f"the deployment {deployment} could not be started: {effect.error}"
-        if not application.open or application.error:
-            application.settled.set()
+            application.settle(f"the deployment {deployment} could not be started: {effect.error}")
+        if application.open:
+            return
+        application.settle()
+        self._publish_routes()
+        if application.leftovers:
+            self._spawn(self._end_leftovers(application))
 
     async def _start(self, deployment: DeploymentId, start: StartReplica) -> None:
         replica_id, config = start.replica_id, start.spec.config
@@ -387,45 +461,53 @@ class Controller:
             return
         self._starts[deployment] += 1
         self._event(deployment, "started", replica_id, actor, node_id)
-        self._watch(deployment, replica_id, actor, start.spec)
+        self._record(deployment, replica_id)
+        self._watch(deployment, replica_id, actor)
 
-    def _watch(self, deployment: DeploymentId, replica_id: str, actor: Any, spec: DeploymentSpec) -> None:
+    def _watch(self, deployment: DeploymentId, replica_id: str, actor: Any) -> None:
         self._spawn(self._until_it_dies(deployment, replica_id, actor))
-        self._spawn(self._check_health(deployment, replica_id, actor, spec))
+        self._spawn(self._check_health(deployment, replica_id, actor))
 
     async def _until_it_dies(self, deployment: DeploymentId, replica_id: str, actor: Any) -> None:
         try:
             await actor.until_it_ends.remote()
         except shoal.exceptions.ShoalError as error:
-            if self._actors.pop(replica_id, None) is not None:
+            if self._forget(replica_id) is not None:
                 self._event(deployment, "died", replica_id, str(error))
 
-    async def _check_health(self, deployment: DeploymentId, replica_id: str, actor: Any, spec: DeploymentSpec) -> None:
-        while replica_id in self._actors:
-            await asyncio.sleep(spec.config.health_check_period_s)
+    async def _check_health(self, deployment: DeploymentId, replica_id: str, actor: Any) -> None:
+        while (config := self._config_of(deployment, replica_id)) is not None:
+            await asyncio.sleep(config.health_check_period_s)
             why = ""
             try:
-                async with asyncio.timeout(spec.config.health_check_timeout_s):
+                async with asyncio.timeout(config.health_check_timeout_s):
                     await actor.check_health.remote()
             except TimeoutError:
-                why = f"no answer within {spec.config.health_check_timeout_s:g} s"
+                why = f"no answer within {config.health_check_timeout_s:g} s"
             except Exception as error:
                 why = f"{type(error).__name__}: {error}"
             if replica_id in self._actors:
                 self._event(deployment, "checked", replica_id, why)
 
+    def _config_of(self, deployment: DeploymentId, replica_id: str) -> DeploymentConfig | None:
+        """Returns the options of a replica, which may change; None where it is gone."""
+        state = self._deployments.get(deployment)
+        return state.config_of(replica_id) if state is not None and replica_id in self._actors else None
+
     async def _stop(self, deployment: DeploymentId, stop: StopReplica) -> None:
         actor = self._actors.get(stop.replica_id)
         if actor is not None and stop.wait_s > 0:
+            self._record(deployment, stop.replica_id)
             await self._seen_by_all(_key(deployment))
             # Where that takes too long, or fails, what it still had is answered by its death.
             with contextlib.suppress(TimeoutError, shoal.exceptions.ShoalError):
                 async with asyncio.timeout(stop.wait_s):
                     await actor.drain.remote()
-                    self._actors.pop(stop.replica_id, None)
+                    self._forget(stop.replica_id)
                     await actor.__ray_terminate__.remote()
         self._drop(stop.replica_id)
         self._event(deployment, "stopped", stop.replica_id)
+        self._values.set(CHANGES, None)
 
     async def _seen_by_all(self, key: str) -> None:
         try:
@@ -436,18 +518,31 @@ class Controller:
             self._values.forget_slow(key)
 
     def _drop(self, replica_id: str) -> None:
-        actor = self._actors.pop(replica_id, None)
+        actor = self._forget(replica_id)
         if actor is not None:
             shoal.kill(actor)
+
+    def _forget(self, replica_id: str) -> Any:
+        """A replica ends. Returns its actor; None where it has ended. Nobody waits for it to hear of changes."""
+        actor = self._actors.pop(replica_id, None)
+        self._values.gone(replica_id)
+        internal_kv._internal_kv_del(f"{REPLICA_NAME}{replica_id}", namespace=NAMESPACE)
+        return actor
 
     async def _reconfigure(self, deployment: DeploymentId, effect: ReconfigureReplica) -> None:
         actor = self._actors.get(effect.replica_id)
         if actor is None:
             return
+        why = ""
         try:
             await actor.reconfigure.remote(effect.spec)
+        except shoal.exceptions.ActorError:
+            return  # Its death is told apart.
         except Exception as error:
-            self._settled(deployment, Settled(f"reconfigure raised {type(error).__name__}: {error}"))
+            why = f"reconfigure raised {type(error).__name__}: {error}"
+        if not why:
+            self._record(deployment, effect.replica_id)
+        self._event(deployment, "reconfigured", effect.replica_id, why)
 
     def _event(self, deployment: DeploymentId, name: str, *arguments: Any) -> None:
         state = self._deployments.get(deployment)
@@ -456,14 +551,18 @@ class Controller:
 
     def _publish_routes(self) -> None:
         routes = [
-            Route(app.spec.route_prefix, app.spec.name, app.spec.ingress)
-            for app in self._applications.values()
-            if app.spec.route_prefix is not None
+            Route(one.route_prefix, one.name, one.ingress)
+            for one in (app.serving for app in self._applications.values())
+            if one.route_prefix is not None
         ]
-        self._values.set("routes", tuple(sorted(routes, key=lambda route: -len(route.prefix))))
-        self._values.set(
-            "applications", tuple((app.spec.name, app.spec.ingress) for app in self._applications.values())
-        )
+        self._set_if_new("routes", tuple(sorted(routes, key=lambda route: -len(route.prefix))))
+        ingresses = tuple((app.spec.name, app.serving.ingress) for app in self._applications.values())
+        self._set_if_new("applications", ingresses)
+
+    def _set_if_new(self, key: str, value: Any) -> None:
+        version, before = self._values.get(key)
+        if version == 0 or before != value:
+            self._values.set(key, value)
 
     # --- HTTP -------------------------------------------------------------------------------------------------------------------------
 
@@ -496,8 +595,9 @@ class Controller:
             await proxy.until_it_ends.remote()
         except shoal.exceptions.ShoalError:
             if self._proxy is proxy and self._http is not None:
-                self._proxy = None
-                await self._start_proxy(self._http)
+                async with self._starting:
+                    self._proxy = None
+                    await self._start_proxy(self._http)
 
     async def _start_grpc_proxy(self, options: gRPCOptions) -> None:
         host = self._http.host if self._http is not None else HTTPOptions().host
@@ -530,14 +630,16 @@ class Controller:
             await proxy.until_it_ends.remote()
         except shoal.exceptions.ShoalError:
             if self._grpc_proxy is proxy and self._grpc is not None:
-                self._grpc_proxy = None
-                await self._start_grpc_proxy(self._grpc)
+                async with self._starting:
+                    self._grpc_proxy = None
+                    await self._start_grpc_proxy(self._grpc)
 
     # --- a controller that is made again ------------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
         grpc = (self._grpc, self._grpc_address)
-        state = (self._http, self._address, grpc, [(app.spec, app.deployed_at) for app in self._applications.values()])
+        applications = [(app.spec, app.deployed_at, app.works, app.fallback) for app in self._applications.values()]
+        state = (self._http, self._address, grpc, applications)
         internal_kv._internal_kv_put(STATE, cloudpickle.dumps(state), namespace=NAMESPACE)
 
     async def _recover(self) -> None:
@@ -554,17 +656,26 @@ class Controller:
             return
         self._http, self._address, grpc, applications = cloudpickle.loads(saved)
         self._grpc, self._grpc_address = grpc
-        found = await self._found_replicas()
-        for spec, deployed_at in applications:
-            for one in spec.deployments:
-                state = self._deployments[one.id] = _new_state(one.id)
-                for replica_id, (actor, running, rank, node_id) in found.items():
-                    if running.id == one.id:
-                        state.adopt(replica_id, running, rank, actor, node_id)
+        found = self._found_replicas()
+        for spec, deployed_at, works, fallback in applications:
+            known = (*spec.deployments, *(fallback.deployments if fallback is not None else ()))
+            for deployment in {one.id for one in known}:
+                self._deployments[deployment] = state = _new_state(deployment)
+                for replica_id, (actor, record) in found.items():
+                    if record.deployment == deployment and not record.is_ending:
+                        running = _spec_of(record, known)
+                        state.adopt(replica_id, running, record.rank, actor, record.node_id)
+            if not works and fallback is not None:
+                # It goes on where the new version does not come to run.
+                self._set_application(fallback).works = True
             self._set_application(spec).deployed_at = deployed_at
-        for replica_id, (actor, running, _, _) in found.items():
-            if replica_id in self._actors and running.id in self._deployments:
-                self._watch(running.id, replica_id, actor, running)
+        for replica_id, (actor, record) in found.items():
+            if record.is_ending or record.deployment not in self._deployments:
+                # It was to end, or what it belongs to was.
+                stop = StopReplica(replica_id, record.config.graceful_shutdown_timeout_s)
+                self._spawn(self._stop(record.deployment, stop))
+            elif replica_id in self._actors:
+                self._watch(record.deployment, replica_id, actor)
         if self._http is not None:
             try:
                 self._proxy = shoal.get_actor(PROXY_NAME, namespace=NAMESPACE)
@@ -578,7 +689,8 @@ class Controller:
             except ValueError:
                 await self._start_grpc_proxy(self._grpc)
 
-    async def _found_replicas(self) -> dict[str, tuple[Any, DeploymentSpec, int, str]]:
+    def _found_replicas(self) -> dict[str, tuple[Any, ReplicaRecord]]:
+        """Returns those that ran. Nobody is asked: a constructor may keep a replica from answering for minutes."""
         found = {}
         everywhere: Any = shoal.util.list_named_actors(all_namespaces=True)
         for named in everywhere:
@@ -587,14 +699,29 @@ class Controller:
                 continue
             actor = shoal.get_actor(name, namespace=NAMESPACE)
             replica_id = name.removeprefix(REPLICA_NAME)
-            described = await actor.describe.remote()
-            if described is None:
+            record = internal_kv._internal_kv_get(name, namespace=NAMESPACE)
+            if record is None:
                 # It had not begun to serve; another one will be started.
                 shoal.kill(actor)
                 continue
             self._actors[replica_id] = actor
-            found[replica_id] = (actor, *described)
+            found[replica_id] = (actor, cloudpickle.loads(record))
         return found
+
+    def _record(self, deployment: DeploymentId, replica_id: str) -> None:
+        state = self._deployments.get(deployment)
+        record = state.record_of(replica_id) if state is not None else None
+        if record is not None:
+            name = f"{REPLICA_NAME}{replica_id}"
+            internal_kv._internal_kv_put(name, cloudpickle.dumps(record), namespace=NAMESPACE)
+
+
+def _spec_of(record: ReplicaRecord, known: Sequence[DeploymentSpec]) -> DeploymentSpec:
+    """Returns what a replica runs. Where no version is known that has its code, that code is not needed: the replica is to go."""
+    for one in known:
+        if one.id == record.deployment and one.code_version == record.code_version:
+            return replace(one, config=record.config)
+    return DeploymentSpec(record.deployment, b"", b"", record.config, record.code_version)
 
 
 async def _quietly(outcome: Any) -> None:

@@ -30,15 +30,16 @@ class ControllerLink:
 
     Args:
         controller: the controller's handle.
+        name: by which the controller tells listeners apart; empty for any that nobody else has.
     """
 
-    def __init__(self, controller: Any) -> None:
+    def __init__(self, controller: Any, name: str = "") -> None:
         self.controller = controller
         self._lock = threading.Lock()
         self._versions: dict[str, int] = {}
         self._listeners: dict[str, list[Listener]] = {}
         self._asking = 0
-        self._name = CALL_IDS.next()
+        self._name = name or CALL_IDS.next()
         self.load_reports = LoadReports(controller)
 
     def listen(self, key: str, listener: Listener) -> None:

@@ -72,6 +72,7 @@ class Replica:
         )
         HERE.set(context)
         if not self._is_local:
+            ROUTERS.name = self._id
             ROUTERS.loop = asyncio.get_running_loop()
             self._set_up_log()
             self._watch = LoopWatch(lambda: bool(self._running), self._say)
@@ -264,12 +265,6 @@ class Replica:
         if changed:
             await self._code.reconfigure(spec.config.user_config)
 
-    async def describe(self) -> tuple[DeploymentSpec, int, str] | None:
-        """Returns what it serves, its rank and its node; None where it has not begun, or is about to end."""
-        if self._context is None or self._ending:
-            return None
-        return self._spec, self._rank, shoal.get_runtime_context().get_node_id()
-
     async def until_it_ends(self) -> None:
         """Returns when it is drained: who waits for this learns of the process's death at once."""
         await self._drained.wait()
@@ -287,6 +282,9 @@ class Replica:
 
     async def drain(self) -> None:
         """Takes no more requests; returns when there are none left, and what they answered is fetched."""
+        if self._ending:
+            await self._drained.wait()
+            return
         self._ending = True
         for waiting in self._room:
             if not waiting.done():

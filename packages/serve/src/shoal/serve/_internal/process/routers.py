@@ -24,6 +24,8 @@ class Routers:
         self._session = ""
         self.loop: asyncio.AbstractEventLoop | None = None
         """The loop of this process, where it lives as long as the process does."""
+        self.name = ""
+        """Of this process, for the controller: a replica's id; empty for any that nobody else has."""
 
     def link(self) -> ControllerLink:
         """Returns this process's link. Raises ServeError where nothing is served."""
@@ -33,7 +35,7 @@ class Routers:
     def _link_locked(self) -> ControllerLink:
         session = shoal.get_runtime_context().get_job_id() if shoal.is_initialized() else ""
         if self._link is None or session != self._session:
-            self._link = ControllerLink(find_controller())
+            self._link = ControllerLink(find_controller(), self.name)
             self._session = session
             self._routers.clear()
         return self._link

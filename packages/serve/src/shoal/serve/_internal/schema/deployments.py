@@ -54,6 +54,26 @@ class ApplicationSpec:
     deployments: tuple[DeploymentSpec, ...]
 
 
+class ReplicaRecord(NamedTuple):
+    """A replica that runs, as a controller leaves it to the one after it.
+
+    Args:
+        deployment: whose.
+        code_version: that it runs.
+        config: the options that it has taken.
+        rank: its number among those of its deployment.
+        node_id: where it runs.
+        is_ending: it takes no more requests.
+    """
+
+    deployment: DeploymentId
+    code_version: str
+    config: DeploymentConfig
+    rank: int
+    node_id: str
+    is_ending: bool = False
+
+
 class ReplicaInfo(NamedTuple):
     """A replica that takes requests, as routers know it.
 
