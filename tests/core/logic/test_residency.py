@@ -22,6 +22,7 @@ from shoal._core.logic.residency_effects import (
     AddArena,
     Allocated,
     AlreadyStored,
+    AskBack,
     DeleteSpilled,
     Effect,
     Full,
@@ -372,6 +373,78 @@ def test_a_reader_that_gives_up_ends_the_recall() -> None:
     assert store.stats().waiting == 0
 
 
+# --- pins ahead of their need -----------------------------------------------------------------------------------------------
+
+
+def test_what_is_in_memory_may_be_pinned_ahead() -> None:
+    store = small_store()
+    put(store, X)
+    (located,) = store.pin_ahead(X, B, 7)
+    assert isinstance(located, Located)
+    assert (located.client, located.request_id, located.object_id) == (B, 7, X)
+    assert store.stats().pinned == MIB
+    store.unpin(X, B)
+    assert store.stats().pinned == 0
+
+
+def test_a_pin_ahead_waits_for_nothing() -> None:
+    store = full_store()
+    assert only(store.pin_ahead(X, B, 1), Missing), "unknown"
+    store.allocate(X, MIB, A, 2, LATER)
+    assert only(store.pin_ahead(object_id(10), B, 3), Missing), "on its way to disk"
+    store.spilled(object_id(10), True)
+    assert only(store.pin_ahead(object_id(10), B, 4), Missing), "on disk"
+    assert state_of(store, object_id(10)) == "spilled"
+    assert only(store.pin_ahead(X, B, 5), Missing), "still written"
+    store.pin(object_id(12), C, 6, LATER)
+    store.free(object_id(12))
+    assert only(store.pin_ahead(object_id(12), B, 7), Missing), "freed"
+
+
+def test_no_more_than_half_of_the_store_is_pinned_ahead() -> None:
+    store = full_store()
+    for number in range(10, 15):
+        assert only(store.pin_ahead(object_id(number), A, number), Located)
+    assert only(store.pin_ahead(object_id(15), A, 1), Missing)
+    assert only(store.pin_ahead(object_id(14), B, 2), Located), "that takes no more"
+    store.unpin(object_id(10), A)
+    assert only(store.pin_ahead(object_id(15), A, 3), Located)
+
+
+def test_what_is_pinned_ahead_is_asked_back_when_somebody_needs_the_room() -> None:
+    store = full_store()
+    for number in range(10, 15):
+        store.pin_ahead(object_id(number), A, number)
+    assert not only(store.allocate(X, 5 * MIB, B, 1, LATER), AskBack), "five others can go to disk"
+    effects = store.allocate(Y, 2 * MIB, B, 2, LATER)
+    assert only(effects, AskBack) == [AskBack(A)]
+    assert not only(effects, Spill)
+    assert not store.allocate(Z, 2 * MIB, B, 3, LATER), "it has been asked"
+    for number in range(10, 15):
+        store.unpin(object_id(number), A)
+    for number in range(10, 20):
+        if state_of(store, object_id(number)) == "spilling":
+            store.spilled(object_id(number), True)
+    assert [state_of(store, oid) for oid in (X, Y, Z)] == ["allocated"] * 3
+
+
+def test_nothing_is_pinned_ahead_while_somebody_waits_for_room() -> None:
+    store = small_store()
+    put(store, X)
+    put(store, Y, 8 * MIB)
+    store.pin(Y, A, 1, LATER)
+    store.allocate(Z, 2 * MIB, A, 2, LATER)
+    assert only(store.pin_ahead(X, B, 3), Missing)
+
+
+def test_a_client_that_is_gone_is_asked_for_nothing() -> None:
+    store = full_store()
+    store.pin_ahead(object_id(10), A, 1)
+    store.client_gone(A)
+    store.pin(object_id(11), C, 2, LATER)
+    assert not only(store.allocate(X, 10 * MIB, B, 3, LATER), AskBack)
+
+
 # --- a full store ---------------------------------------------------------------------------------------------------------
 
 
@@ -611,6 +684,7 @@ ACTIONS = {
     "allocate": 2,
     "end_writing": 2,
     "pin": 8,
+    "pin_ahead": 3,
     "unpin": 5,
     "free": 3,
     "cancel": 1,
@@ -640,6 +714,8 @@ class RandomLives(RuleBasedStateMachine):
         self.writing: dict[bytes, bytes] = {}
         self.blocks: dict[bytes, tuple[int, int, int]] = {}
         self.pins: list[tuple[bytes, bytes]] = []
+        self.ahead: set[bytes] = set()
+        """Clients that have pinned ahead since they were asked."""
         self.spilling: list[bytes] = []
         self.restoring: list[bytes] = []
         self.holes: list[PunchHole] = []
@@ -680,6 +756,8 @@ class RandomLives(RuleBasedStateMachine):
                     self.pins.append((client, oid))
                 case Missing(client, request, oid) | Lost(client, request, oid):
                     assert self.locating.pop((client, request)) == oid
+                case AskBack(client):
+                    self.ahead.remove(client)
                 case Full(client, request, oid):
                     asked = self.allocating if (client, request) in self.allocating else self.locating
                     assert asked.pop((client, request)) == oid
@@ -734,6 +812,19 @@ class RandomLives(RuleBasedStateMachine):
             self.locating[client, self.last_request] = oid
             self.carry_out(self.store.pin(oid, client, self.last_request, deadline))
 
+    def pin_ahead(self, data: st.DataObject) -> None:
+        oid = self.draw_from(data, self.known)
+        if oid is not None:
+            client = data.draw(st.sampled_from(CLIENTS))
+            self.last_request += 1
+            self.locating[client, self.last_request] = oid
+            effects = self.store.pin_ahead(oid, client, self.last_request)
+            assert len(effects) == 1
+            self.carry_out(effects)
+            assert (client, self.last_request) not in self.locating, "it is answered at once"
+            if isinstance(effects[0], Located):
+                self.ahead.add(client)
+
     def unpin(self, data: st.DataObject) -> None:
         pin = self.draw_from(data, self.pins)
         if pin is not None:
@@ -761,6 +852,7 @@ class RandomLives(RuleBasedStateMachine):
                 del asked[key]
         self.writing = {oid: writer for oid, writer in self.writing.items() if writer != client}
         self.pins = [pin for pin in self.pins if pin[0] != client]
+        self.ahead.discard(client)
         self.carry_out(self.store.client_gone(client))
 
     def spill_ends(self, data: st.DataObject) -> None:

@@ -182,6 +182,24 @@ class Residency:
             self._room.request(entry, effects)
         return effects
 
+    def pin_ahead(self, object_id: bytes, client: bytes, request_id: int) -> list[Effect]:
+        """A client is going to read soon. Answered at once: by Located where the object is in memory and there is room to spare,
+        else by Missing.
+
+        Such a pin counts like others; but when a request finds no room, the client is asked for those that it does not use yet
+        (AskBack).
+
+        Args:
+            object_id: what to read.
+            client: who reads.
+            request_id: comes back in the answer.
+        """
+        entry = self._table.entries.get(object_id)
+        if entry is None or entry.state != SEALED or not self._room.may_pin_ahead(entry):
+            return [Missing(client, request_id, object_id, "it is not at hand")]
+        self._room.pinned_ahead(client)
+        return [self._lives.pinned(entry, client, request_id)]
+
     def unpin(self, object_id: bytes, client: bytes, n: int = 1) -> list[Effect]:
         """A client lets go of `n` of its pins.
 
@@ -241,6 +259,7 @@ class Residency:
     def client_gone(self, client: bytes) -> list[Effect]:
         """A client died or left: its pins, its unsealed objects and its requests go with it."""
         effects: list[Effect] = []
+        self._room.client_gone(client)
         for object_id in self._table.held_by(client):
             entry = self._table.entries[object_id]
             self._lives.stop_waiting(entry, [waiter for waiter in entry.waiters if waiter[0] == client])

@@ -105,6 +105,12 @@ class Lost(msgspec.Struct, frozen=True, gc=False):
     error: str
 
 
+class AskBack(msgspec.Struct, frozen=True, gc=False):
+    """There is too little room: the client shall let go of what it has pinned ahead and does not use yet."""
+
+    client: bytes
+
+
 TOO_LARGE = "too large"
 HELD = "held"
 NO_DISK = "no disk"
@@ -143,6 +149,7 @@ Effect = (
     | Located
     | Missing
     | Lost
+    | AskBack
     | Full
 )
 

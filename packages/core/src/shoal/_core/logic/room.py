@@ -3,15 +3,16 @@
 Requests are served in the order in which they came. A request is *covered* while what is on its way to disk makes the
 room for it: its turn is certain, nothing later overtakes it, and its deadline does not count. Otherwise only clients
 can help, by letting go. Until they do, later and smaller requests may pass: a client may need memory to finish its
-work, and so let go. Objects are sent to disk only if that is enough for the request.
+work, and so let go. Objects are sent to disk only if that is enough for the request. What clients have pinned ahead of
+their need costs nobody else room: they are asked for it as soon as a request is not covered.
 """
 
 from __future__ import annotations
 
 from shoal._core.logic.allocation import Allocator, Block, arena_size_for
 from shoal._core.logic.object_lives import ObjectLives
-from shoal._core.logic.object_table import IDLE, LEAVING, STUCK, Entry, ObjectTable
-from shoal._core.logic.residency_effects import HELD, NO_DISK, AddArena, Effect, PunchHole, RemoveArena
+from shoal._core.logic.object_table import IDLE, LEAVING, PINNED, STUCK, UNSEALED, Entry, ObjectTable
+from shoal._core.logic.residency_effects import HELD, NO_DISK, AddArena, AskBack, Effect, PunchHole, RemoveArena
 from shoal._core.logic.residency_states import QUEUED, SEALED
 
 MAX_SPILL_FAILURES = 3
@@ -40,6 +41,8 @@ class Room:
         self._arena_size = arena_size
         self._warm_limit = warm_limit
         self._last_arena = 0
+        self._ahead: dict[bytes, None] = {}
+        """Clients that may have pins which they do not need yet, in the order in which they got them."""
         self._spill_failures = 0
         """In a row."""
 
@@ -59,6 +62,20 @@ class Room:
         holes, removed = self._allocator.reclaim(min(self._warm_limit, self._capacity - self._table.used))
         effects.extend(PunchHole(hole.arena, hole.offset, hole.size) for hole in holes)
         effects.extend(RemoveArena(arena) for arena in removed)
+
+    def may_pin_ahead(self, entry: Entry) -> bool:
+        """Whether an object may be held before it is needed: nobody waits for room, and clients hold no more than half of it.
+
+        So that a client which does not answer for a while, in the midst of a long computation, keeps nobody waiting."""
+        held = self._table.bytes[PINNED] + self._table.bytes[UNSEALED] + (0 if entry.pin_count else entry.room)
+        return not self._table.queue and held <= self._capacity // 2
+
+    def pinned_ahead(self, client: bytes) -> None:
+        """A client has pinned something that it does not need yet."""
+        self._ahead[client] = None
+
+    def client_gone(self, client: bytes) -> None:
+        self._ahead.pop(client, None)
 
     def spill_ended(self, ok: bool, effects: list[Effect]) -> None:
         """A spill went well, or failed: decides whether those that failed before are worth another attempt."""
@@ -111,6 +128,9 @@ class Room:
                 taken = min(room, need)
                 room -= taken
                 coming -= need - taken
+            else:
+                effects.extend(AskBack(client) for client in self._ahead)
+                self._ahead.clear()
 
     def _grant(self, entry: Entry, effects: list[Effect]) -> bool:
         """Gives the object a block. Returns False where that has to wait for holes that are being punched."""

@@ -48,6 +48,9 @@ class ThreadedExecutor:
                 grow = self._threads[group] < min(self._limits[group], self._unfinished)
                 if grow:
                     self._threads[group] += 1
+                waits = self._unfinished > self._threads[group]
+            if waits:
+                self._runner.ahead.expect(execution.call)
             self._queues[group].put(execution)
             if grow:
                 threading.Thread(
@@ -58,6 +61,7 @@ class ThreadedExecutor:
         execution = self._open.get(task_id)
         if execution is not None:
             execution.canceled = True
+            self._runner.ahead.let_go(execution.call)
 
     def stop(self, status: int, reason: str, at_once: bool = False) -> None:
         with self._lock:
@@ -173,11 +177,17 @@ class AsyncExecutor:
                 self._begin(group, execution)
             else:
                 self._waiting[group].append(execution)
+                self._expect_next(group)
 
     def _begin(self, group: str, execution: Execution) -> None:
         self._running[group] += 1
         task = self.loop.create_task(self._run_one(group, execution))
         execution.async_task = task
+
+    def _expect_next(self, group: str) -> None:
+        waiting = self._waiting[group]
+        if waiting and not waiting[0].canceled:
+            self._runner.ahead.expect(waiting[0].call)
 
     def _cancel(self, task_id: bytes) -> None:
         execution = self._open.get(task_id)
@@ -186,6 +196,8 @@ class AsyncExecutor:
         execution.canceled = True
         if execution.async_task is not None:
             execution.async_task.cancel()
+        else:
+            self._runner.ahead.let_go(execution.call)
 
     async def _run_one(self, group: str, execution: Execution) -> None:
         runner = self._runner
@@ -227,6 +239,7 @@ class AsyncExecutor:
         waiting = self._waiting[group]
         if waiting and self._running[group] < self._limits[group]:
             self._begin(group, waiting.popleft())
+            self._expect_next(group)
         self._end_if_idle()
 
     def _flush(self) -> None:

@@ -6,14 +6,17 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from shoal._core.process.arguments import unpack_arguments
+from shoal._core.process.arguments_ahead import ArgumentsAhead
 from shoal._core.process.dynamic_refs import DynamicObjectRefGenerator
 from shoal._core.process.node_link import NodeLink
 from shoal._core.process.object_ref import ObjectRef
 from shoal._core.process.peers import Peer
 from shoal._core.process.references import INLINE_LIMIT, References
+from shoal._core.process.view_ahead import ViewAhead
 from shoal._core.schema.ids import object_id_of
 from shoal._core.schema.messages import ERROR, INLINE, STORED, ObjectValue, StreamItem, TaskCall, TaskResult
 from shoal._core.schema.options import DYNAMIC, STREAMING
@@ -73,6 +76,8 @@ class Runner:
         self._references = references
         self._node = node
         self._pid = os.getpid()
+        self.ahead = ArgumentsAhead(node.open_ahead)
+        """Arguments of calls that have not begun."""
         self.streams: dict[bytes, Execution] = {}
         """Streaming calls that run, for what their consumers say."""
 
@@ -81,12 +86,23 @@ class Runner:
         call = execution.call
         if not call.args and not call.deps:
             return (), {}
-        args, kwargs, execution.arrived = unpack_arguments(
-            call.args, call.deps, call.slots, self._references, self._node.open
-        )
+        deps, views = self.ahead.begin(call)
+        open_stored = partial(self._open, views) if views else self._node.open
+        try:
+            args, kwargs, execution.arrived = unpack_arguments(
+                call.args, deps, call.slots, self._references, open_stored
+            )
+        finally:
+            for ahead in views.values():
+                ahead.let_go()
         call.args = b""
-        call.deps = []
         return args, kwargs
+
+    def _open(self, views: dict[bytes, ViewAhead], object_id: bytes, nodes: list[bytes]) -> memoryview:
+        """Takes the view that was opened ahead, where there is one."""
+        ahead = views.pop(object_id, None)
+        view = ahead.open() if ahead is not None else None
+        return view if view is not None else self._node.open(object_id, nodes)
 
     def ended(self, execution: Execution, value: Any) -> TaskResult:
         """Returns what a call that came to its end gives: its value, or that it was cancelled meanwhile."""
@@ -128,6 +144,7 @@ class Runner:
 
     def _finish(self, execution: Execution, result: TaskResult) -> TaskResult:
         self.streams.pop(execution.call.task_id, None)
+        self.ahead.end(execution.call)
         result.started = execution.started
         result.ended = time.time()
         if execution.arrived or self._references._dropped:

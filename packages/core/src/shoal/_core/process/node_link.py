@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from shoal._core.process.view_ahead import ViewAhead
 from shoal._core.process.waiting import Reply
 from shoal._core.schema.messages import (
     Abort,
@@ -163,7 +164,21 @@ class NodeLink:
             raise (OutOfDiskError if reply.no_disk else ObjectStoreFullError)(reply.text)
         if type(reply) is Missing:
             raise ObjectLostError(object_id.hex(), reason=reply.text)
-        return self._arenas.readable(reply.arena, reply.offset, reply.size, lambda: self._released(object_id))
+        return self._readable(object_id, reply)
+
+    def open_ahead(self, object_id: bytes, nodes: list[bytes]) -> ViewAhead:
+        """Asks for a view of a stored object that is going to be opened; does not wait for it."""
+        ahead = ViewAhead(lambda place: self._readable(object_id, place), lambda: self._released(object_id))
+        request_id = self.next_request_id()
+        self._replies[request_id] = ahead.answered
+        if self._ended is None:
+            self.send(Pin(request_id, object_id, nodes, ahead=True))
+        if self._ended is not None and self._replies.pop(request_id, None) is not None:
+            ahead.answered(None)
+        return ahead
+
+    def _readable(self, object_id: bytes, place: Located) -> memoryview:
+        return self._arenas.readable(place.arena, place.offset, place.size, lambda: self._released(object_id))
 
     def _released(self, object_id: bytes) -> None:
         # Called from wherever the collector runs: only note it, the loop tells the daemon.

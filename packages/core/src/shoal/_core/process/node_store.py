@@ -12,6 +12,7 @@ from shoal._core.logic.residency_effects import (
     AddArena,
     Allocated,
     AlreadyStored,
+    AskBack,
     DeleteSpilled,
     Effect,
     Full,
@@ -71,7 +72,9 @@ class NodeStore:
         """Takes a client's message about memory. Returns False for all others."""
         kind = type(message)
         residency = self._residency
-        if kind is messages.Pin:
+        if kind is messages.Pin and message.ahead:
+            self._carry_out(residency.pin_ahead(message.object_id, client, message.request_id))
+        elif kind is messages.Pin:
             deadline = time.monotonic() + self._patience
             self._carry_out(residency.pin(message.object_id, client, message.request_id, deadline))
         elif kind is messages.Unpin:
@@ -121,6 +124,8 @@ class NodeStore:
             self._answer(
                 effect.client, messages.Missing(effect.request_id, f"its copy on disk cannot be read: {effect.error}")
             )
+        elif isinstance(effect, AskBack):
+            self._answer(effect.client, messages.RoomNeeded())
         elif isinstance(effect, Full):
             self._answer(effect.client, messages.StoreFull(effect.request_id, effect.text, effect.kind == NO_DISK))
         elif isinstance(effect, AddArena):

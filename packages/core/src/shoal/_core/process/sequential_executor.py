@@ -59,8 +59,18 @@ class SequentialExecutor:
             if self._sleeping:
                 self._sleeping = False
                 self._wake.release()
+        if self._running is not None:
+            self._expect_next()
         if not self._check_armed and (len(executions) > 1 or self._running is not None):
             self._arm_check()
+
+    def _expect_next(self) -> None:
+        """Opens the arguments of the call that runs next. From any thread."""
+        try:
+            execution = self._inbox[0]
+        except IndexError:
+            return
+        self._runner.ahead.expect(execution.call)
 
     def _arm_check(self) -> None:
         self._check_armed = True
@@ -87,6 +97,8 @@ class SequentialExecutor:
             except IndexError:
                 break
         if back:
+            for execution in back:
+                self._runner.ahead.end(execution.call)
             back.reverse()
             self._hand_back(back)
 
@@ -140,6 +152,8 @@ class SequentialExecutor:
                     self._sleeping = True
                 self._wake.acquire()
                 continue
+            if inbox:
+                self._expect_next()
             try:
                 self._run_one(execution)
             except WorkerExit as exit_request:

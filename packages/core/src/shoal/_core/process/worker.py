@@ -33,6 +33,7 @@ from shoal._core.schema.messages import (
     NotNeeded,
     PushActorCalls,
     PushTasks,
+    RoomNeeded,
     StartActor,
     StillNeeded,
     StreamConsumed,
@@ -246,6 +247,8 @@ class Worker:
             self._tasks.stop(0, "becomes an actor")
         elif kind is AskToLeave:
             self._leave_if_unneeded()
+        elif kind is RoomNeeded:
+            self._runner.ahead.let_all_go()
         elif kind is DrainActor:
             self._executor.stop(0, "no handle to the actor is left")
 

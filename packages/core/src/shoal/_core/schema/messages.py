@@ -231,6 +231,8 @@ class Pin(Message, tag=34):
     object_id: bytes
     nodes: list[bytes]
     """Where the object can be fetched from, should this node not have it."""
+    ahead: bool = False
+    """The object is not needed yet: answered at once, with Missing where it is not at hand."""
 
 
 class Located(Message, tag=35):
@@ -247,6 +249,10 @@ class Missing(Message, tag=36):
 
 class Unpin(Message, tag=37):
     object_ids: list[bytes]
+
+
+class RoomNeeded(Message, tag=42):
+    """node -> client: let go of what is pinned ahead and not used yet."""
 
 
 class FreeObjects(Message, tag=38):
@@ -683,6 +689,7 @@ AnyMessage = (
     | Located
     | Missing
     | Unpin
+    | RoomNeeded
     | FreeObjects
     | ArenaAdded
     | ArenaRemoved
