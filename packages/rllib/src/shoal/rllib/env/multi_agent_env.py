@@ -61,9 +61,7 @@ class MultiAgentEnv(gym.Env[MultiAgentDict, MultiAgentDict]):
         """Starts an episode. Returns observations of the agents that act first, and infos."""
         raise NotImplementedError(f"{type(self).__name__} has no reset()")
 
-    def step(  # type: ignore[override]
-        self, action_dict: MultiAgentDict
-    ) -> tuple[MultiAgentDict, MultiAgentDict, MultiAgentDict, MultiAgentDict, MultiAgentDict]:
+    def step(self, action_dict: MultiAgentDict) -> Any:  # a tuple of five dictionaries; gymnasium has other types
         """Takes the actions of the agents that were observed last. Returns observations, rewards, terminateds, truncateds and infos."""
         raise NotImplementedError(f"{type(self).__name__} has no step()")
 

@@ -98,6 +98,7 @@ class SingleAgentEnvRunner(EnvRunner):
         self._global_timesteps: int | None = None  # by all runners, as last told
         self.metrics = MetricsLogger()
         self.num_envs = 0
+        self.progress = 0  # how often environments were stepped: whoever waits can see whether it goes on
         self._seed_generators()
         self._stepper: Stepper | None = None
         if worker_index > 0 or num_workers == 0 or config.create_env_on_local_worker or spaces is None:
@@ -225,6 +226,7 @@ class SingleAgentEnvRunner(EnvRunner):
             resetting = recorder.resetting
             steps = stepper.step(acted.for_env, resetting)
             after = clock()
+            self.progress += 1
             in_module += between - before
             in_env += after - between
             if acting.stateful and (True in resetting or stepper.failed):
@@ -318,11 +320,12 @@ class SingleAgentEnvRunner(EnvRunner):
         if version is not None and version == self.weights_version:
             return
         own = weights.get(DEFAULT_MODULE_ID, weights)
-        self.module.set_state(own)
+        # Arrays that came from another process are read-only, which torch warns of.
+        self.module.set_state({key: value if _is_writable(value) else np.array(value) for key, value in own.items()})
         if version is not None:
             self.weights_version = version
 
-    def get_weights(self, modules: Any = None) -> dict[str, Any]:
+    def get_weights(self, modules: Any = None, inference_only: bool = True) -> dict[str, Any]:
         """Returns the module's weights, by module id."""
         return {DEFAULT_MODULE_ID: self.module.get_state(inference_only=True)}
 
@@ -405,6 +408,14 @@ class SingleAgentEnvRunner(EnvRunner):
             self.env.close()
             self.env = None
 
+    @property
+    def doing(self) -> str:
+        """Which environment is being stepped or reset, if any."""
+        stepper = self._stepper
+        if stepper is None or stepper.current is None:
+            return ""
+        return f"{self._name(stepper.current)} is being stepped or reset, after {self.progress} steps. "
+
     # Chance and names.
 
     def _seed_generators(self) -> None:
@@ -447,6 +458,10 @@ class SingleAgentEnvRunner(EnvRunner):
 
     def _name(self, n: int) -> str:
         return f"env {name_of(self.config.env)!r} (runner {self.worker_index}, environment {n})"
+
+
+def _is_writable(value: Any) -> bool:
+    return not isinstance(value, np.ndarray) or bool(value.flags.writeable)
 
 
 def _wanted(name: str, components: Any, not_components: Any) -> bool:

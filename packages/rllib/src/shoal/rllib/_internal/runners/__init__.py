@@ -1,0 +1,1 @@
+"""Env runners as actors: calls, deadlines, replacements."""

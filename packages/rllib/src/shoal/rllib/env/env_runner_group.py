@@ -1,0 +1,735 @@
+"""All of an algorithm's env runners: one in this process, or several as actors."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shoal.rllib._internal.runners.restarts import Decision, Restarts, RestartSettings
+from shoal.rllib.core import (
+    COMPONENT_ENV_TO_MODULE_CONNECTOR,
+    COMPONENT_MODULE_TO_ENV_CONNECTOR,
+    COMPONENT_RL_MODULE,
+)
+from shoal.rllib.env.env_runner import EnvRunner
+from shoal.rllib.utils.error import EnvError, EnvRunnerLostError
+
+if TYPE_CHECKING:
+    from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What one runner sampled in one call.
+
+    Args:
+        index: of the runner; 0 is the local one.
+        episodes: its episodes, or a reference to them where that was asked for.
+        steps: how many steps they have.
+        metrics: for the `aggregate` of a logger.
+        weights_version: by which weights it acted.
+    """
+
+    index: int
+    episodes: Any
+    steps: int
+    metrics: dict[str, Any]
+    weights_version: int
+
+
+@dataclass(slots=True)
+class _Request:
+    """A call of `sample` that has not been answered yet."""
+
+    index: int
+    episodes: Any
+    answer: Any
+    asked: float
+    progress: int = -1
+
+
+class EnvRunnerGroup:
+    """All env runners of an algorithm, and what keeps them going: deadlines, replacements, weights.
+
+    Answers come in the order of the runners' indices, whichever is done first.
+
+    Args:
+        config: of the algorithm.
+        local_env_runner: whether there is a runner in this process, besides those that are actors. Without actors there always is.
+        num_env_runners: how many actors; None: as configured.
+        spaces: of the environments and the modules, where they are known.
+
+    Raises:
+        EnvError: (a ValueError) the environment cannot be made, or does not do what its spaces say.
+
+    Example:
+        >>> from shoal.rllib.algorithms.ppo import PPOConfig
+        >>> group = EnvRunnerGroup(PPOConfig().environment("CartPole-v1").env_runners(num_env_runners=0))
+        >>> sum(sampled.steps for sampled in group.sample_all(num_timesteps=100))
+        100
+        >>> group.stop()
+    """
+
+    def __init__(
+        self,
+        config: AlgorithmConfig | None = None,
+        *,
+        local_env_runner: bool = True,
+        num_env_runners: int | None = None,
+        spaces: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if config is None:
+            raise EnvError("config=None: give an AlgorithmConfig")
+        self._config = config
+        self.num_env_runners = config.num_env_runners if num_env_runners is None else num_env_runners
+        self._class: type[Any] = config.env_runner_cls or default_env_runner_class(config)
+        self._weights: Any = None
+        self._weights_ref: Any = None
+        self._version = 0
+        self._timesteps: int | None = None
+        self._runner_state: dict[str, Any] = {}
+        self._actors: dict[int, Any] = {}
+        self._told: dict[int, int] = {}
+        self._left_out: set[int] = set()
+        self._stalled: dict[int, str] = {}
+        self._requests: list[_Request] = []
+        self._calls: list[tuple[int, Any]] = []
+        self._restarts = Restarts(
+            RestartSettings(
+                restart=config.restart_failed_env_runners,
+                ignore=config.ignore_env_runner_failures,
+                most_restarts=config.max_num_env_runner_restarts,
+                delay_s=config.delay_between_env_runner_restarts_s,
+                consecutive_failures=config.num_consecutive_env_runner_failures_tolerance,
+            )
+        )
+        self.recreated: list[int] = []
+        """Which runners were replaced since this list was emptied last."""
+        self.spaces = spaces
+        self.local_env_runner: EnvRunner | None = None
+        try:
+            self._start(local_env_runner)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self, local_env_runner: bool) -> None:
+        setups = {index: self._make(index, False) for index in range(1, self.num_env_runners + 1)}
+        if self.num_env_runners == 0 or (local_env_runner and self._config.create_env_on_local_worker):
+            self._make_local()
+        wanted = local_env_runner and self.local_env_runner is None
+        everybody = self._config.validate_env_runners_after_construction
+        for index, setup in setups.items():
+            if everybody or self.spaces is None:
+                spaces = self._set_up(index, setup)
+                self.spaces = self.spaces or spaces
+            if wanted and self.local_env_runner is None:
+                self._make_local()
+
+    def _make_local(self) -> None:
+        runner = self._class(config=self._config, worker_index=0, num_workers=self.num_env_runners, spaces=self.spaces)
+        self.local_env_runner = runner
+        self.spaces = self.spaces or runner.get_spaces()
+
+    def _make(self, index: int, recreated: bool) -> Any:
+        """Starts an actor and the making of its runner. Returns the reference to its spaces."""
+        import shoal
+        from shoal.rllib._internal.runners.env_runner_actor import QUESTIONS, EnvRunnerActor
+
+        config = self._config
+        actor = (
+            shoal.remote(EnvRunnerActor)
+            .options(
+                num_cpus=config.num_cpus_per_env_runner,
+                num_gpus=config.num_gpus_per_env_runner,
+                resources=dict(config.custom_resources_per_env_runner),
+                concurrency_groups={QUESTIONS: 1},
+            )
+            .remote()
+        )
+        self._actors[index] = actor
+        self._told.pop(index, None)
+        arguments = {
+            "config": config,
+            "worker_index": index,
+            "num_workers": self.num_env_runners,
+            "recreated_worker": recreated,
+        }
+        return actor.set_up.remote(self._class, arguments)
+
+    def _set_up(self, index: int, setup: Any) -> dict[str, Any]:
+        """Returns the spaces of a runner that is being made; one that dies as it is made is made again, as the settings say."""
+        import shoal
+
+        while True:
+            try:
+                spaces: dict[str, Any] = shoal.get(setup)
+            except shoal.exceptions.ActorError as error:
+                now = time.monotonic()
+                if self._restarts.failed(index, now, others=0) is not Decision.REPLACE:
+                    raise EnvRunnerLostError(f"env runner {index} died as it was made: {error}") from error
+                logger.warning("env runner %d died as it was made, and is made again: %s", index, error)
+                setup = self._make(index, True)
+            else:
+                return spaces
+
+    # What it is made of.
+
+    @property
+    def local_runner(self) -> EnvRunner:
+        """The runner in this process.
+
+        Raises:
+            EnvError: there is none.
+        """
+        if self.local_env_runner is None:
+            raise EnvError(
+                "this group has no local env runner: set create_local_env_runner=True in config.env_runners()"
+            )
+        return self.local_env_runner
+
+    @property
+    def weights_version(self) -> int:
+        """What counts the weights that were synchronised."""
+        return self._version
+
+    def healthy_env_runner_ids(self) -> list[int]:
+        """Returns the indices of the actors that go on."""
+        return sorted(index for index in self._actors if index not in self._left_out)
+
+    def num_remote_env_runners(self) -> int:
+        """Returns how many actors there are."""
+        return len(self._actors)
+
+    num_remote_workers = num_remote_env_runners
+
+    def num_healthy_remote_env_runners(self) -> int:
+        """Returns how many actors go on."""
+        return len(self.healthy_env_runner_ids())
+
+    def num_healthy_env_runners(self) -> int:
+        """Returns how many runners go on, the local one counted."""
+        return self.num_healthy_remote_env_runners() + (self.local_env_runner is not None)
+
+    def num_remote_worker_restarts(self) -> int:
+        """Returns how often actors were replaced."""
+        return self._restarts.total
+
+    num_remote_env_runner_restarts = num_remote_worker_restarts
+
+    def num_in_flight_async_reqs(self) -> int:
+        """Returns how many calls of sample_async() have not been answered."""
+        return len(self._requests)
+
+    # Sampling, all at once.
+
+    def sample_all(
+        self,
+        *,
+        min_timesteps: int | None = None,
+        timesteps: int | None = None,
+        **arguments: Any,
+    ) -> list[Sampled]:
+        """Samples with all runners at once, and again until there is enough. Waits for the slowest.
+
+        Args:
+            min_timesteps: so many steps of all runners together, at least; None: one call of each.
+            timesteps: how many steps were sampled so far, for schedules of exploration.
+            arguments: of the runners' sample(): num_timesteps, num_episodes, explore, random_actions, force_reset.
+
+        Returns:
+            What they sampled, by rounds, and in each in the order of their indices.
+
+        Raises:
+            EnvError: an environment raised, hung, or answered with what cannot be.
+            EnvRunnerLostError: a runner died and may not be replaced.
+        """
+        if timesteps is not None:
+            self._timesteps = timesteps
+        results: list[Sampled] = []
+        total = 0
+        while True:
+            answers = self._sample_round(arguments)
+            results.extend(answers)
+            steps = sum(answer.steps for answer in answers)
+            total += steps
+            if min_timesteps is None or total >= min_timesteps:
+                return results
+            if not steps:
+                raise EnvRunnerLostError("no env runner brought any steps; see the log for why they are left out")
+            if self._timesteps is not None:
+                self._timesteps += steps
+
+    def _sample_round(self, arguments: dict[str, Any]) -> list[Sampled]:
+        if not self._actors:
+            return [self._sample_locally(arguments)]
+        self._bring_back()
+        requests = [self._ask(index, arguments) for index in self.healthy_env_runner_ids()]
+        answers: dict[int, Sampled] = {}
+        while requests:
+            ready, requests = self._wait(requests, all_of_them=True)
+            for request in ready:
+                answer = self._answer(request, by_reference=False)
+                if answer is not None:
+                    answers[request.index] = answer
+                elif request.index not in self._left_out:
+                    requests.append(self._ask(request.index, arguments))
+        return [answers[index] for index in sorted(answers)]
+
+    def _sample_locally(self, arguments: dict[str, Any]) -> Sampled:
+        runner = self.local_runner
+        if self._timesteps is not None and hasattr(runner, "set_global_timesteps"):
+            runner.set_global_timesteps(self._timesteps)
+        episodes = runner.sample(**arguments)
+        return Sampled(0, episodes, sum(map(len, episodes)), runner.get_metrics(), runner.weights_version)
+
+    # Sampling, each at its own pace.
+
+    def sample_async(
+        self,
+        *,
+        timeout_s: float | None = None,
+        by_reference: bool = False,
+        timesteps: int | None = None,
+        **arguments: Any,
+    ) -> list[Sampled]:
+        """Returns what runners have sampled since the last call, and has them go on with the newest weights. Never waits for the slowest.
+
+        Args:
+            timeout_s: how long to wait for a first answer; None: as long as `sample_timeout_s` allows.
+            by_reference: episodes stay where they are; a reference to them comes.
+            timesteps: how many steps were sampled so far, for schedules of exploration.
+            arguments: of the runners' sample().
+
+        Returns:
+            What is there, in the order of the runners' indices: nothing, if no runner answered in time.
+
+        Raises:
+            EnvError, EnvRunnerLostError: as sample_all().
+        """
+        if timesteps is not None:
+            self._timesteps = timesteps
+        if not self._actors:
+            return [self._sample_locally(arguments)]
+        self._bring_back()
+        self._ask_all(arguments)
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            ready, self._requests = self._wait(self._requests, all_of_them=False, deadline=deadline)
+            ready.sort(key=lambda request: request.index)
+            answers = [answer for request in ready if (answer := self._answer(request, by_reference)) is not None]
+            self._ask_all(arguments)
+            if answers or (deadline is not None and time.monotonic() >= deadline):
+                return answers
+            if not self._requests:
+                raise EnvRunnerLostError("no env runner is left; see the log for why")
+
+    def _ask_all(self, arguments: dict[str, Any]) -> None:
+        most = max(1, self._config.max_requests_in_flight_per_env_runner)
+        for index in self.healthy_env_runner_ids():
+            there = sum(request.index == index for request in self._requests)
+            self._requests.extend(self._ask(index, arguments) for _ in range(most - there))
+
+    # Calls.
+
+    def _ask(self, index: int, arguments: dict[str, Any]) -> _Request:
+        weights = self._weights_for(index)
+        episodes, answer = self._actors[index].sample.remote(weights, self._version, self._timesteps, arguments)
+        return _Request(index, episodes, answer, time.monotonic())
+
+    def _weights_for(self, index: int) -> Any:
+        """Returns the reference to the weights if the runner has not been told of these yet: calls come in order, so once is enough."""
+        if self._weights_ref is None or self._told.get(index) == self._version:
+            return None
+        self._told[index] = self._version
+        return self._weights_ref
+
+    def _wait(
+        self, requests: Sequence[_Request], *, all_of_them: bool, deadline: float | None = None
+    ) -> tuple[list[_Request], list[_Request]]:
+        """Waits for answers. Returns those that are there and the others. A runner that hangs is ended: its answer is an error."""
+        import shoal
+
+        limit = self._config.sample_timeout_s or None
+        while True:
+            now = time.monotonic()
+            ends = [request.asked + limit for request in requests] if limit is not None else []
+            if deadline is not None:
+                ends.append(deadline)
+            waiting = {request.answer: request for request in requests}
+            number = len(requests) if all_of_them else 1
+            timeout = max(0.0, min(ends) - now) if ends else None
+            ready, rest = shoal.wait(list(waiting), num_returns=number, timeout=timeout)
+            if len(ready) < len(requests):
+                more, rest = shoal.wait(rest, num_returns=len(rest), timeout=0)
+                ready = [*ready, *more]
+            if len(ready) >= number:
+                return [waiting[ref] for ref in ready], [waiting[ref] for ref in rest]
+            now = time.monotonic()
+            if limit is not None:
+                for ref in rest:
+                    if now - waiting[ref].asked >= limit:
+                        self._look_after(waiting[ref], limit)
+            if deadline is not None and now >= deadline:
+                return [waiting[ref] for ref in ready], [waiting[ref] for ref in rest]
+            requests = list(waiting.values())
+
+    def _look_after(self, request: _Request, limit: float) -> None:
+        """A runner has not answered in time: one that gets on has more time, one that does not is ended."""
+        import shoal
+
+        actor = self._actors[request.index]
+        try:
+            progress, where = shoal.get(
+                actor.where.remote(), timeout=self._config.env_runner_health_probe_timeout_s or None
+            )
+        except shoal.exceptions.GetTimeoutError:
+            progress, where = (
+                request.progress,
+                "Its process does not answer: it hangs outside of Python, with Python's lock.",
+            )
+        except shoal.exceptions.ActorError:
+            return  # it is dead: its answer says so
+        if progress != request.progress:
+            logger.warning(
+                "env runner %d has sampled for more than %g s; it gets on. %s",
+                request.index,
+                limit,
+                where.split(":")[0],
+            )
+            request.progress = progress
+            request.asked = time.monotonic()
+            return
+        self._stalled[request.index] = where
+        shoal.kill(actor)
+
+    def _answer(self, request: _Request, by_reference: bool) -> Sampled | None:
+        """Returns an answer, or None if the runner failed: it was then replaced or left out."""
+        import shoal
+
+        index = request.index
+        try:
+            steps, metrics, version = shoal.get(request.answer)
+            episodes = request.episodes if by_reference else shoal.get(request.episodes)
+        except shoal.exceptions.ActorError as error:
+            self._failed(index, error)
+            return None
+        except EnvError as error:
+            if self._config.ignore_env_runner_failures and len(self.healthy_env_runner_ids()) > 1:
+                logger.error("env runner %d is left out: %s", index, error)
+                self._left_out.add(index)
+                return None
+            raise
+        self._restarts.succeeded(index)
+        return Sampled(index, episodes, steps, metrics, version)
+
+    # Failures.
+
+    def _failed(self, index: int, error: Exception) -> None:
+        """A runner's process has ended. Replaces it, leaves it out, or raises."""
+        now = time.monotonic()
+        where = self._stalled.pop(index, None)
+        self._requests = [request for request in self._requests if request.index != index]
+        others = sum(other != index for other in self.healthy_env_runner_ids())
+        decision = self._restarts.failed(index, now, others=others, stalled=where is not None)
+        if where is None:
+            story = f"env runner {index} died: {error}"
+        else:
+            limit = self._config.sample_timeout_s
+            story = f"env runner {index} has not got on for {limit:g} s (config.env_runners(sample_timeout_s=...)), and was ended. {where}"
+        if decision is Decision.RAISE:
+            kind = EnvRunnerLostError if where is None else EnvError
+            raise kind(story) from (error if where is None else None)
+        if decision is Decision.LEAVE_OUT:
+            logger.error("%s\nThe others go on without it.", story)
+            self._left_out.add(index)
+            return
+        logger.warning("%s\nIt is replaced.", story)
+        self._replace(index)
+
+    def _replace(self, index: int) -> None:
+        setup = self._make(index, True)
+        self._set_up(index, setup)
+        self._left_out.discard(index)
+        self.recreated.append(index)
+        if self._runner_state:
+            self._actors[index].call.remote("set_state", {"state": self._runner_state})
+
+    def _bring_back(self) -> None:
+        """Replaces runners that were left out and whose time has come."""
+        now = time.monotonic()
+        for index in sorted(self._left_out):
+            if self._restarts.may_come_back(index, now):
+                logger.info("env runner %d is made again", index)
+                self._replace(index)
+
+    def probe_unhealthy_env_runners(self) -> list[int]:
+        """Replaces runners that were left out, whether or not their time has come. Returns their indices."""
+        back = sorted(self._left_out)
+        for index in back:
+            self._replace(index)
+        return back
+
+    # Weights and states.
+
+    def sync_weights(
+        self,
+        policies: Any = None,
+        from_worker_or_learner_group: Any = None,
+        to_worker_indices: Sequence[int] | None = None,
+        global_vars: Any = None,
+        timeout_seconds: float | None = None,
+        inference_only: bool = True,
+        *,
+        weights: dict[str, Any] | None = None,
+    ) -> None:
+        """Has all runners act by new weights from their next call on.
+
+        The weights are stored once, whatever the number of runners.
+
+        Args:
+            policies: the ids of the modules that changed; None for all.
+            from_worker_or_learner_group: whose weights: a learner group or an env runner, by its get_weights(). None: the local runner's.
+            to_worker_indices: accepted for RLlib's sake: all are told.
+            global_vars: accepted for RLlib's sake.
+            timeout_seconds: accepted for RLlib's sake: nothing is waited for.
+            inference_only: whether only what computes actions travels.
+            weights: weights by module id, in place of all that.
+        """
+        if weights is None:
+            source = from_worker_or_learner_group or self.local_runner
+            weights = _weights_of(source, inference_only)
+        if policies is not None:
+            weights = {key: value for key, value in weights.items() if key in policies}
+        self._version += 1
+        if self._actors:
+            import shoal
+
+            self._weights_ref = shoal.put(weights)
+        if self.local_env_runner is not None and self.local_env_runner is not from_worker_or_learner_group:
+            self.local_env_runner.set_weights(weights, self._version)
+
+    def sync_env_runner_states(self, *, config: Any = None, timesteps: int | None = None, **kwargs: Any) -> None:
+        """Merges the states of the runners' connectors and gives all of them the result, as `merge_env_runner_states` and
+        `broadcast_env_runner_states` say."""
+        if timesteps is not None:
+            self._timesteps = timesteps
+        local = self.local_env_runner
+        if not self._actors or local is None or not hasattr(local, "merge_connector_states"):
+            if local is not None and hasattr(local, "merge_connector_states"):
+                local.merge_connector_states([])
+            return
+        parts = [COMPONENT_ENV_TO_MODULE_CONNECTOR, COMPONENT_MODULE_TO_ENV_CONNECTOR]
+        if not getattr(local, "has_connector_states", True):
+            return
+        evaluating = getattr(self._config, "in_evaluation", False)
+        merge = self._config.merge_env_runner_states
+        if merge is True or (merge == "training_only" and not evaluating):
+            states = self.foreach_env_runner("get_state", kwargs={"components": parts}, local_env_runner=False)
+            local.merge_connector_states([state for state in states if state])
+        if self._config.broadcast_env_runner_states:
+            self._runner_state = local.get_state(components=parts)
+            self.foreach_env_runner("set_state", kwargs={"state": self._runner_state}, local_env_runner=False)
+
+    def get_state(self) -> dict[str, Any]:
+        """Returns the states of all runners, for another group of as many."""
+        local = self.local_env_runner
+        without = [COMPONENT_RL_MODULE]
+        remote = self.foreach_env_runner("get_state", kwargs={"not_components": without}, local_env_runner=False)
+        return {
+            "local": None if local is None else local.get_state(not_components=without),
+            "remote": dict(zip(self.healthy_env_runner_ids(), remote, strict=True)),
+            "runner_state": self._runner_state,
+            "timesteps": self._timesteps,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Takes over the states of another group's runners. What it has for runners that are not here is left out."""
+        self._timesteps = state["timesteps"]
+        self._runner_state = state["runner_state"]
+        if self.local_env_runner is not None and state["local"] is not None:
+            self.local_env_runner.set_state(state["local"])
+        for index, own in state["remote"].items():
+            if index in self._actors:
+                self.foreach_env_runner(
+                    "set_state", kwargs={"state": own}, local_env_runner=False, remote_worker_ids=[index]
+                )
+
+    # Anything else.
+
+    def foreach_env_runner(
+        self,
+        func: str | Callable[..., Any],
+        *,
+        kwargs: dict[str, Any] | None = None,
+        local_env_runner: bool = True,
+        healthy_only: bool = True,
+        remote_worker_ids: Sequence[int] | None = None,
+        timeout_seconds: float | None = None,
+        return_obj_refs: bool = False,
+        mark_healthy: bool = False,
+    ) -> list[Any]:
+        """Calls a function of each runner, or a method by its name.
+
+        Args:
+            func: takes a runner and `kwargs`; or a method's name.
+            kwargs: for it.
+            local_env_runner: whether the one in this process is among them.
+            healthy_only: whether runners that are left out stay so; otherwise they are made again first.
+            remote_worker_ids: which actors; None for all.
+            timeout_seconds: how long to wait; what has not come by then is left out. None: without end.
+            return_obj_refs: whether actors' references come in place of results.
+            mark_healthy: accepted for RLlib's sake.
+
+        Returns:
+            What the functions returned: the local runner's first, then the actors' in the order of their indices.
+
+        Raises:
+            EnvRunnerLostError: an actor died and may not be replaced. What a function raises is raised.
+        """
+        arguments = dict(kwargs or {})
+        results: list[Any] = []
+        if local_env_runner and self.local_env_runner is not None:
+            results.append(_call(self.local_env_runner, func, arguments))
+        if not self._actors:
+            return results
+        if not healthy_only:
+            self.probe_unhealthy_env_runners()
+        chosen = [i for i in self.healthy_env_runner_ids() if remote_worker_ids is None or i in remote_worker_ids]
+        references = {index: self._actors[index].call.remote(func, arguments, *self._news(index)) for index in chosen}
+        if return_obj_refs:
+            return [*results, *references.values()]
+        return [*results, *(value for _, value in self._collect(func, arguments, references, timeout_seconds))]
+
+    def _news(self, index: int) -> tuple[Any, int]:
+        return self._weights_for(index), self._version
+
+    def _collect(
+        self, func: Any, arguments: dict[str, Any], references: dict[int, Any], timeout: float | None
+    ) -> list[tuple[int, Any]]:
+        import shoal
+
+        ready, _ = (
+            shoal.wait(list(references.values()), num_returns=len(references), timeout=timeout)
+            if references
+            else ([], [])
+        )
+        there = set(ready)
+        values = []
+        for index, reference in references.items():
+            if reference not in there:
+                continue
+            while True:
+                try:
+                    values.append((index, shoal.get(reference)))
+                    break
+                except shoal.exceptions.ActorError as error:
+                    self._failed(index, error)
+                    if index in self._left_out:
+                        break
+                    reference = self._actors[index].call.remote(func, arguments, *self._news(index))
+        return values
+
+    def foreach_env_runner_async(
+        self,
+        func: str | Callable[..., Any],
+        *,
+        kwargs: dict[str, Any] | None = None,
+        healthy_only: bool = True,
+        remote_worker_ids: Sequence[int] | None = None,
+        **_: Any,
+    ) -> int:
+        """Calls a function of each actor and does not wait: fetch_ready_async_reqs() brings results. Returns how many were called."""
+        chosen = [i for i in self.healthy_env_runner_ids() if remote_worker_ids is None or i in remote_worker_ids]
+        for index in chosen:
+            reference = self._actors[index].call.remote(func, dict(kwargs or {}), *self._news(index))
+            self._calls.append((index, reference))
+        return len(chosen)
+
+    def fetch_ready_async_reqs(
+        self, *, timeout_seconds: float | None = 0.0, return_obj_refs: bool = False, **_: Any
+    ) -> list[tuple[int, Any]]:
+        """Returns pairs of indices and results of what foreach_env_runner_async() began and is done."""
+        if not self._calls:
+            return []
+        import shoal
+
+        references = [reference for _, reference in self._calls]
+        ready, _rest = shoal.wait(references, num_returns=len(references), timeout=timeout_seconds)
+        there = set(ready)
+        done = [(index, reference) for index, reference in self._calls if reference in there]
+        self._calls = [(index, reference) for index, reference in self._calls if reference not in there]
+        if return_obj_refs:
+            return done
+        results = []
+        for index, reference in done:
+            try:
+                results.append((index, shoal.get(reference)))
+            except shoal.exceptions.ActorError as error:
+                if index in self._actors and index not in self._left_out:
+                    self._failed(index, error)
+        return results
+
+    def foreach_env(self, func: Callable[[Any], Any]) -> list[list[Any]]:
+        """Calls a function of each environment. Returns lists of results, one for each runner."""
+
+        def of_each(runner: Any) -> list[Any]:
+            env = runner.env
+            if env is None:
+                return []
+            return [func(one) for one in getattr(env, "envs", [env])]
+
+        return self.foreach_env_runner(of_each)
+
+    def stop(self) -> None:
+        """Closes all environments and ends all actors."""
+        if self.local_env_runner is not None:
+            self.local_env_runner.stop()
+            self.local_env_runner = None
+        if not self._actors:
+            return
+        import shoal
+
+        actors, self._actors = self._actors, {}
+        self._requests, self._calls = [], []
+        if not shoal.is_initialized():
+            return
+        idle = [actor.call.remote("stop", {}) for index, actor in actors.items() if index not in self._left_out]
+        if idle:
+            shoal.wait(idle, num_returns=len(idle), timeout=_STOP_TIMEOUT_S)
+        for actor in actors.values():
+            shoal.kill(actor)
+
+
+_STOP_TIMEOUT_S = 5.0
+"""How long environments have to close."""
+
+
+def default_env_runner_class(config: Any) -> type[EnvRunner]:
+    """Returns the class of runners that a configuration asks for."""
+    if config.is_multi_agent:
+        from shoal.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
+
+        return MultiAgentEnvRunner
+    from shoal.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
+
+    return SingleAgentEnvRunner
+
+
+def _call(runner: Any, func: str | Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    return func(runner, **arguments) if callable(func) else getattr(runner, func)(**arguments)
+
+
+def _weights_of(source: Any, inference_only: bool) -> dict[str, Any]:
+    try:
+        weights = source.get_weights(inference_only=inference_only)
+    except TypeError:
+        weights = source.get_weights()
+    found: dict[str, Any] = weights
+    return found
