@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shoal._core.process.arguments_ahead import CALLS_AHEAD, ArgumentsAhead
+from shoal._core.process.arguments_ahead import ARGUMENTS_AHEAD, CALLS_AHEAD, ArgumentsAhead
 from shoal._core.process.view_ahead import ViewAhead
 from shoal._core.schema.messages import INLINE, STORED, Located, ObjectValue, TaskCall
 
@@ -62,6 +62,16 @@ def test_only_the_next_calls_are_opened() -> None:
     ahead.begin(calls[0])
     ahead.expect(calls[-1])
     assert node.pinned[-1] == b"x%d" % CALLS_AHEAD
+
+
+def test_of_very_many_arguments_only_the_first_are_opened() -> None:
+    node = Node()
+    ahead = ArgumentsAhead(node.open_ahead)
+    call = call_of(b"a", *(b"%d" % number for number in range(1000)))
+    ahead.expect(call)
+    assert len(node.pinned) == ARGUMENTS_AHEAD - 1, "and the small one"
+    deps, views = ahead.begin(call)
+    assert (len(deps), len(views)) == (1001, ARGUMENTS_AHEAD - 1)
 
 
 def test_a_call_that_has_begun_or_ended_is_not_expected_any_more() -> None:

@@ -10,6 +10,8 @@ from shoal._core.schema.messages import STORED, ObjectValue, TaskCall
 
 CALLS_AHEAD = 2
 """Calls that have their arguments open before they begin."""
+ARGUMENTS_AHEAD = 16
+"""Of a call: asking for very many would hold up the one before it."""
 
 
 class ArgumentsAhead:
@@ -29,13 +31,13 @@ class ArgumentsAhead:
 
     def expect(self, call: TaskCall) -> None:
         """The call is among the next to begin."""
-        if not call.deps or not any(dep.kind == STORED for dep in call.deps):
+        if not call.deps or not _stored(call):
             return
         with self._lock:
             if call.task_id in self._views or len(self._views) >= CALLS_AHEAD:
                 return
             # Looked at again: it may have begun, or ended, meanwhile.
-            stored = {dep.object_id: dep.nodes for dep in call.deps if dep.kind == STORED}
+            stored = _stored(call)
             if stored:
                 self._views[call.task_id] = {
                     object_id: self._open_ahead(object_id, nodes) for object_id, nodes in stored.items()
@@ -66,6 +68,11 @@ class ArgumentsAhead:
             self._views.clear()
         for views in calls:
             _let_go(views)
+
+
+def _stored(call: TaskCall) -> dict[bytes, list[bytes]]:
+    """Returns ids and nodes of stored objects among a call's first arguments."""
+    return {dep.object_id: dep.nodes for dep in call.deps[:ARGUMENTS_AHEAD] if dep.kind == STORED}
 
 
 def _let_go(views: dict[bytes, ViewAhead]) -> None:
