@@ -63,8 +63,8 @@ class LocalRouter:
         part: Streaming = await outcome_of(LOOP.run(self._replica.next_items(call.meta.call_id)))
         return part
 
-    async def push(self, call: Call, messages: list[Any]) -> None:
-        await outcome_of(LOOP.run(self._replica.push(call.meta.call_id, messages)))
+    def push(self, call: Call, messages: list[Any]) -> asyncio.Future[None]:
+        return asyncio.wrap_future(LOOP.run(self._replica.push(call.meta.call_id, messages)))
 
 
 def _tell(call: Call, done: Future[Any]) -> None:

@@ -25,6 +25,7 @@ from shoal.serve._internal.process.loop_mailbox import running_mailbox
 from shoal.serve._internal.process.metrics import IngressMetrics
 from shoal.serve._internal.process.router import Call
 from shoal.serve._internal.process.routers import ROUTERS
+from shoal.serve._internal.process.uplink import Uplink
 from shoal.serve._internal.schema.deployments import DeploymentId, Route
 from shoal.serve._internal.schema.requests import HttpRequest, RequestMeta, Streaming
 from shoal.serve.config import HTTPOptions
@@ -290,13 +291,14 @@ class ProxiedRequest:
     async def _pass_on(self) -> None:
         """Gives the replica what the client sends later; a client that goes ends the request."""
         assert self._call is not None
+        uplink = Uplink(self._router, self._call)
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 self._gone = True
                 self._router.cancel(self._call)
                 return
-            await self._router.push(self._call, [message])
+            await uplink.send(message)
             if message["type"] == "websocket.disconnect":
                 return
 

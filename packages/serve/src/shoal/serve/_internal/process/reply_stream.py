@@ -44,7 +44,7 @@ class ReplyStream:
         self._taken = asyncio.Event()
         if request is not None:
             self._incoming.append(request.first)
-            self._incoming_bytes = _size(request.first)
+            self._incoming_bytes = size_of(request.first)
         self._over = over
         self.task = asyncio.get_running_loop().create_task(self._run(body))
 
@@ -76,7 +76,7 @@ class ReplyStream:
         if not self._has_room.is_set():
             await self._has_room.wait()
         self._items.append(item)
-        self._bytes += _size(item)
+        self._bytes += size_of(item)
         if len(self._items) >= MOST_ITEMS or self._bytes >= MOST_BYTES:
             self._has_room.clear()
         # The head of an answer travels with what follows it.
@@ -102,21 +102,21 @@ class ReplyStream:
             self._arrived.clear()
             await self._arrived.wait()
         message = self._incoming.popleft()
-        self._incoming_bytes -= _size(message)
+        self._incoming_bytes -= size_of(message)
         self._taken.set()
         return message
 
     async def push(self, messages: list[Any]) -> None:
         """Takes messages from outside; returns when there is room for more."""
         self._incoming.extend(messages)
-        self._incoming_bytes += sum(map(_size, messages))
+        self._incoming_bytes += sum(map(size_of, messages))
         self._arrived.set()
         while self._incoming_bytes >= MOST_BYTES and not self._finished:
             self._taken.clear()
             await self._taken.wait()
 
 
-def _size(item: Any) -> int:
+def size_of(item: Any) -> int:
     """Bytes of an item, as far as they are worth counting."""
     if isinstance(item, dict):
         # An ASGI message, of HTTP or of a WebSocket.

@@ -71,7 +71,7 @@ class AnyRouter(Protocol):
 
     async def next_items(self, call: Call) -> Streaming: ...
 
-    async def push(self, call: Call, messages: list[Any]) -> None: ...
+    def push(self, call: Call, messages: list[Any]) -> asyncio.Future[None]: ...
 
 
 class Router:
@@ -215,10 +215,11 @@ class Router:
         part: Streaming = await call.replica.actor.next_items.remote(call.meta.call_id)
         return part
 
-    async def push(self, call: Call, messages: list[Any]) -> None:
-        """Gives ASGI messages to a request of HTTP; returns when there is room for more."""
+    def push(self, call: Call, messages: list[Any]) -> asyncio.Future[None]:
+        """Gives ASGI messages to a request of HTTP, after those before; ends when there is room for more."""
         assert call.replica is not None
-        await call.replica.actor.push.remote(call.meta.call_id, messages)
+        pushed: asyncio.Future[None] = call.replica.actor.push.remote(call.meta.call_id, messages).as_future()
+        return pushed
 
     def _send(self, call: Call, replica: ReplicaInfo) -> None:
         ref = getattr(replica.actor, call.method).remote(call.meta, call.args, call.kwargs)
