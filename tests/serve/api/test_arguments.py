@@ -94,3 +94,23 @@ def test_an_event_loop_can_end_serving(url: str) -> None:
     asyncio.run(serve.shutdown_async())
     with pytest.raises(ServeError, match="nothing is served"):
         serve.status()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"placement_group_bundles": []}, "give at least one dict of resources"),
+        (
+            {"placement_group_bundles": [{"CPU": 1}], "ray_actor_options": {"num_cpus": 2}},
+            "asks for 2 CPU for the replica",
+        ),
+        ({"placement_group_strategy": "NEAR"}, "placement_group_strategy is 'NEAR': should be 'PACK'"),
+        ({"max_replicas_per_node": 1, "num_replicas": 2}, "there may be 2 replicas, all on this machine"),
+        ({"max_replicas_per_node": 1, "placement_group_bundles": [{"CPU": 1}]}, "cannot go together"),
+        ({"ray_actor_options": {"num_cpu": 1}}, "'num_cpu' is no option of replicas; there are: num_cpus"),
+        ({"ray_actor_options": {"num_cpus": -1}}, "amounts of resources cannot be negative"),
+    ],
+)
+def test_places(options: dict[str, Any], expected: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=expected):
+        serve.deployment(**options)(type("Model", (), {}))

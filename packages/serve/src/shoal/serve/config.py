@@ -21,6 +21,8 @@ from pydantic import (
     model_validator,
 )
 
+import shoal
+from shoal.exceptions import ShoalError
 from shoal.serve._internal.process.portable_code import as_bytes, code_at, from_bytes, path_of
 
 
@@ -286,6 +288,48 @@ class RequestRouterConfig(_Frozen):
         return named
 
 
+PlacementStrategy = Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"]
+
+
+def bundles_problem(bundles: list[dict[str, float]] | None, actor: Mapping[str, Any]) -> str:
+    """Returns what is wrong with bundles of a placement group, whose first one is for the replica itself; empty where nothing is."""
+    if bundles is None:
+        return ""
+    if not bundles or not all(bundle and all(amount >= 0 for amount in bundle.values()) for bundle in bundles):
+        return f"placement_group_bundles is {bundles!r}; give at least one dict of resources, as in [{{'CPU': 1}}, {{'GPU': 1}}]"
+    own = {
+        "CPU": actor.get("num_cpus", 1),
+        "GPU": actor.get("num_gpus"),
+        "memory": actor.get("memory"),
+        **(actor.get("resources") or {}),
+    }
+    for name, amount in own.items():
+        if amount is not None and amount > bundles[0].get(name, 0):
+            return (
+                f"placement_group_bundles[0] is {bundles[0]!r}, and ray_actor_options asks for {amount:g} {name} for the replica itself, "
+                f"which is in that bundle; let the bundle have as much, or ask for less"
+            )
+    return ""
+
+
+ACTOR_OPTIONS = (
+    "num_cpus",
+    "num_gpus",
+    "memory",
+    "object_store_memory",
+    "resources",
+    "accelerator_type",
+    "runtime_env",
+    "label_selector",
+    "fallback_strategy",
+)
+"""What `ray_actor_options` may have."""
+
+
+class _Anything:
+    """An actor that has options."""
+
+
 class DeploymentConfig(_Frozen):
     """The options of one deployment, all of them: what `@serve.deployment` and `.options` take, checked."""
 
@@ -301,12 +345,44 @@ class DeploymentConfig(_Frozen):
     graceful_shutdown_wait_loop_s: NonNegativeFloat = 2
     graceful_shutdown_timeout_s: NonNegativeFloat = 20
     placement_group_bundles: list[dict[str, float]] | None = None
-    placement_group_strategy: str = "PACK"
+    placement_group_strategy: PlacementStrategy = "PACK"
     max_replicas_per_node: PositiveInt | None = None
     logging_config: Any = None
     request_router_config: RequestRouterConfig | None = None
     max_constructor_retry_count: PositiveInt = 20
     version: str | None = None
+
+    @field_validator("ray_actor_options")
+    @classmethod
+    def _an_actor_has_them(cls, value: dict[str, Any]) -> dict[str, Any]:
+        unknown = next((name for name in value if name not in ACTOR_OPTIONS), None)
+        if unknown is not None:
+            raise ValueError(f"{unknown!r} is no option of replicas; there are: {', '.join(ACTOR_OPTIONS)}")
+        given = {name: one for name, one in value.items() if one is not None}
+        try:
+            shoal.remote(_Anything).options(**given)
+        except (ShoalError, TypeError) as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    @model_validator(mode="after")
+    def _can_be_placed(self) -> DeploymentConfig:
+        problem = bundles_problem(self.placement_group_bundles, self.ray_actor_options)
+        if problem:
+            raise ValueError(problem)
+        most = self.max_replicas_per_node
+        if most is None:
+            return self
+        if self.placement_group_bundles is not None:
+            raise ValueError("max_replicas_per_node and placement_group_bundles cannot go together; give one of them")
+        scaling = self.autoscaling_config
+        wanted = scaling.max_replicas if scaling is not None else self.num_replicas or 1
+        if wanted > most:
+            raise ValueError(
+                f"max_replicas_per_node is {most}, and there may be {wanted} replicas, all on this machine; "
+                f"let there be no more, or leave max_replicas_per_node out"
+            )
+        return self
 
     def resolved(self) -> DeploymentConfig:
         """Returns the same with code in place of its import paths. Raises ValueError where there is none."""

@@ -17,7 +17,14 @@ from pydantic import (
     model_validator,
 )
 
-from shoal.serve.config import AutoscalingConfig, HTTPOptions, ProxyLocation, RequestRouterConfig, gRPCOptions
+from shoal.serve.config import (
+    AutoscalingConfig,
+    HTTPOptions,
+    PlacementStrategy,
+    ProxyLocation,
+    RequestRouterConfig,
+    gRPCOptions,
+)
 
 
 class EncodingType(StrEnum):
@@ -97,7 +104,7 @@ class DeploymentSchema(_Schema):
     graceful_shutdown_wait_loop_s: NonNegativeFloat | None = None
     graceful_shutdown_timeout_s: NonNegativeFloat | None = None
     placement_group_bundles: list[dict[str, float]] | None = None
-    placement_group_strategy: str | None = None
+    placement_group_strategy: PlacementStrategy | None = None
     max_replicas_per_node: PositiveInt | None = None
     logging_config: LoggingConfig | None = None
     request_router_config: RequestRouterConfig | None = None

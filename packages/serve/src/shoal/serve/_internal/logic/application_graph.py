@@ -88,7 +88,8 @@ class _Graph:
             )
         definition = self._pickle(application.deployment.func_or_class)
         init = self._pickle((args, kwargs))
-        actor = repr((sorted(config.ray_actor_options.items()), config.placement_group_bundles, config.version))
+        placement = (config.placement_group_bundles, config.placement_group_strategy)
+        actor = repr((sorted(config.ray_actor_options.items()), *placement, config.version))
         parts = (definition, init, actor.encode(), self._code.encode())
         code_version = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
         self.specs.append(DeploymentSpec(own, definition, init, config, code_version))

@@ -31,6 +31,7 @@ from shoal.serve._internal.process.grpc_proxy import GrpcProxy
 from shoal.serve._internal.process.metrics_page import of_actors
 from shoal.serve._internal.process.proxy import Proxy
 from shoal.serve._internal.process.replica import Replica
+from shoal.serve._internal.process.replica_placement import ReplicaPlacement
 from shoal.serve._internal.process.watched_values import WatchedValues
 from shoal.serve._internal.schema.deployments import (
     ApplicationSpec,
@@ -125,6 +126,7 @@ class Controller:
         self._grpc: gRPCOptions | None = None
         self._grpc_proxy: Any = None
         self._grpc_address: tuple[str, int] | None = None
+        self._placement = ReplicaPlacement(REPLICA_NAME)
         self._starting = asyncio.Lock()
         """Of proxies: one at a time."""
         self._starts: Counter[tuple[str, str]] = Counter()
@@ -439,9 +441,10 @@ class Controller:
     async def _start(self, deployment: DeploymentId, start: StartReplica) -> None:
         replica_id, config = start.replica_id, start.spec.config
         options = {"num_cpus": 1, **config.ray_actor_options}
-        if not _fits(options):
+        if not _fits(options, config.placement_group_bundles):
             self._event(deployment, "has_no_room", replica_id)
         try:
+            place = await self._placement.reserved(replica_id, config)
             actor = (
                 shoal.remote(Replica)
                 .options(
@@ -450,6 +453,7 @@ class Controller:
                     lifetime="detached",
                     max_concurrency=CONCURRENT_CALLS,
                     **options,
+                    **place,
                 )
                 .remote(start.spec, replica_id, start.rank)
             )
@@ -472,6 +476,7 @@ class Controller:
         try:
             await actor.until_it_ends.remote()
         except shoal.exceptions.ShoalError as error:
+            self._placement.release(replica_id)
             if self._forget(replica_id) is not None:
                 self._event(deployment, "died", replica_id, str(error))
 
@@ -521,6 +526,7 @@ class Controller:
         actor = self._forget(replica_id)
         if actor is not None:
             shoal.kill(actor)
+        self._placement.release(replica_id)
 
     def _forget(self, replica_id: str) -> Any:
         """A replica ends. Returns its actor; None where it has ended. Nobody waits for it to hear of changes."""
@@ -706,6 +712,7 @@ class Controller:
                 continue
             self._actors[replica_id] = actor
             found[replica_id] = (actor, cloudpickle.loads(record))
+        self._placement.take_over(frozenset(found))
         return found
 
     def _record(self, deployment: DeploymentId, replica_id: str) -> None:
@@ -742,12 +749,13 @@ def _new_state(deployment: DeploymentId) -> DeploymentState:
     return DeploymentState(deployment, lambda: f"{deployment.app}#{deployment.name}#{uuid.uuid4().hex[:8]}")
 
 
-def _fits(options: dict[str, Any]) -> bool:
+def _fits(options: dict[str, Any], bundles: list[dict[str, float]] | None) -> bool:
     """Whether resources for another replica are free now."""
     there = shoal.available_resources()
-    asked = {
-        "CPU": options.get("num_cpus") or 0,
-        "GPU": options.get("num_gpus") or 0,
-        **(options.get("resources") or {}),
-    }
+    asked: Counter[str] = Counter()
+    if bundles is None:
+        asked.update({"CPU": options.get("num_cpus") or 0, "GPU": options.get("num_gpus") or 0})
+        asked.update(options.get("resources") or {})
+    for bundle in bundles or ():
+        asked.update(bundle)
     return all(amount <= there.get(name, 0.0) for name, amount in asked.items())
