@@ -53,6 +53,7 @@ class SimulatedSearch:
         resources: Callable[[dict[str, Any]], Any] = lambda config: ({"CPU": 1.0},),
         seed: int = 0,
         start_seconds: Callable[[random.Random], float] = lambda chance: 0.01,
+        latency: float = 0.0,
         **plan: Any,
     ) -> None:
         self.trainable = trainable
@@ -61,6 +62,8 @@ class SimulatedSearch:
         self.story: list[str] = []
         self.chance = random.Random(seed)
         self.start_seconds = start_seconds
+        self.latency = latency
+        """Seconds that a word takes from the search to a process, and from there to the search."""
         counts = searcher is None
         searcher = searcher or BasicVariantGenerator(random_state=seed)
         searcher.set_search_properties(None, None, dict(space), num_samples=samples, seed=seed)
@@ -96,6 +99,11 @@ class SimulatedSearch:
         self._hangs: dict[int, tuple[float, str]] = {}
         self._began: dict[int, float] = {}
         self._alive: set[int] = set()
+        self._held: dict[int, tuple[act.HoldTrial, float]] = {}
+        """What processes hold, and since when."""
+        self._ended: dict[int, float] = {}
+        """When the trial of a process ends well with what it says next."""
+        self.begun_ahead = 0
 
     def run(self, until: float = 1e6) -> SimulatedSearch:
         """Runs it to its end."""
@@ -133,23 +141,27 @@ class SimulatedSearch:
             elif isinstance(effect, act.EndExecutor):
                 self._alive.discard(effect.executor)
                 self._runs.pop(effect.executor, None)
+                self._held.pop(effect.executor, None)
             elif isinstance(effect, act.RunTrial):
-                self.trace.append(
-                    f"{self.now:.3f} run {effect.trial.number} {effect.trial.config} from {effect.iteration}"
-                )
-                self.story.append(f"run {effect.trial.number}")
-                self._runs[effect.executor] = self.trainable(dict(effect.trial.config), effect.iteration)
-                self._numbers[effect.executor] = effect.next_checkpoint
-                self._step(effect.executor)
+                assert effect.executor not in self._held
+                self._begin(effect.executor, effect.assigned, self.now + self.latency)
+            elif isinstance(effect, act.HoldTrial):
+                assert effect.executor not in self._held
+                self._held[effect.executor] = effect, self.now + self.latency
+            elif isinstance(effect, act.AwaitHeld):
+                held, since = self._held.pop(effect.executor)
+                self.begun_ahead += 1
+                self._begin(effect.executor, held.assigned, max(since, self._ended.pop(effect.executor)))
+            elif isinstance(effect, act.TakeBack):
+                self._take_back(effect)
             elif isinstance(effect, act.GoOn):
-                self._step(effect.executor)
+                self._step(effect.executor, self.now + self.latency)
             elif isinstance(effect, act.EndTrial):
                 number = effect.executor
                 saved = None
                 if effect.save and self.state.plan.saves_itself:
                     saved, self._numbers[number] = self._numbers[number], self._numbers[number] + 1
-                frame = Frame([], True, saved)
-                self._later(0.001, number, lambda n=number, f=frame: self.state.reported(n, f, self.now))
+                self._say(number, self.now + self.latency + 0.001, Frame([], True, saved))
             elif isinstance(effect, act.AskWhere):
                 number = effect.executor
                 since, where = self._hangs.get(number, (self._began[number], "at work"))
@@ -169,23 +181,53 @@ class SimulatedSearch:
                 self.trace.append(f"{self.now:.3f} {effect.what} {effect.trial.number} {told}")
                 self.story.append(f"{effect.what} {effect.trial.number}")
 
-    def _step(self, number: int) -> None:
+    def _begin(self, number: int, assigned: act.Assigned, at: float) -> None:
+        trial = assigned.trial
+        self.trace.append(f"{at:.3f} run {trial.number} {trial.config} from {assigned.iteration}")
+        self.story.append(f"run {trial.number}")
+        self._runs[number] = self.trainable(dict(trial.config), assigned.iteration)
+        self._numbers[number] = assigned.next_checkpoint
+        self._step(number, at)
+
+    def _take_back(self, effect: act.TakeBack) -> None:
+        number, ticket = effect.executor, effect.ticket
+        there = self.now + self.latency
+        held = self._held.get(number)
+        has_it = held is not None and held[0].ticket == ticket and self._ended.get(number, there + 1) > there
+        if has_it:
+            del self._held[number]
+        self._later(2 * self.latency, number, lambda: self.state.given_back(number, ticket, has_it, self.now))
+
+    def _say(self, number: int, at: float, frame: Frame) -> None:
+        """A process says something: what it holds is begun if its trial has ended with that, and is refused else."""
+        if frame.ended:
+            self._ended[number] = at
+
+        def arrives() -> list[act.Effect]:
+            if not frame.ended:
+                self._held.pop(number, None)
+            return self.state.reported(number, frame, self.now)
+
+        self._later(at + self.latency - self.now, number, arrives)
+
+    def _step(self, number: int, at: float) -> None:
         run = self._runs[number]
-        self._began[number] = self.now
+        self._began[number] = at
+        self._ended.pop(number, None)
+        soon = at + 0.001 + self.latency - self.now
         try:
             seconds, metrics, with_checkpoint = next(run)
         except StopIteration:
-            self._later(0.001, number, lambda: self.state.reported(number, Frame([], True), self.now))
+            self._say(number, at + 0.001, Frame([], True))
         except Hang as error:
-            self._hangs[number] = (self.now, error.where)
+            self._hangs[number] = (at, error.where)
         except Crash as error:
-            self._later(0.001, number, lambda e=error: self.state.executor_lost(number, e, self.now))
+            self._later(soon, number, lambda e=error: self.state.executor_lost(number, e, self.now))
         except Exception as error:
-            self._later(0.001, number, lambda e=error: self.state.failed(number, e, self.now))
+            self._later(soon, number, lambda e=error: self.state.failed(number, e, self.now))
         else:
             checkpoint = None
             if with_checkpoint:
                 checkpoint, self._numbers[number] = self._numbers[number], self._numbers[number] + 1
-            report = Report(metrics, seconds, self.now, checkpoint, bool(metrics.pop("last", False)))
-            frame = Frame([report], report.is_last)
-            self._later(seconds, number, lambda: self.state.reported(number, frame, self.now))
+            report = Report(metrics, seconds, at, checkpoint, bool(metrics.pop("last", False)))
+            self._say(number, at + seconds, Frame([report], report.is_last))

@@ -87,7 +87,11 @@ class TrialScheduler:
         """A paused or pending trial was ended by somebody else."""
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
-        """A place is free. Returns a pending or paused trial for it; None to leave it free, or for a new trial."""
+        """A place is free. Returns a pending or paused trial for it; None to leave it free, or for a new trial.
+
+        Where this is not overridden, the order of trials is known, and short ones are handed to their processes a moment before a place is
+        free; they are PENDING until they begin.
+        """
         for status in (PENDING, PAUSED):
             for trial in tune_controller.get_live_trials():
                 if trial.status == status:

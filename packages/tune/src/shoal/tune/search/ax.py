@@ -107,7 +107,8 @@ class AxSearch(SpaceSearcher):
                 values = self._filled(wanted)
                 index = self._client.attach_trial(parameters=self._of_ax(values))
             else:
-                [(index, found)] = self._client.get_next_trials(max_trials=1).items()
+                with _one_thread():
+                    [(index, found)] = self._client.get_next_trials(max_trials=1).items()
                 if self._given:
                     values = dict(found)
                 else:
@@ -173,6 +174,19 @@ def _parameter(label: str, domain: Domain) -> Any:
 
 def _value(domain: Domain, value: Any) -> Any:
     return canonical(domain, value)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A search's matrices are so small that torch's threads take several times what they save, and far more beside running trials."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

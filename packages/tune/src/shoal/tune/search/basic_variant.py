@@ -36,6 +36,8 @@ class BasicVariantGenerator(Searcher):
         (4, {'a': 1})
     """
 
+    needs_results = False
+
     def __init__(
         self,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,

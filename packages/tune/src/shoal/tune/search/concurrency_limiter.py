@@ -56,6 +56,11 @@ class ConcurrencyLimiter(Searcher):
         return self.searcher.ordered and not self.batch
 
     @property
+    def needs_results(self) -> bool:  # type: ignore[override]
+        """As its searcher. Within a batch no suggestion depends on a result of it."""
+        return self.searcher.needs_results and not self.batch
+
+    @property
     def total_samples(self) -> int | None:
         """How many trials there will be in all, where the searcher knows."""
         return getattr(self.searcher, "total_samples", None)

@@ -59,6 +59,11 @@ class Repeater(Searcher):
         return self.searcher.ordered
 
     @property
+    def needs_results(self) -> bool:  # type: ignore[override]
+        """As its searcher."""
+        return self.searcher.needs_results
+
+    @property
     def total_samples(self) -> int | None:
         """How many trials there will be in all, where the searcher knows."""
         total = getattr(self.searcher, "total_samples", None)

@@ -23,6 +23,10 @@ class Searcher:
     """Whether the same seed has to give the same suggestions whatever the timing. Then the search tells it everything in the order of the
     trials, and asks for trial n when trials up to n - max_concurrent_trials are over and told, and no others."""
 
+    needs_results = True
+    """Whether a suggestion depends on what came of other trials. A searcher that needs nothing of them may be asked for the next trial
+    before there is a place for it."""
+
     def __init__(
         self, metric: str | Sequence[str] | None = None, mode: str | Sequence[str] | None = None, **kwargs: Any
     ) -> None:

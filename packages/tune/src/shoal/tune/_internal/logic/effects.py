@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from shoal.train import Checkpoint
 from shoal.tune._internal.logic.slots import Bundles
@@ -25,16 +25,47 @@ class EndExecutor:
     executor: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunTrial:
-    """An executor without work begins a trial. Answer: `reported`, `failed` or `executor_lost`."""
+class Assigned(NamedTuple):
+    """A trial, and what it goes on from."""
 
-    executor: int
     trial: Trial
     checkpoint: Checkpoint | None
     next_checkpoint: int
     iteration: int
     time_total: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunTrial:
+    """An executor without work begins a trial. Answer: `reported`, `failed` or `executor_lost`."""
+
+    executor: int
+    assigned: Assigned
+
+
+@dataclass(frozen=True, slots=True)
+class HoldTrial:
+    """An executor begins this trial by itself if the one that it runs has ended well when it is heard of next. Answer: after AwaitHeld."""
+
+    executor: int
+    assigned: Assigned
+    ticket: int
+    """Tells it from others that were held before."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitHeld:
+    """An executor has begun the trial that it held. Answer: as for RunTrial."""
+
+    executor: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """An executor gives back the trial that it holds, unless it has begun it. Answer: `given_back`."""
+
+    executor: int
+    ticket: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +129,17 @@ class Notify:
     checkpoint: Checkpoint | None = None
 
 
-Effect = StartExecutor | EndExecutor | RunTrial | GoOn | EndTrial | AskWhere | WarnOfSilence | DeleteCheckpoint | Notify
+Effect = (
+    StartExecutor
+    | EndExecutor
+    | RunTrial
+    | HoldTrial
+    | AwaitHeld
+    | TakeBack
+    | GoOn
+    | EndTrial
+    | AskWhere
+    | WarnOfSilence
+    | DeleteCheckpoint
+    | Notify
+)

@@ -33,6 +33,13 @@ class Life:
     analysis: MetricAnalysis
     kept: Kept = field(default_factory=Kept)
     executor: Executor | None = None
+    held_by: Executor | None = None
+    """Which begins it by itself when the trial that it runs has ended."""
+    runs_alone: bool = False
+    """It is given to executors without work only."""
+    frames: int = 0
+    """How often its process was heard of in this run."""
+    began: float = 0.0
     ending: str | None = None
     why: str | None = None
     error: BaseException | None = None

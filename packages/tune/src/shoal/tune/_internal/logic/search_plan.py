@@ -37,6 +37,7 @@ class SearchPlan:
         stopper: says of a result whether its trial ends, and whether the search does; None for no such thing.
         start_from: what trials begin from that have no checkpoint.
         max_silence: seconds that a trial may go without a report; None for any time.
+        may_work_ahead: whether a process may be given a trial before the one that it runs has ended.
     """
 
     search: str
@@ -57,6 +58,7 @@ class SearchPlan:
     stopper: Any = None
     start_from: Checkpoint | None = None
     max_silence: float | None = None
+    may_work_ahead: bool = False
 
     def trial(self, identity: str, number: int, config: dict[str, Any]) -> Trial:
         """Returns a new trial, which the search does not know yet."""

@@ -1,8 +1,9 @@
-"""A search: which trial starts, goes on, waits or ends, and why. Events in, effects out; no clock, file or process.
+"""A search: which trial goes on, waits or ends, and why. Events in, effects out; no clock, file or process.
 
 A trial is PENDING until an executor is free for it, RUNNING until it has ended or was told to, PAUSED where the scheduler wants it to wait,
 and TERMINATED or ERROR at last. An executor that runs a trial always owes an answer (`reported`, `failed` or `executor_lost`); the answer
-to a report is GoOn or EndTrial. What a trial that was told to end becomes stands in `Life.ending`, and happens when it has ended.
+to a report is GoOn or EndTrial. What a trial that was told to end becomes stands in `Life.ending`, and happens when it has ended. Who
+begins where is `Dispatch`'s.
 """
 
 from __future__ import annotations
@@ -12,17 +13,19 @@ from typing import Any
 
 from shoal.tune._internal.logic import effects as act
 from shoal.tune._internal.logic.checkpoints import CheckpointBook, Stored
+from shoal.tune._internal.logic.dispatch import Dispatch
 from shoal.tune._internal.logic.effects import Effect, Notify
 from shoal.tune._internal.logic.frames import Frame, Report
 from shoal.tune._internal.logic.life import CHANGE, COMPLETE, FAIL, INTERRUPT, PAUSE, Change, Life
-from shoal.tune._internal.logic.metrics import MetricAnalysis, check_metrics, flat_result
+from shoal.tune._internal.logic.metrics import check_metrics, flat_result
 from shoal.tune._internal.logic.scheduler_requests import SchedulerRequests
 from shoal.tune._internal.logic.search_plan import SearchPlan
 from shoal.tune._internal.logic.silences import WARN_AFTER, Silences
-from shoal.tune._internal.logic.slots import BUSY, IDLE, STARTING, Bundles, Executor, Slots
-from shoal.tune._internal.logic.spaces import evaluated, merged
+from shoal.tune._internal.logic.slots import IDLE, Slots
+from shoal.tune._internal.logic.spaces import evaluated
 from shoal.tune._internal.logic.suggestions import Suggestions
-from shoal.tune._internal.logic.trial_names import experiment_tag, trial_id
+from shoal.tune._internal.logic.trial_book import TrialBook
+from shoal.tune._internal.logic.trial_names import experiment_tag
 from shoal.tune.exceptions import (
     InfeasibleTrialError,
     InvalidArgumentError,
@@ -32,7 +35,7 @@ from shoal.tune.exceptions import (
     TrialHungError,
     TuneError,
 )
-from shoal.tune.experiment.trial import ERROR, PAUSED, PENDING, RUNNING, TERMINATED, Trial
+from shoal.tune.experiment.trial import ERROR, PAUSED, PENDING, TERMINATED, Trial
 from shoal.tune.schedulers.trial_scheduler import TrialScheduler
 
 HOPELESS = (MetricNotReportedError, InvalidReportError, InvalidArgumentError)
@@ -58,23 +61,33 @@ class SearchState:
         self.suggestions = suggestions
         self.scheduler = scheduler
         self.slots = slots
-        self.trials: list[Trial] = []
-        self.changed: dict[str, Trial] = {}
-        """Trials that are not as they were when the caller last emptied this."""
-        self.lives: dict[str, Life] = {}
+        self.book = TrialBook()
+        self.trials = self.book.trials
+        self.lives = self.book.lives
         self.is_ending: str | None = None
         """Why no trial begins any more."""
         self.error: BaseException | None = None
         """What ended the search."""
         self.time_used = 0.0
         """Seconds of earlier runs of this search."""
-        self._live: dict[str, Trial] = {}
-        self._book = CheckpointBook(plan.checkpoints)
-        self._running: dict[int, Life] = {}
+        self._checkpoints = CheckpointBook(plan.checkpoints)
         self._silences = Silences(plan.max_silence)
         self._now = 0.0
         self._controller = SchedulerRequests(self)
         self._effects: list[Effect] = []
+        self._dispatch = Dispatch(
+            plan,
+            self.book,
+            suggestions,
+            scheduler,
+            self._controller,
+            slots,
+            self._silences,
+            self._effects,
+            lambda: self.is_ending is not None,
+            self._refuse,
+        )
+        self._running = self._dispatch.running
         self._deadline: float | None = None
         self._kill_at: float | None = None
         self._failed_starts = 0
@@ -87,7 +100,7 @@ class SearchState:
         """Whether nothing runs, and nothing will."""
         if self._running:
             return False
-        return self.is_ending is not None or (not self._live and self.suggestions.is_finished)
+        return self.is_ending is not None or (not self.book.live and self.suggestions.is_finished)
 
     @property
     def lock_step(self) -> bool:
@@ -101,7 +114,7 @@ class SearchState:
     @property
     def live_trials(self) -> Sequence[Trial]:
         """Trials that are not over."""
-        return list(self._live.values())
+        return list(self.book.live)
 
     @property
     def next_deadline(self) -> float | None:
@@ -138,6 +151,9 @@ class SearchState:
         self._now = now
         self._silences.heard(number, now)
         life = self._running[number]
+        life.frames += 1
+        if not frame.ended:
+            self._dispatch.went_on(number)
         if frame.pid:
             life.facts |= {"pid": frame.pid, "hostname": frame.hostname, "node_ip": frame.node_ip}
         # What GoOn asked for was made before the step that is reported now; what EndTrial asked for, after all steps.
@@ -149,9 +165,11 @@ class SearchState:
         if not frame.ended:
             save, life.save_next = life.save_next, False
             if life.ending is None:
-                self._effects.append(act.GoOn(number, save))
+                # First: the trial works while others are told of what it reported.
+                self._effects.insert(0, act.GoOn(number, save))
             else:
                 self._effects.append(act.EndTrial(number, save or self._needs_checkpoint(life)))
+            self._dispatch.look_ahead(number)
             return self._done()
         self._leave(life, frame.reusable and self.plan.reuse)
         self._ended(life)
@@ -172,6 +190,17 @@ class SearchState:
             return []
         return self.executor_lost(number, hung(self._running[number].trial, limit, where), now)
 
+    def cannot_hold(self, number: int) -> None:
+        """The trial that an executor should hold could not travel there."""
+        self._dispatch.cannot_hold(number)
+
+    def given_back(self, number: int, ticket: int, has_it: bool, now: float) -> list[Effect]:
+        """A process that was asked to give back the trial that it holds says whether it has it still, and gives it back then."""
+        self._now = now
+        self._dispatch.given_back(number, ticket, has_it)
+        self._fill()
+        return self._done()
+
     def executor_lost(self, number: int, error: BaseException, now: float) -> list[Effect]:
         """A process ended, or could not be started."""
         self._now = now
@@ -180,8 +209,7 @@ class SearchState:
         if executor is None:
             return self._done()
         if life is None:
-            self._effects.append(act.EndExecutor(number))
-            self.slots.remove(executor)
+            self._dispatch.end(executor)
             self._failed_starts += 1
             if self._failed_starts >= STARTS:
                 self._crash(error)
@@ -192,7 +220,7 @@ class SearchState:
 
     def _lose(self, life: Life, error: BaseException) -> None:
         """A trial's process is not there any more. One that was told to end has ended; others have failed."""
-        self._leave(life, reusable=False)
+        self._leave(life)
         if life.ending in (None, FAIL):
             life.ending, life.error = FAIL, life.error or error
         self._ended(life)
@@ -208,7 +236,7 @@ class SearchState:
         if self._kill_at is not None and now >= self._kill_at:
             self._kill_at = None
             for number, life in list(self._running.items()):
-                self._leave(life, reusable=False)
+                self._leave(life)
                 self._ended(life)
                 assert number not in self._running
         if self._deadline is not None and now >= self._deadline:
@@ -245,7 +273,7 @@ class SearchState:
             if self.plan.saves_itself:
                 life.end(INTERRUPT, "interrupt")
             else:
-                self._leave(life, reusable=False)
+                self._leave(life)
                 life.end(INTERRUPT, "interrupt")
                 self._ended(life)
         return self._done()
@@ -254,7 +282,7 @@ class SearchState:
         """Ends all trials, and the search with them."""
         if self.is_ending is None:
             self.is_ending = why
-        for trial in list(self._live.values()):
+        for trial in list(self.book.live):
             life = self.lives[trial.trial_id]
             if life.executor is None:
                 self._complete(life, why, tell_scheduler=True)
@@ -287,7 +315,7 @@ class SearchState:
                 self._store(life, report.checkpoint, result)
             self._decide(life, result, flat, report.is_last)
         if results:
-            self.changed[trial.trial_id] = trial
+            self.book.change(trial)
             # Before what they led to: loggers write a report before the checkpoint that came with it counts.
             self._effects.insert(begin, Notify(act.RESULTS, trial, results=results))
             self._controller.carry_out()
@@ -346,7 +374,7 @@ class SearchState:
                 )
         if ends_all and self.is_ending is None:
             self.is_ending = "stopper"
-            for other in list(self._live.values()):
+            for other in list(self.book.live):
                 if (another := self.lives[other.trial_id]).ending is None:
                     if another.executor is None:
                         self._complete(another, "stopper", tell_scheduler=True)
@@ -358,9 +386,9 @@ class SearchState:
         trial = life.trial
         stored = Stored(number, self.plan.checkpoint_at(trial, number), dict(result), life.iteration, life.time_total)
         life.next_checkpoint = number + 1
-        gone = self._book.add(life.kept, stored)
+        gone = self._checkpoints.add(life.kept, stored)
         self._show_checkpoints(life)
-        self.changed[trial.trial_id] = trial
+        self.book.change(trial)
         self._effects.append(Notify(act.SAVED, trial, checkpoint=stored.checkpoint))
         self._effects += [act.DeleteCheckpoint(one) for one in gone]
 
@@ -377,19 +405,6 @@ class SearchState:
         return life.ending in (PAUSE, INTERRUPT)
 
     # --- the ends of trials ---------------------------------------------------------------------------------------------------------
-
-    def _leave(self, life: Life, reusable: bool) -> None:
-        """A trial and its executor part."""
-        executor = life.executor
-        assert executor is not None
-        life.executor = None
-        del self._running[executor.number]
-        self._silences.gone(executor.number)
-        if reusable and not self.is_ending:
-            executor.status = IDLE
-        else:
-            self.slots.remove(executor)
-            self._effects.append(act.EndExecutor(executor.number))
 
     def _ended(self, life: Life) -> None:
         """A trial has ended, because it was told to or by itself."""
@@ -441,18 +456,15 @@ class SearchState:
         self._effects.append(Notify(act.FAILED, trial))
         if self.plan.fail_fast and self.is_ending is None:
             self.is_ending = "fail_fast"
-            for other in list(self._live.values()):
+            for other in list(self.book.live):
                 another = self.lives[other.trial_id]
                 if another.executor is not None:
-                    self._leave(another, reusable=False)
+                    self._leave(another)
                 self._complete(another, "fail_fast", tell_scheduler=True)
 
     def _set_status(self, life: Life, status: str) -> None:
-        trial = life.trial
-        trial.status = status
-        self.changed[trial.trial_id] = trial
-        if status in (TERMINATED, ERROR):
-            self._live.pop(trial.trial_id, None)
+        self._dispatch.release(life)
+        self.book.set_status(life, status)
 
     def _apply_change(self, life: Life) -> None:
         """A trial goes on with something else: from another's checkpoint, with another configuration, with other resources."""
@@ -460,8 +472,8 @@ class SearchState:
         trial = life.trial
         if change is not None:
             if change.start_from is not None:
-                gone = self._book.start_from(life.kept, change.start_from)
-                gone += self._book.release(change.start_from)
+                gone = self._checkpoints.start_from(life.kept, change.start_from)
+                gone += self._checkpoints.release(change.start_from)
                 self._effects += [act.DeleteCheckpoint(one) for one in gone]
                 self._show_checkpoints(life)
             if change.config is not None:
@@ -478,7 +490,7 @@ class SearchState:
     def _drop_change(self, life: Life) -> None:
         change, life.change = life.change, None
         if change is not None and change.start_from is not None:
-            self._effects += [act.DeleteCheckpoint(one) for one in self._book.release(change.start_from)]
+            self._effects += [act.DeleteCheckpoint(one) for one in self._checkpoints.release(change.start_from)]
 
     def _crash(self, error: BaseException) -> None:
         """The search cannot go on."""
@@ -486,151 +498,31 @@ class SearchState:
             self.error = error
         self.is_ending = self.is_ending or "error"
         for life in list(self._running.values()):
-            self._leave(life, reusable=False)
+            self._leave(life)
             life.end(INTERRUPT)
             self._ended(life)
 
-    # --- the beginnings of trials ----------------------------------------------------------------------------------------------------
+    # --- the beginnings of trials ---------------------------------------------------------------------------------------------------
 
-    def _fill(self, force: bool = False) -> None:
-        """Gives work to executors, and starts more of them while there is work and room. `force`: nothing else can go on."""
-        while self.is_ending is None and (executor := self.slots.idle()) is not None:
-            life = self._chosen(force)
-            if life is None:
-                break
-            if executor.bundles != life.trial.resources:
-                fitting = self.slots.idle(life.trial.resources)
-                if fitting is None:
-                    if self._make_room(life.trial.resources):
-                        self._start_executor(life.trial.resources)
-                    break
-                executor = fitting
-            self._run(life, executor)
-        while self.is_ending is None:
-            bundles = self._shape_in_need(force)
-            if bundles is None or not self._make_room(bundles):
-                break
-            self._start_executor(bundles)
-        if self.is_ending is not None or (not self._live and self.suggestions.is_finished):
-            self._retire_idle()
-        elif not self._running and not self.slots.count(STARTING):
-            if force:
-                self._stalled()
-            else:
-                self._fill(force=True)
+    def _fill(self) -> None:
+        if not self._dispatch.fill(self._now):
+            self._stalled()
 
-    def _shape_in_need(self, force: bool) -> Bundles | None:
-        """Returns what the next new executor has to have: there is a trial for it, and no executor that would take it."""
-        pending = [trial for trial in self._live.values() if trial.status == PENDING]
-        ready = [executor for executor in self.slots if executor.status in (STARTING, IDLE)]
-        for trial in pending:
-            for executor in ready:
-                if executor.bundles == trial.resources:
-                    ready.remove(executor)
-                    break
-            else:
-                return trial.resources
-        if ready or (self._live and not self.slots.has_room(next(iter(self._live.values())).resources)):
-            return None
-        life = self._new_trial(force)
-        if life is not None:
-            return life.trial.resources
-        # Paused trials come back when the scheduler wants them: an executor that has gone must not be missing then.
-        if not self._running and not ready and self._live:
-            paused = self.scheduler.choose_trial_to_run(self._controller)
-            return None if paused is None else paused.resources
-        return None
+    def _leave(self, life: Life, reusable: bool = False) -> None:
+        self._dispatch.leave(life, reusable, self._now)
 
-    def _make_room(self, bundles: Bundles) -> bool:
-        """Ends executors of other shapes that have nothing to do, as far as that helps."""
-        while not self.slots.has_room(bundles):
-            other = next((one for one in self.slots if one.status == IDLE and one.bundles != bundles), None)
-            if other is None:
-                return False
-            self.slots.remove(other)
-            self._effects.append(act.EndExecutor(other.number))
-        return True
-
-    def _start_executor(self, bundles: Bundles) -> None:
-        self._effects.append(act.StartExecutor(self.slots.add(bundles).number, bundles))
-
-    def _retire_idle(self) -> None:
-        for executor in self.slots:
-            if executor.status != BUSY:
-                self.slots.remove(executor)
-                self._effects.append(act.EndExecutor(executor.number))
-
-    def _chosen(self, force: bool = False) -> Life | None:
-        """Returns the trial that a free executor gets."""
-        while True:
-            if not any(trial.status == PENDING for trial in self._live.values()):
-                self._new_trial(force)
-            trial = self.scheduler.choose_trial_to_run(self._controller)
-            self._controller.carry_out()
-            if trial is None:
-                return None
-            if trial.status in (PENDING, PAUSED):
-                return self.lives[trial.trial_id]
-
-    def _new_trial(self, force: bool = False) -> Life | None:
-        """Makes a trial of the searcher's next suggestion. Returns None where there is none now; trials that can never run fail at once."""
-        while self.is_ending is None:
-            number = len(self.trials)
-            identity = trial_id(self.plan.search, number, self.lives)
-            config = self.suggestions.suggest(identity, force)
-            if config is None:
-                return None
-            config = merged(self.plan.space, config)
-            life = self.add(self.plan.trial(identity, number, config))
-            self.scheduler.on_trial_add(self._controller, life.trial)
-            self._controller.carry_out()
-            missing = self.slots.missing(life.trial.resources)
-            if not missing:
-                return life
-            life.error = infeasible(f"Trial {life.trial}", missing)
-            self._fail(life)
-        return None
-
-    def add(self, trial: Trial) -> Life:
-        """A trial belongs to the search from now on."""
-        life = Life(trial, MetricAnalysis(trial.metric_analysis), tag=trial.experiment_tag)
-        self.trials.append(trial)
-        self.lives[trial.trial_id] = life
-        self.changed[trial.trial_id] = trial
-        if not trial.is_finished():
-            self._live[trial.trial_id] = trial
-        return life
-
-    def _run(self, life: Life, executor: Executor) -> None:
-        trial = life.trial
-        life.executor, executor.status = executor, BUSY
-        executor.trials += 1
-        self._running[executor.number] = life
-        self._silences.heard(executor.number, self._now)
-        latest = life.kept.latest
-        trial.error = None
-        life.facts = {"trial_id": trial.trial_id, "config": trial.config, "experiment_tag": trial.experiment_tag}
-        self._set_status(life, RUNNING)
-        self._effects.append(Notify(act.RESTORED if latest is not None else act.STARTED, trial))
-        self._effects.append(
-            act.RunTrial(
-                executor.number,
-                trial,
-                latest.checkpoint if latest is not None else self.plan.start_from,
-                life.next_checkpoint,
-                life.iteration,
-                life.time_total,
-            )
-        )
+    def _refuse(self, life: Life, missing: Mapping[str, tuple[float, float]]) -> None:
+        life.error = infeasible(f"Trial {life.trial}", missing)
+        self._fail(life)
 
     def _stalled(self) -> None:
         """Nothing runs, nothing starts, and there is something left."""
-        if self._live:
-            what = f"{type(self.scheduler).__name__} lets none of {len(self._live)} waiting trials run ({self.scheduler.debug_string()})"
+        if waiting := len(self.book.live):
+            what = f"{type(self.scheduler).__name__} lets none of {waiting} waiting trials run ({self.scheduler.debug_string()})"
         else:
             what = f"{type(self.suggestions.searcher).__name__} suggests nothing, and has not said that it is finished"
         self._crash(SearchStalledError(f"The search is stuck: nothing runs, and {what}."))
-        self._retire_idle()
+        self._dispatch.retire_idle()
 
     # --- requests of the scheduler ------------------------------------------------------------------------------------------------
 
@@ -655,7 +547,7 @@ class SearchState:
             return
         self._drop_change(life)
         if change.start_from is not None:
-            self._book.hold(change.start_from)
+            self._checkpoints.hold(change.start_from)
         life.change = change
         if life.executor is None:
             self._apply_change(life)
@@ -667,9 +559,9 @@ class SearchState:
     def adopt(self, life: Life, stored: Sequence[Stored], latest: Stored | None) -> None:
         """A trial of an earlier run of this search has these checkpoints, and goes on from `latest`."""
         for one in stored:
-            self._effects += [act.DeleteCheckpoint(gone) for gone in self._book.add(life.kept, one)]
+            self._effects += [act.DeleteCheckpoint(gone) for gone in self._checkpoints.add(life.kept, one)]
         if latest is not life.kept.latest:
-            self._book.start_from(life.kept, latest)
+            self._checkpoints.start_from(life.kept, latest)
         life.next_checkpoint = max((one.number for one in life.kept.stored), default=-1) + 1
         self._show_checkpoints(life)
         life.rewind()
@@ -688,7 +580,8 @@ class SearchState:
         self._controller.forget()
 
     def _done(self) -> list[Effect]:
-        effects, self._effects = self._effects, []
+        effects = self._effects[:]
+        self._effects.clear()
         return effects
 
 

@@ -39,6 +39,11 @@ class Suggestions:
         """Whether the searcher looks at results before the last."""
         return type(innermost(self.searcher)).on_trial_result is not Searcher.on_trial_result
 
+    @property
+    def can_ask_early(self) -> bool:
+        """Whether a suggestion is the same if it is asked for before a place is free for it."""
+        return self._ordered or not self.searcher.needs_results
+
     def suggest(self, trial_id: str, force: bool = False) -> dict[str, Any] | None:
         """Returns a new trial's configuration; None for not now, or (`is_finished`) never again.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import shoal
 from shoal.tune._internal.logic.slots import Bundles
-from shoal.tune._internal.process.trial_executor import TrialExecutor
+from shoal.tune._internal.process.trial_executor import QUESTIONS, TrialExecutor
 from shoal.tune._internal.process.trial_session import Assignment
 from shoal.util.placement_group import placement_group, remove_placement_group
 from shoal.util.scheduling_strategies import PlacementGroupSchedulingStrategy
@@ -29,6 +29,7 @@ class Executors:
         self._actors: dict[int, Any] = {}
         self._groups: dict[int, Any] = {}
         self._plain: dict[Any, Any] = {}
+        self._going_on: dict[int, Callable[[], shoal.ObjectRef[Any]]] = {}
 
     def start(self, number: int, bundles: Bundles) -> shoal.ObjectRef[Any]:
         """Starts one. Returns a reference that is there when it is ready."""
@@ -40,6 +41,23 @@ class Executors:
         """Begins a trial. Raises SerializationError where its configuration cannot be pickled."""
         reference: shoal.ObjectRef[Any] = self._actors[number].start.remote(assignment)
         return reference
+
+    def hold(self, number: int, assignment: Assignment, ticket: int) -> shoal.ObjectRef[Any]:
+        """Gives one a trial that it begins after the one that it runs. Raises SerializationError as `run`."""
+        reference: shoal.ObjectRef[Any] = self._actors[number].start_next.remote(assignment, ticket)
+        return reference
+
+    def take_back(self, number: int, ticket: int) -> shoal.ObjectRef[Any]:
+        """Asks for a trial that one holds. Returns a reference to whether it had not begun it."""
+        reference: shoal.ObjectRef[Any] = self._actors[number].give_back.remote(ticket)
+        return reference
+
+    def go_on(self, number: int) -> shoal.ObjectRef[Any]:
+        """Has its trial go on: what most reports are answered with, so it costs as little as can be."""
+        go_on = self._going_on.get(number)
+        if go_on is None:
+            go_on = self._going_on[number] = self._actors[number].go_on.remote
+        return go_on()
 
     def decide(self, number: int, decision: int) -> shoal.ObjectRef[Any]:
         """Passes on what is decided of its trial."""
@@ -54,6 +72,7 @@ class Executors:
     def end(self, number: int) -> None:
         """Ends one, and what it runs."""
         actor = self._actors.pop(number, None)
+        self._going_on.pop(number, None)
         if actor is not None:
             shoal.kill(actor)
         group = self._groups.pop(number, None)
@@ -92,8 +111,8 @@ def _options(bundle: dict[str, float]) -> dict[str, Any]:
     options: dict[str, Any] = {
         "num_cpus": others.pop("CPU", 0.0),
         "num_gpus": others.pop("GPU", 0.0),
-        # One call runs, another may come: the trial has a thread of its own.
-        "max_concurrency": 2,
+        # Calls about trials come one after the other; questions beside them. The trial has a thread of its own.
+        "concurrency_groups": {QUESTIONS: 1},
     }
     if "memory" in others:
         options["memory"] = int(others.pop("memory"))

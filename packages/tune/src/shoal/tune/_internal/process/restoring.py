@@ -120,7 +120,7 @@ def _adopt(state: SearchState, record: TrialRecord, resume: ResumeConfig, known:
             trial.metric_analysis.clear()
     elif not is_over:
         trial.status, trial.why_stopped = TERMINATED, "restore"
-    life = state.add(trial)
+    life = state.book.add(trial)
     state.adopt(life, record.stored, record.latest)
     state.suggestions.replay(trial.trial_id)
     if trial.number >= known["trials"]:

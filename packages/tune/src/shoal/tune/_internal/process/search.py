@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import shoal
-from shoal import cloudpickle
+from shoal import cloudpickle, engines
 from shoal.air.callback import Callback
 from shoal.experimental import preload
 from shoal.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig
@@ -230,6 +230,8 @@ class Search:
             stopper=stopper,
             start_from=self.start_from,
             max_silence=self.tune_config.max_report_interval_seconds,
+            # Where all run in one process, one at a time, nobody holds anything while another runs.
+            may_work_ahead="process_isolation" in engines.current().capabilities,
         )
 
     def _demanded(self, searcher: Searcher, scheduler: TrialScheduler) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from shoal.tune._internal.logic.search_state import SearchState
 from shoal.tune._internal.process.executors import Executors
 from shoal.tune._internal.process.interrupts import Interrupted, Interrupts
 from shoal.tune._internal.process.search_saving import SearchSaving
-from shoal.tune._internal.process.trial_session import ASK_AGAIN, END, GO_ON, SAVE, Assignment
+from shoal.tune._internal.process.trial_session import ASK_AGAIN, END, SAVE, Assignment
 from shoal.tune.exceptions import ConfigNotPicklableError
 from shoal.tune.experiment.trial import ERROR, Trial
 
@@ -55,8 +55,10 @@ class SearchRun:
         self._pending: dict[shoal.ObjectRef[Any], tuple[int, bool]] = {}
         """Who owes an answer: the executor, and whether it is its first."""
         self._reference: dict[int, shoal.ObjectRef[Any]] = {}
-        self._asked: dict[shoal.ObjectRef[Any], int] = {}
-        """Executors that were asked where their trials are."""
+        self._held: dict[int, shoal.ObjectRef[Any]] = {}
+        """What executors will answer about trials that they hold."""
+        self._asked: dict[shoal.ObjectRef[Any], tuple[int, int | None]] = {}
+        """Executors that were asked where their trials are, or (with a ticket) to give back what they hold."""
         self._turns = 0
         self._trial_error: BaseException | None = None
         self.was_interrupted = False
@@ -91,8 +93,8 @@ class SearchRun:
             entry = self._pending.pop(reference, None)
             if entry is not None:
                 self._answer(reference, *entry)
-            elif (number := self._asked.pop(reference, None)) is not None:
-                self._told_where(reference, number)
+            elif (asked := self._asked.pop(reference, None)) is not None:
+                self._replied(reference, *asked)
         if interrupts.count and not self.was_interrupted:
             self.was_interrupted = True
             logger.warning("Interrupted: the search stops, and saves its state. Ctrl-C again to stop at once.")
@@ -109,7 +111,7 @@ class SearchRun:
         for one in (self._state.next_deadline, self._saving.next_deadline):
             if one is not None and one < until:
                 until = one
-        if not self._pending:
+        if not self._pending and not self._asked:
             return ()
         try:
             with interrupts.waiting():
@@ -140,12 +142,21 @@ class SearchRun:
             else:
                 self._carry_out(self._state.reported(number, answer, time.monotonic()))
 
-    def _told_where(self, reference: shoal.ObjectRef[Any], number: int) -> None:
+    def _replied(self, reference: shoal.ObjectRef[Any], number: int, ticket: int | None) -> None:
+        """An executor has replied to a question."""
+        state = self._state
         try:
-            silent, where = shoal.get(reference)
+            reply = shoal.get(reference)
         except shoal.exceptions.ShoalError:
-            return  # it has ended meanwhile, which its own answer says
-        self._carry_out(self._state.told_where(number, silent, where, time.monotonic()))
+            # It has ended meanwhile, which its own answer says: that about the trial that it held, if it owes no other.
+            if ticket is not None:
+                self._carry_out(state.given_back(number, ticket, False, time.monotonic()))
+            return
+        if ticket is not None:
+            self._carry_out(state.given_back(number, ticket, reply, time.monotonic()))
+        else:
+            silent, where = reply
+            self._carry_out(state.told_where(number, silent, where, time.monotonic()))
 
     def _turn_ended(self) -> None:
         self._turns += 1
@@ -161,7 +172,7 @@ class SearchRun:
             if kind is Notify:
                 self._notify(effect)  # type: ignore[arg-type]
             elif kind is act.GoOn:
-                self._owes(effect.executor, self._executors.decide(effect.executor, SAVE if effect.save else GO_ON))  # type: ignore[union-attr]
+                self._go_on(effect)  # type: ignore[arg-type]
             elif isinstance(effect, act.EndTrial):
                 decision = END | SAVE if effect.save else END
                 self._owes(effect.executor, self._executors.decide(effect.executor, decision))
@@ -169,11 +180,18 @@ class SearchRun:
                 self._begin_trial(effect)
             elif isinstance(effect, act.StartExecutor):
                 self._owes(effect.executor, self._executors.start(effect.executor, effect.bundles), is_first=True)
+            elif isinstance(effect, act.HoldTrial):
+                self._hold_trial(effect)
+            elif isinstance(effect, act.AwaitHeld):
+                self._owes(effect.executor, self._held.pop(effect.executor))
+            elif isinstance(effect, act.TakeBack):
+                self._asked[self._executors.take_back(effect.executor, effect.ticket)] = effect.executor, effect.ticket
             elif isinstance(effect, act.EndExecutor):
+                self._held.pop(effect.executor, None)
                 self._pending.pop(self._reference.pop(effect.executor, None), None)  # type: ignore[arg-type]
                 self._executors.end(effect.executor)
             elif isinstance(effect, act.AskWhere):
-                self._asked[self._executors.where(effect.executor)] = effect.executor
+                self._asked[self._executors.where(effect.executor)] = effect.executor, None
             elif isinstance(effect, act.WarnOfSilence):
                 logger.warning(
                     "Trial %s has not reported for %g s. TuneConfig(max_report_interval_s=...) ends trials that hang.",
@@ -183,35 +201,32 @@ class SearchRun:
             elif isinstance(effect, act.DeleteCheckpoint):
                 self._saving.delete(effect.checkpoint)
 
+    def _go_on(self, effect: act.GoOn) -> None:
+        number, executors = effect.executor, self._executors
+        self._owes(number, executors.decide(number, SAVE) if effect.save else executors.go_on(number))
+
     def _owes(self, number: int, reference: shoal.ObjectRef[Any], is_first: bool = False) -> None:
         self._pending[reference] = (number, is_first)
         self._reference[number] = reference
 
     def _begin_trial(self, effect: act.RunTrial) -> None:
-        trial = effect.trial
-        assignment = Assignment(
-            trial.trial_id,
-            trial.trial_name,
-            trial.experiment_name,
-            trial.config,
-            [dict(bundle) for bundle in trial.resources],
-            trial.path,
-            trial.local_path,
-            effect.checkpoint,
-            effect.next_checkpoint,
-            effect.iteration,
-            effect.time_total,
-        )
         try:
-            reference = self._executors.run(effect.executor, assignment)
+            reference = self._executors.run(effect.executor, assignment_of(effect.assigned))
         except shoal.exceptions.SerializationError as error:
             failure = ConfigNotPicklableError(
-                f"The configuration of trial {trial} cannot travel to its process: {error}"
+                f"The configuration of trial {effect.assigned.trial} cannot travel to its process: {error}"
             )
             failure.__cause__ = error
             self._carry_out(self._state.executor_lost(effect.executor, failure, time.monotonic()))
         else:
             self._owes(effect.executor, reference)
+
+    def _hold_trial(self, effect: act.HoldTrial) -> None:
+        number = effect.executor
+        try:
+            self._held[number] = self._executors.hold(number, assignment_of(effect.assigned), effect.ticket)
+        except shoal.exceptions.SerializationError:
+            self._state.cannot_hold(number)
 
     def _notify(self, event: Notify) -> None:
         trial, what = event.trial, event.what
@@ -258,3 +273,21 @@ class SearchRun:
         with path.open("a", encoding="utf-8") as file:
             file.write(f"Failure {trial.num_failures}: {type(error).__name__}: {error}\n{text}\n")
         trial.error_file = str(path)
+
+
+def assignment_of(assigned: act.Assigned) -> Assignment:
+    """Returns a trial as its process gets it."""
+    trial = assigned.trial
+    return Assignment(
+        trial.trial_id,
+        trial.trial_name,
+        trial.experiment_name,
+        trial.config,
+        [dict(bundle) for bundle in trial.resources],
+        trial.path,
+        trial.local_path,
+        assigned.checkpoint,
+        assigned.next_checkpoint,
+        assigned.iteration,
+        assigned.time_total,
+    )

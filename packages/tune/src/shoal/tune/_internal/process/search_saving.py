@@ -59,7 +59,7 @@ class SearchSaving:
     @property
     def next_deadline(self) -> float | None:
         """When `turn_ended` has to be called at last."""
-        return self._last_trials + RESULTS_SECONDS if self._state.changed else None
+        return self._last_trials + RESULTS_SECONDS if self._state.book.has_changed else None
 
     def begin(self) -> None:
         """The search begins: what is random in it is known now."""
@@ -72,8 +72,7 @@ class SearchSaving:
     def turn_ended(self) -> None:
         """Saves what is due. Raises OSError."""
         now = time.monotonic()
-        changed = self._state.changed
-        if changed and (self._is_urgent or now - self._last_trials >= RESULTS_SECONDS):
+        if self._state.book.has_changed and (self._is_urgent or now - self._last_trials >= RESULTS_SECONDS):
             self._save_trials()
             self._last_trials = now
             if now >= self._search_at:
@@ -109,11 +108,10 @@ class SearchSaving:
             logger.warning("%s cannot be removed: %s", checkpoint.path, error)
 
     def _save_trials(self) -> None:
-        changed, self._state.changed = self._state.changed, {}
+        changed = self._state.book.take_changed()
         self._is_urgent = False
         if changed:
-            lives = self._state.lives
-            self._storage.save_trials([lives[one] for one in changed], lives.values())
+            self._storage.save_trials(changed, self._state.lives.values())
 
     def _save_search(self) -> None:
         began = time.monotonic()

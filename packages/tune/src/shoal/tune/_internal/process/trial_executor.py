@@ -15,11 +15,13 @@ from numbers import Number
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import shoal
 from shoal.tune._internal.logic.frames import Frame
 from shoal.tune._internal.process.current_trial import CURRENT
 from shoal.tune._internal.process.old_report import answer_for_train
 from shoal.tune._internal.process.trial_session import (
     END,
+    GO_ON,
     SAVE,
     Assignment,
     SessionRules,
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 0.002
 """Seconds that a call waits for its trial where all run in one process, one at a time."""
+QUESTIONS = "questions"
+"""The concurrency group of calls that are answered while a trial runs."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,11 @@ class TrialExecutor:
         self._object: Trainable | None = None
         self._session: TrialSession | None = None
         self._thread: threading.Thread | None = None
+        self._is_free = True
+        """Whether the last trial has ended well, and this was said."""
+        self._ticket = 0
+        """The last that was held: begun, refused or given back."""
+        self._hold = threading.Lock()
 
     def ready(self) -> bool:
         """Answers when the process is there."""
@@ -98,14 +107,44 @@ class TrialExecutor:
         self._thread = threading.Thread(
             target=self._run, args=(session,), name=f"trial-{assignment.trial_id}", daemon=False
         )
+        self._is_free = False
         self._thread.start()
-        return session.frame()
+        return self._said(session.frame())
+
+    def start_next(self, assignment: Assignment, ticket: int) -> Frame | None:
+        """Begins a trial if the one before has ended well. This call waits behind the one that says so, which has been answered then.
+
+        Returns None where it does not begin.
+        """
+        with self._hold:
+            if not self._is_free or self._ticket >= ticket:
+                return None
+            self._ticket = ticket
+        return self.start(assignment)
+
+    @shoal.method(concurrency_group=QUESTIONS)
+    def give_back(self, ticket: int) -> bool:
+        """Gives up a trial that waits in `start_next`. Returns whether it had not begun."""
+        with self._hold:
+            if self._ticket >= ticket:
+                return False
+            self._ticket = ticket
+        return True
 
     def next(self, decision: int) -> Frame:
         """Tells the trial to go on or to end. Returns what it says then. Raises what the user's code raised."""
         assert self._session is not None
-        return self._session.next(decision)
+        return self._said(self._session.next(decision))
 
+    def go_on(self) -> Frame:
+        """Tells the trial to go on, as `next(GO_ON)`."""
+        return self.next(GO_ON)
+
+    def _said(self, frame: Frame) -> Frame:
+        self._is_free = frame.ended and frame.reusable
+        return frame
+
+    @shoal.method(concurrency_group=QUESTIONS)
     def where(self) -> tuple[float, str]:
         """Returns for how many seconds the trial has said nothing, and where its thread is. Comes while `start` or `next` waits."""
         session, thread = self._session, self._thread
