@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shoal.rllib._internal.numerics.distributional import project
 from shoal.rllib._internal.numerics.gae import generalized_advantages, returns_to_go
-from shoal.rllib._internal.numerics.n_step import n_step_returns
+from shoal.rllib._internal.numerics.n_step import n_step_transitions
 from shoal.rllib._internal.numerics.scan import following, reverse_scan
 from shoal.rllib._internal.numerics.vtrace import vtrace
 
@@ -150,17 +150,27 @@ def test_vtrace_of_the_own_policy_gives_n_step_returns() -> None:
     torch.testing.assert_close(given_.value_targets, expected)
 
 
-@given(seeds, st.integers(1, 12), st.integers(1, 6), shares)
-def test_n_step_returns(seed: int, count: int, longest: int, gamma: float) -> None:
+@given(lengths_of_episodes, seeds, st.integers(1, 6), shares)
+def test_n_step_transitions(lengths: list[int], seed: int, n: int, gamma: float) -> None:
     chance = np.random.default_rng(seed)
-    capacity = 20
-    rewards = chance.normal(size=capacity)
-    starts, steps = chance.integers(0, capacity, count), chance.integers(1, longest + 1, count)
-    expected = [
-        sum(gamma**k * rewards[(start + k) % capacity] for k in range(many))
-        for start, many in zip(starts, steps, strict=True)
-    ]
-    assert np.allclose(n_step_returns(rewards, starts, steps, gamma, capacity), expected, atol=1e-5)
+    # Places lie anyhow; each episode has one more than it has steps.
+    order = chance.permutation(sum(lengths) + len(lengths))
+    rewards, following = chance.normal(size=len(order)), np.full(len(order), -1)
+    ways = []
+    for length in lengths:
+        way, order = order[: length + 1], order[length + 1 :]
+        following[way[:-1]] = way[1:]
+        ways.append(way)
+    starts = [(way, t) for way in ways for t in range(len(way) - 1)]
+    many = chance.integers(1, n + 1, len(starts))
+    given_ = n_step_transitions(rewards, following, np.array([way[t] for way, t in starts]), many, gamma)
+    for row, (way, t) in enumerate(starts):
+        steps = min(int(many[row]), len(way) - 1 - t)
+        assert given_.steps[row] == steps
+        assert given_.after[row] == way[t + steps]
+        assert given_.last[row] == way[t + steps - 1]
+        expected = sum(gamma**k * rewards[way[t + k]] for k in range(steps))
+        assert given_.returns[row] == pytest.approx(expected, abs=1e-4)
 
 
 @given(seeds, st.integers(2, 9), st.floats(-10, 0), st.floats(0.5, 10))
