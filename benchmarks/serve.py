@@ -29,8 +29,8 @@ from serve_rows import ROWS, Row
 PROGRAM = Path(__file__).with_name("serve_program.py")
 PATIENCE = 180.0
 """Seconds after which a case is given up."""
-BARE = {"noop", "fastapi", "bodies", "chunks", "first_chunk"}
-CASES = {"uvicorn": BARE, "litserve": {"noop"}}
+BARE = {"noop", "fastapi", "bodies", "chunks", "first_chunk", "batched"}
+CASES = {"uvicorn": BARE, "litserve": {"noop", "batched"}}
 """What the peers that are no Serve can do."""
 THROUGHPUT = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
 
@@ -121,7 +121,7 @@ def measure(name: str, options: argparse.Namespace, case: str, figures: Figures)
     """Runs a case from start to end, and takes what it wrote."""
     backend = backend_of(name, options)
     with tempfile.TemporaryDirectory() as folder:
-        arguments = [str(PROGRAM), backend.name, case, folder, json.dumps({"seconds": 1 if options.quick else 5})]
+        arguments = [str(PROGRAM), backend.name, case, folder, json.dumps({"seconds": 1 if options.quick else 2})]
         environment = backend.environment() | (THROUGHPUT if name == "ray-fast" else {})
         with (
             tempfile.TemporaryFile() as errors,

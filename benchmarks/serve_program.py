@@ -8,65 +8,30 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-import os
-import re
-import signal
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from serve_clients import asked_one_after_the_other, load, per_second, read_chunks, wrk
+from serve_servers import (
+    BATCH,
+    BATCH_WAIT_SECONDS,
+    MODEL_SECONDS,
+    fastapi_app,
+    free_port,
+    model,
+    subprocess_server,
+)
 
 BACKEND = sys.argv[1]
 SERVE_OF = {"ray": "ray.serve", "shoal": "shoal.serve"}
 serve: Any = importlib.import_module(SERVE_OF[BACKEND]) if BACKEND in SERVE_OF else None
 
-CHUNK = b"x" * 100
 Figures = dict[str, list[float]]
-
-
-# --- servers --------------------------------------------------------------------------------------------------------------------
-
-
-def fastapi_app() -> Any:
-    """The application of the cases of HTTP, on every backend that takes one."""
-    from fastapi import FastAPI, Request
-    from fastapi.responses import StreamingResponse
-
-    app = FastAPI()
-
-    async def noop() -> dict[str, str]:
-        return {"hello": "world"}
-
-    async def body(request: Request) -> int:
-        return len(await request.body())
-
-    async def chunks(count: int) -> StreamingResponse:
-        async def parts() -> AsyncIterator[bytes]:
-            for _ in range(count):
-                yield CHUNK
-
-        return StreamingResponse(parts())
-
-    # Annotations are looked up in the module, which does not have them.
-    body.__annotations__["request"] = Request
-    chunks.__annotations__.update({"count": int, "return": None})
-    app.get("/")(noop)
-    app.post("/body")(body)
-    app.get("/chunks", response_model=None)(chunks)
-    return app
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -99,106 +64,6 @@ def web_application() -> Iterator[int]:
     else:
         with served(ingress_of_fastapi()) as port:
             yield port
-
-
-@contextmanager
-def subprocess_server(kind: str) -> Iterator[int]:
-    port = free_port()
-    command = [sys.executable, __file__, kind, "server", str(port), "{}"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as one:
-        try:
-            wait_for_port(port)
-            yield port
-        finally:
-            os.killpg(one.pid, signal.SIGKILL)
-
-
-def wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-
-
-def run_server(kind: str, port: int) -> None:
-    if kind == "uvicorn":
-        import uvicorn
-
-        uvicorn.run(fastapi_app(), host="127.0.0.1", port=port, access_log=False, log_level="error")
-        return
-    import litserve
-
-    class Noop(litserve.LitAPI):  # type: ignore[misc]
-        def setup(self, device: Any) -> None: ...
-
-        def predict(self, given: Any) -> Any:
-            return {"hello": "world"}
-
-    litserve.LitServer(Noop(), accelerator="cpu").run(port=port, generate_client_file=False, log_level="error")
-
-
-# --- clients --------------------------------------------------------------------------------------------------------------------
-
-
-def wrk(url: str, connections: int, seconds: float, body_bytes: int = 0, method: str = "GET") -> tuple[float, float]:
-    """Returns requests a second, and the median of their times in ms. Raises RuntimeError where one failed."""
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(f'wrk.method = "{method}"\n')
-        if method == "POST":
-            script.write('wrk.headers["Content-Type"] = "application/json"\n')
-            script.write(f'wrk.body = string.rep("x", {body_bytes})\n' if body_bytes else 'wrk.body = "{}"\n')
-        script.flush()
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", "--timeout=20s"]
-        done = subprocess.run([*command, "-s", script.name, url], capture_output=True, text=True, check=True)
-    if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
-        raise RuntimeError(f"requests failed: {done.stdout}")
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
-    half = re.search(r"50%\s+([\d.]+)(us|ms|s)", done.stdout)
-    assert rate is not None and half is not None, done.stdout
-    return float(rate[1]), float(half[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[half[2]]
-
-
-def load(url: str, name: str, seconds: float, method: str = "GET") -> Figures:
-    """Requests a second at 32 connections, and the median time at one."""
-    wrk(url, 32, seconds / 2, method=method)
-    rate, _ = wrk(url, 32, seconds, method=method)
-    _, half = wrk(url, 1, seconds, method=method)
-    return {name: [rate], f"{name}_p50": [half]}
-
-
-async def read_chunks(port: int, count: int) -> float:
-    """Reads one stream to its end. Returns the seconds until its first chunk."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
-    start = time.perf_counter()
-    writer.write(f"GET /chunks?count={count} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".encode())
-    await reader.readuntil(b"\r\n\r\n")
-    first = await reader.readuntil(CHUNK)
-    seconds = time.perf_counter() - start
-    rest = await reader.read(-1)
-    writer.close()
-    if (first + rest).count(CHUNK) != count:
-        raise RuntimeError("a stream is not whole")
-    return seconds
-
-
-async def per_second(call: Callable[[], Awaitable[Any]], users: int, seconds: float) -> float:
-    """How many calls a second are answered, where so many are asked at a time; warmed up."""
-    count, begins = 0, time.perf_counter() + seconds / 2
-    ends = begins + seconds
-
-    async def user() -> None:
-        nonlocal count
-        while (now := time.perf_counter()) < ends:
-            await call()
-            count += now >= begins
-
-    await asyncio.gather(*(user() for _ in range(users)))
-    return count / (time.perf_counter() - begins)
 
 
 # --- cases ----------------------------------------------------------------------------------------------------------------------
@@ -240,16 +105,25 @@ def chain(seconds: float) -> Figures:
         async def __call__(self, request: Any) -> str:
             return str(await self.second.remote(1))
 
+    @serve.deployment(max_ongoing_requests=1000)
+    class Alone:
+        async def __call__(self, request: Any) -> str:
+            return "2"
+
     with served(First.bind(Second.bind())) as port:
         url = f"http://127.0.0.1:{port}/"
         wrk(url, 32, seconds / 2)
-        return {"chain": [wrk(url, 32, seconds)[0]]}
+        rate, both = wrk(url, 32, seconds).rate, wrk(url, 1, seconds).most
+    with served(Alone.bind()) as port:
+        wrk(url := f"http://127.0.0.1:{port}/", 1, seconds / 2)
+        return {"chain": [rate], "hop_p99": [both - wrk(url, 1, seconds).most]}
 
 
 def bodies(seconds: float) -> Figures:
     with web_application() as port:
         url = f"http://127.0.0.1:{port}/body"
-        return {f"body_{size}": [wrk(url, 8, seconds, size * 1_000_000, "POST")[0]] for size in (1, 10)}
+        rates = {f"body_{size}": [wrk(url, 8, seconds, size * 1_000_000, "POST").rate] for size in (1, 10)}
+        return rates | {"answer_10": [wrk(f"http://127.0.0.1:{port}/answer?size=10000000", 8, seconds).rate]}
 
 
 def chunks(seconds: float) -> Figures:
@@ -266,13 +140,25 @@ def chunks(seconds: float) -> Figures:
 
 
 def first_chunk(seconds: float) -> Figures:
-    async def together(port: int) -> list[float]:
-        return await asyncio.gather(*(read_chunks(port, 10) for _ in range(128)))
+    """128 streams are open at any time, as of models that take their time for each token."""
 
+    async def streams(port: int) -> list[float]:
+        begins = time.perf_counter() + seconds / 2
+        found: list[float] = []
+
+        async def user(number: int) -> None:
+            await asyncio.sleep(number / 128 * 10 * pause)
+            while (now := time.perf_counter()) < begins + seconds:
+                took = await read_chunks(port, 10, pause)
+                if now >= begins:
+                    found.append(took)
+
+        await asyncio.gather(*(user(number) for number in range(128)))
+        return found
+
+    pause = 0.05
     with web_application() as port:
-        asyncio.run(together(port))
-        found = [value for _ in range(max(1, round(seconds))) for value in asyncio.run(together(port))]
-        return {"first_chunk": [1e3 * statistics.median(found)]}
+        return {"first_chunk": [1e3 * statistics.median(asyncio.run(streams(port)))]}
 
 
 def handles(seconds: float) -> Figures:
@@ -318,33 +204,60 @@ def limit(seconds: float) -> Figures:
 
     with served(Slow.bind()) as port:
         url = f"http://127.0.0.1:{port}/"
-        wrk(url, 1, 1)
-        # Long enough that the request which the end cuts off is little.
-        return {f"limit_{users}": [wrk(url, users, max(seconds, 1))[0]] for users in (1, 5, 50)}
+        asked_one_after_the_other(url, 1, 2)
+        count = round(12 * seconds)
+        return {f"limit_{users}": [asked_one_after_the_other(url, users, count)] for users in (1, 5, 50)}
+
+
+def overload(seconds: float) -> Figures:
+    """As many users as there is room for, and ten times as many, who ask again at once when they are sent away."""
+
+    @serve.deployment(max_ongoing_requests=8, max_queued_requests=8)
+    class Slow:
+        async def __call__(self, request: Any) -> str:
+            await asyncio.sleep(0.02)
+            return ""
+
+    with served(Slow.bind()) as port:
+        url = f"http://127.0.0.1:{port}/"
+        wrk(url, 16, seconds / 2, may_shed=True)
+        peak = wrk(url, 16, seconds, may_shed=True).rate
+        return {"overload": [100 * wrk(url, 160, seconds, may_shed=True).rate / peak]}
 
 
 def batched(seconds: float) -> Figures:
-    size, model_seconds = 16, 0.010
+    if BACKEND in ("uvicorn", "litserve"):
+        with subprocess_server(f"{BACKEND}-batched") as port:
+            path, method = ("predict", "POST") if BACKEND == "litserve" else ("", "GET")
+            wrk(f"http://127.0.0.1:{port}/{path}", 4 * BATCH, seconds / 2, method=method)
+            return {"batched_http": [wrk(f"http://127.0.0.1:{port}/{path}", 4 * BATCH, seconds, method=method).rate]}
+
+    from fastapi import FastAPI
+
+    app = FastAPI()
 
     @serve.deployment(max_ongoing_requests=1000)
+    @serve.ingress(app)
     class Model:
-        @serve.batch(max_batch_size=size, batch_wait_timeout_s=0.01)
+        @serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=BATCH_WAIT_SECONDS)
         async def predict(self, values: list[int]) -> list[int]:
-            time.sleep(model_seconds)  # noqa: ASYNC251 - a model computes, and nothing else runs meanwhile
-            return values
+            return await asyncio.to_thread(model, values)
 
-        async def __call__(self, value: int) -> int:
-            answer: int = await self.predict(value)
+        @app.get("/")
+        async def answer(self) -> int:
+            answer: int = await self.predict(1)
             return answer
 
-    with served(Model.bind()):
+    with served(Model.bind()) as port:
         handle = serve.get_app_handle("default")
 
         async def call() -> Any:
-            return await handle.remote(1)
+            return await handle.predict.remote(1)
 
-        rate = asyncio.run(per_second(call, 4 * size, seconds))
-        return {"batched": [100 * rate * model_seconds / size]}
+        rate = asyncio.run(per_second(call, 4 * BATCH, seconds))
+        wrk(f"http://127.0.0.1:{port}/", 4 * BATCH, seconds / 2)
+        over_http = wrk(f"http://127.0.0.1:{port}/", 4 * BATCH, seconds).rate
+        return {"batched": [100 * rate * MODEL_SECONDS / BATCH], "batched_http": [over_http]}
 
 
 def deploy(seconds: float) -> Figures:
@@ -388,21 +301,18 @@ def from_zero(seconds: float) -> Figures:
         return {"from_zero": [statistics.median(found)]}
 
 
-SERVE = (noop, fastapi, chain, bodies, chunks, first_chunk, handles, limit, batched, deploy, from_zero)
+SERVE = (noop, fastapi, chain, bodies, chunks, first_chunk, handles, limit, overload, batched, deploy, from_zero)
 CASES = {
     "shoal": SERVE,
     "ray": SERVE,
-    "uvicorn": (noop, fastapi, bodies, chunks, first_chunk),
-    "litserve": (noop,),
+    "uvicorn": (noop, fastapi, bodies, chunks, first_chunk, batched),
+    "litserve": (noop, batched),
 }
 """What each backend can do."""
 
 
 def main() -> None:
     _, backend, case, where, sizes = sys.argv
-    if case == "server":
-        run_server(backend, int(where))
-        return
     measure = next(one for one in CASES[backend] if one.__name__ == case)
     if backend in ("ray", "shoal"):
         ray: Any = importlib.import_module(backend)

@@ -53,16 +53,22 @@ ROWS = (
     Row("fastapi", "FastAPI ingress, 32 connections", "/s", "fastapi", shares=BARE),
     Row("fastapi_p50", "FastAPI ingress, 1 connection: p50", "ms", "fastapi", 0.8, lower_is_better=True),
     Row("chain", "chain of two deployments over HTTP, 32 connections", "/s", "chain", 1500),
+    Row("hop_p99", "what a deployment more adds, 1 connection: p99", "ms", "chain", 0.5, lower_is_better=True),
     Row("body_1", "bodies of 1 MB taken in, 8 connections", "/s", "bodies"),
     Row("body_10", "bodies of 10 MB taken in, 8 connections", "/s", "bodies"),
+    Row("answer_10", "answers of 10 MB, 8 connections", "/s", "bodies"),
     Row("chunks", "chunks streamed over HTTP, 8 streams", "/s", "chunks", 50_000),
-    Row("first_chunk", "first of 10 chunks, 128 streams at once: p50", "ms", "first_chunk", 5, lower_is_better=True),
+    Row("first_chunk", "first chunk while 128 streams are open: p50", "ms", "first_chunk", 5, lower_is_better=True),
     Row("handles", "handle calls of a program, 128 at a time", "/s", "handles", 8000),
     Row("handles_inside", "handle calls of a replica, 128 at a time", "/s", "handles", 8000),
     Row("limit_1", "limit 1, handler of 100 ms: 1 user", "/s", "limit", 9.8),
     Row("limit_5", "limit 1, handler of 100 ms: 5 users", "/s", "limit", 9.8),
     Row("limit_50", "limit 1, handler of 100 ms: 50 users", "/s", "limit", 9.8),
+    Row("overload", "served at 10 times the load that fits, of the peak", "%", "overload", 90),
     Row("batched", "model of 10 ms for 16 at once: share of what is possible", "%", "batched", 95),
+    Row(
+        "batched_http", "the same over HTTP, 64 connections", "/s", "batched", shares={"uvicorn": 0.9, "litserve": 0.9}
+    ),
     Row("deploy", "serve.run of a no-op", "s", "deploy", 0.3, lower_is_better=True),
     Row("from_zero", "first answer from no replicas", "s", "from_zero", 0.3, lower_is_better=True),
 )

@@ -13,6 +13,7 @@ from shoal.serve._internal.process.router import Call
 from shoal.serve._internal.process.routers import ROUTERS
 from shoal.serve._internal.schema.deployments import ApplicationSpec, DeploymentSpec
 from shoal.serve._internal.schema.requests import Busy, Streaming
+from shoal.serve.exceptions import BackPressureError
 
 
 class LocalLoop:
@@ -45,6 +46,9 @@ class LocalRouter:
 
     def submit(self, call: Call) -> None:
         LOOP.run(self._carry_out(call)).add_done_callback(lambda done: _tell(call, done))
+
+    def refusal(self) -> BackPressureError | None:
+        return None
 
     async def _carry_out(self, call: Call) -> Any:
         method = self._replica.http if call.method == "http" else self._replica.call

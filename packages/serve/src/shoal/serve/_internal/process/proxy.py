@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import logging
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
@@ -21,9 +17,10 @@ from shoal.serve._internal.process.access_log import ServeLog
 from shoal.serve._internal.process.call_ids import CALL_IDS
 from shoal.serve._internal.process.controller_link import ControllerLink
 from shoal.serve._internal.process.limited_http import LimitedHttp
+from shoal.serve._internal.process.listening import Server, is_loopback, listener_at
 from shoal.serve._internal.process.loop_mailbox import running_mailbox
 from shoal.serve._internal.process.metrics import IngressMetrics
-from shoal.serve._internal.process.router import Call
+from shoal.serve._internal.process.router import AnyRouter, Call
 from shoal.serve._internal.process.routers import ROUTERS
 from shoal.serve._internal.process.uplink import Uplink
 from shoal.serve._internal.schema.deployments import DeploymentId, Route
@@ -33,12 +30,11 @@ from shoal.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 """Methods that may be repeated (RFC 9110, 9.2.2)."""
-WAITING_CONNECTIONS = 2048
-"""That have not been accepted yet."""
 LAST_ANSWERS_S = 5
 """Seconds that requests and WebSockets may go on for when serving ends; all applications have ended by then."""
 LISTEN_AFTER = 0.02
 """Seconds after which a request is worth looking whether its client is still there."""
+AGAIN_LATER = ((b"retry-after", b"1"),)
 PASSED_ON = (
     "type",
     "asgi",
@@ -53,14 +49,6 @@ PASSED_ON = (
     "server",
     "subprotocols",
 )
-
-
-class Server(uvicorn.Server):
-    """Leaves signals to the process that it runs in."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class Proxy:
@@ -80,15 +68,9 @@ class Proxy:
         self._log = ServeLog(None, {"proxy": "proxy"})
         # Whoever sends what is no HTTP gets an answer, and no line in a log.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-        if not _is_loopback(options.host):
+        if not is_loopback(options.host):
             self._log.warn(f"HTTP listens on {options.host}: all who reach this machine can call what is served")
-        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-        # asyncio turns Nagle's algorithm off only where the protocol is named: head and body would be 40 ms apart.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((options.host, options.port))
-        # Who is told the address may connect at once; uvicorn begins to listen a moment later.
-        listener.listen(WAITING_CONNECTIONS)
+        listener = listener_at(options.host, options.port)
         config = uvicorn.Config(
             self._app,
             log_config=None,
@@ -148,7 +130,14 @@ class Proxy:
         begun, metrics = perf_counter(), self._metrics
         method = scope.get("method", "WEBSOCKET")
         if route is not None:
-            request = ProxiedRequest(route, scope, receive, send, self._options.request_timeout_s)
+            router = ROUTERS.of(DeploymentId(route.app, route.ingress))
+            refusal = router.refusal()
+            if refusal is not None and scope["type"] == "http":
+                # Under load too high most requests end here: nothing is done for them that need not be.
+                await _text(send, 503, str(refusal), [_id_header(scope), *AGAIN_LATER])
+                metrics.ended(route.prefix, method, route.app, "503", 1e3 * (perf_counter() - begun))
+                return
+            request = ProxiedRequest(route, router, scope, receive, send, self._options.request_timeout_s)
             metrics.ongoing += 1
             try:
                 await request.answer()
@@ -177,20 +166,29 @@ class ProxiedRequest:
 
     Args:
         route: where it goes.
+        router: of its ingress.
         scope: what ASGI says of it.
         receive: gives what the client sends.
         send: takes what the client gets.
         timeout_s: seconds until the answer has to begin; None for no limit.
     """
 
-    def __init__(self, route: Route, scope: dict[str, Any], receive: Any, send: Any, timeout_s: float | None) -> None:
+    def __init__(
+        self,
+        route: Route,
+        router: AnyRouter,
+        scope: dict[str, Any],
+        receive: Any,
+        send: Any,
+        timeout_s: float | None,
+    ) -> None:
         self._route = route
         self._scope = scope
         self._receive = receive
         self._send = send
         self._timeout_s = timeout_s
         self._is_websocket = scope["type"] == "websocket"
-        self._router = ROUTERS.of(DeploymentId(route.app, route.ingress))
+        self._router = router
         self._request_id = b""
         self._begun = False
         self._gone = False
@@ -314,7 +312,7 @@ class ProxiedRequest:
         status, text = 500, "Internal Server Error"
         if isinstance(error, BackPressureError):
             status, text = 503, str(error)
-            headers.append((b"retry-after", b"1"))
+            headers += AGAIN_LATER
         elif isinstance(error, DeploymentUnavailableError):
             status, text = 503, str(error)
         elif isinstance(error, TimeoutError) and self._timed_out:
@@ -329,11 +327,11 @@ class ProxiedRequest:
             await _text(self._send, status, text, headers)
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _id_header(scope: dict[str, Any]) -> tuple[bytes, bytes]:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            return name, value
+    return b"x-request-id", CALL_IDS.next().encode()
 
 
 async def _json(send: Any, value: Any) -> None:

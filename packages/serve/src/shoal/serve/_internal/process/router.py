@@ -65,6 +65,8 @@ class AnyRouter(Protocol):
 
     def submit(self, call: Call) -> None: ...
 
+    def refusal(self) -> BackPressureError | None: ...
+
     def cancel(self, call: Call) -> None: ...
 
     def wait_for_items(self, call: Call) -> Streaming: ...
@@ -189,6 +191,13 @@ class Router:
         room = self._custom is not None and any(one.has_room for one in self._choice.slots.values())
         return 0 if room else len(self._waiting)
 
+    def refusal(self) -> BackPressureError | None:
+        """Returns why a request would be turned away now, where that is certain; None else. Cheaper than to try."""
+        waiting = len(self._waiting)
+        if 0 < self._max_queued <= waiting and self._custom is None and not self._gone:
+            return BackPressureError(waiting, self._max_queued)
+        return None
+
     def cancel(self, call: Call) -> None:
         """Ends a request, wherever it is. Its `done` is still called."""
         with self._lock:
@@ -223,8 +232,10 @@ class Router:
 
     def _send(self, call: Call, replica: ReplicaInfo) -> None:
         ref = getattr(replica.actor, call.method).remote(call.meta, call.args, call.kwargs)
-        # A loop that lives as long as the process hears of answers itself; other loops may end while there are some to come.
-        future = ref.as_future() if running_loop() is self._loop is not None else ref.future()
+        # A loop that lives as long as the process hears of answers itself; other loops may end while there are some to come. While calls
+        # wait, a busy loop would keep the replica waiting for the next one.
+        by_loop = not self._waiting and running_loop() is self._loop is not None
+        future = ref.as_future() if by_loop else ref.future()
         future.add_done_callback(lambda done: self._answered(call, replica, done))
 
     def _answered(self, call: Call, replica: ReplicaInfo, done: Future[Any] | asyncio.Future[Any]) -> None:
