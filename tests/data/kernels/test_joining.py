@@ -1,4 +1,4 @@
-"""Joins with unique keys are lookups, and find what any join finds."""
+"""Joins with unique keys are lookups, those of numbers go by their order, and both find what any join finds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.data._internal.kernels.joining import join
+from shoal.data._internal.kernels.joining import _matching_numbers, _matching_rows, join
 
 NUMBERS = st.one_of(st.integers(-5, 30), st.sampled_from([-(1 << 63), (1 << 63) - 1, 70_000, 1 << 40]))
 
@@ -40,3 +40,39 @@ def test_large_unsigned_numbers() -> None:
     left = pa.table({"k": pa.array([top, 0, top - 1], pa.uint64())})
     made = join(left, pa.table({"k": pa.array([top, 0], pa.uint64()), "n": [1, 2]}), "inner", ["k"], ["k"], "", "")
     assert made["n"].to_pylist() == [1, 2]
+
+
+JOINS = ["inner", "left_outer", "right_outer", "full_outer", "left_semi", "left_anti"]
+
+
+@given(
+    st.lists(st.integers(-3, 4), max_size=30),
+    st.lists(st.integers(-3, 4), max_size=30),
+    st.sampled_from(JOINS),
+    st.sampled_from([pa.int64(), pa.int8(), pa.float64(), pa.timestamp("us"), pa.date32()]),
+)
+def test_numbers_find_the_same_partners_in_the_same_order(
+    lefts: list[int], rights: list[int], how: str, kind: Any
+) -> None:
+    exact = pa.int32() if pa.types.is_date(kind) else pa.int64()
+    left, right = (pa.table({"k": pa.array(keys, exact).cast(kind)}) for keys in (lefts, rights))
+    by_order, by_polars = (
+        _matching_numbers(left, right, how, ["k"], ["k"]),
+        _matching_rows(left, right, how, ["k"], ["k"]),
+    )
+    assert by_order is not None
+    assert by_order.select(by_polars.column_names).to_pydict() == by_polars.to_pydict()
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pa.array([1.0, float("nan")]),
+        pa.array([1, None], pa.float64()),
+        pa.array(["a", "b"]),
+        pa.array([1, 2], pa.int32()),
+    ],
+)
+def test_other_keys_are_none_of_its_business(keys: Any) -> None:
+    left = pa.table({"k": pa.array([1.0, 2.0])})
+    assert _matching_numbers(left, pa.table({"k": keys}), "inner", ["k"], ["k"]) is None

@@ -235,7 +235,7 @@ class Count(BuiltIn):
     def finish(self, prefix: str) -> pl.Expr:
         import polars as pl
 
-        return pl.col(f"{prefix}n").alias(self.name)
+        return pl.col(f"{prefix}n").cast(pl.Int64).alias(self.name)
 
 
 class _Simple(BuiltIn):

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from shoal.data._internal.aggregation.functions import AggregateFn, BuiltIn, dump_state, load_state
 from shoal.data._internal.blocks.combine import concat
-from shoal.data._internal.kernels import Reduction, can_reduce, group_slices, reduced, sort
+from shoal.data._internal.kernels import Reduction, group_slices, reduced, sort
 from shoal.data.exceptions import ColumnNotFoundError
 
 if TYPE_CHECKING:
@@ -33,9 +33,8 @@ def partial(table: pa.Table, keys: Sequence[str], aggregations: Sequence[Aggrega
     built_in = _built_in(aggregations)
     wide = _widened(table, [aggregation for _, aggregation in built_in])
     reductions = _reductions(built_in)
-    if keys and reductions is not None and can_reduce(wide, keys, reductions):
-        states = sort(reduced(wide, keys, reductions), keys, [False] * len(keys))
-    else:
+    states = reduced(wide, keys, reductions) if reductions is not None else None
+    if states is None:
         states = _grouped(wide, keys, [expr for number, item in built_in for expr in item.make(_prefix(number))])
     return _with_python_states(states, table, keys, aggregations)
 
@@ -52,7 +51,11 @@ def combine(tables: Sequence[pa.Table], keys: Sequence[str], aggregations: Seque
         return tables[0]
     table = concat(tables)
     built_in = _built_in(aggregations)
-    states = _grouped(table, keys, [expr for number, item in built_in for expr in item.join(_prefix(number))])
+    reductions = _reductions(built_in)
+    joins = [reduction.of_results for reduction in reductions] if reductions is not None else None
+    states = reduced(table, keys, joins) if joins is not None else None
+    if states is None:
+        states = _grouped(table, keys, [expr for number, item in built_in for expr in item.join(_prefix(number))])
     others = _python(aggregations)
     if not others:
         return states

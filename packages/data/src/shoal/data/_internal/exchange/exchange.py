@@ -23,6 +23,8 @@ class Exchange(ABC):
     """`split` depends on the number of rows of the dataset: blocks wait until all are counted."""
     needs_samples = False
     """`split` depends on samples of all blocks."""
+    takes_much_to_merge = False
+    """`merge` takes a multiple of its partition's memory (tables of hashes): partitions stay as small as blocks."""
     partitions: int | None = None
     """As the user asked; None to choose by size."""
 

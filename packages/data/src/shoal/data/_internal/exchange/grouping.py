@@ -21,6 +21,7 @@ class AggregateExchange(Exchange):
     """One row a group: each block is aggregated by itself, then the states of equal keys are combined."""
 
     name = "Aggregate"
+    takes_much_to_merge = True
 
     def __init__(self, operator: Aggregate) -> None:
         self._keys = list(operator.keys)
@@ -76,6 +77,7 @@ class JoinExchange(Exchange):
     """Both inputs are split by their keys, and joined partition by partition. The left input's parts come first."""
 
     name = "Join"
+    takes_much_to_merge = True
 
     def __init__(self, operator: Join) -> None:
         self._how = operator.how

@@ -151,9 +151,10 @@ class _Side:
 class _ExchangeStage(Stage):
     """Its phases: blocks are held and prepared until it is planned; then they are split; when all are, partitions are merged."""
 
-    def __init__(self, name: str, sides: int, calls: Calls, partition_bytes: int) -> None:
-        super().__init__(name, sides)
+    def __init__(self, exchange: Exchange, sides: int, calls: Calls, partition_bytes: int) -> None:
+        super().__init__(exchange.name, sides)
         self._calls = calls
+        self._takes_much_to_merge = exchange.takes_much_to_merge
         self._partition_bytes = max(1, partition_bytes)
         self._sides = [_Side(number, InputEstimate(calls.split_bytes)) for number in range(sides)]
         self._incoming: deque[tuple[int, int, Bundle]] = deque()
@@ -274,7 +275,7 @@ class _ExchangeStage(Stage):
         total = sum(side.estimate.total or 0 for side in self._sides) if early else held
         asked = self._asked_partitions()
         self._planned, self._early = True, early
-        if early:
+        if early and not self._takes_much_to_merge:
             # Fewer and larger parts: cutting and storing them is most of the work.
             self._partition_bytes = max(self._partition_bytes, self._calls.split_bytes)
         self._partitions = asked if asked is not None else self._partitions_for(total)
@@ -370,7 +371,7 @@ class ExchangeStage(_ExchangeStage):
     """An exchange with one input."""
 
     def __init__(self, exchange: Exchange, calls: Calls, partition_bytes: int) -> None:
-        super().__init__(exchange.name, 1, calls, partition_bytes)
+        super().__init__(exchange, 1, calls, partition_bytes)
         self._exchange = exchange
         self._ready: Exchange = exchange
         self._sample_refs: dict[int, Any] = {}
@@ -480,7 +481,7 @@ class JoinStage(_ExchangeStage):
     """A join: both inputs are split by their keys."""
 
     def __init__(self, exchange: JoinExchange, calls: Calls, partition_bytes: int) -> None:
-        super().__init__(exchange.name, 2, calls, partition_bytes)
+        super().__init__(exchange, 2, calls, partition_bytes)
         self._exchange = exchange
         self._left = 0
         """Parts of each partition that are the left input's."""

@@ -1,13 +1,12 @@
 """Relational work inside one block: sort, group, join, partition. One seam, one file a library. No IO, no tasks."""
 
-from shoal.data._internal.kernels.grouping import Reduction, can_reduce, reduced
+from shoal.data._internal.kernels.grouping import Reduction, reduced
 from shoal.data._internal.kernels.joining import join
 from shoal.data._internal.kernels.ordering import group_slices, merge_sorted, order_of_numbers, sample_boundaries, sort
 from shoal.data._internal.kernels.partitioning import divided, partition_by_hash, partition_by_range
 
 __all__ = [
     "Reduction",
-    "can_reduce",
     "divided",
     "group_slices",
     "join",

@@ -1,4 +1,5 @@
-"""Joins of two tables. Polars finds which rows belong together; rows are taken by Arrow, so that columns of any type go along."""
+"""Joins of two tables. Which rows belong together is told by a lookup where keys come once, by the order of keys where they are numbers,
+else by polars; rows are taken by Arrow, so that columns of any type go along."""
 
 from __future__ import annotations
 
@@ -6,8 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from shoal.data._internal.kernels.ordering import order_of_numbers, plain_numbers
 
 _POLARS = {
     "inner": "inner",
@@ -21,6 +25,8 @@ _POLARS = {
 }
 _SMALL_TABLE = 1 << 16
 """Numbers that lie this close together are looked up in a table, however few they are."""
+_FEW_ROWS = 1 << 20
+"""Of both tables: so many are joined by one processor as fast as polars does it with two, in a quarter of the memory."""
 _LEFT_ROW, _RIGHT_ROW = "__shoal_left__", "__shoal_right__"
 
 
@@ -47,7 +53,9 @@ def join(
         found = _looked_up(left.column(left_on[0]), right.column(right_on[0]))
         if found is not None:
             return _beside(left, right, found, how, left_on, right_on, (left_suffix, right_suffix))
-    rows = _matching_rows(left, right, how, left_on, right_on)
+    rows = _matching_numbers(left, right, how, left_on, right_on)
+    if rows is None:
+        rows = _matching_rows(left, right, how, left_on, right_on)
     if how in ("left_semi", "left_anti"):
         return left.take(rows.column(_LEFT_ROW))
     return _assembled(left, right, rows, left_on, right_on, (left_suffix, right_suffix))
@@ -117,6 +125,68 @@ def _names(
             f"join: both sides have a column {min(twice)!r}; give left_suffix or right_suffix to tell them apart, or rename one"
         )
     return shared, twice
+
+
+def _matching_numbers(
+    left: pa.Table, right: pa.Table, how: str, left_on: Sequence[str], right_on: Sequence[str]
+) -> pa.Table | None:
+    """Returns the same as `_matching_rows`, with a few bytes a row; None where keys are not one column of numbers."""
+    columns = left.column(left_on[0]), right.column(right_on[0])
+    if len(left_on) > 1 or columns[0].type != columns[1].type or left.num_rows + right.num_rows > _FEW_ROWS:
+        return None
+    lefts, rights = (plain_numbers(column) for column in columns)
+    if lefts is None or rights is None:
+        return None
+    if how == "right_outer":
+        left_rows, right_rows = _pairs(rights, lefts, "left_outer")
+        left_rows, right_rows = right_rows, left_rows
+    else:
+        left_rows, right_rows = _pairs(lefts, rights, how)
+    return pa.table({_LEFT_ROW: left_rows, _RIGHT_ROW: right_rows})
+
+
+def _pairs(lefts: npt.NDArray[Any], rights: npt.NDArray[Any], how: str) -> tuple[pa.Array, pa.Array]:
+    """Returns positions of left and right numbers that are equal; null where a join has no partner for a row.
+
+    They come in the order of the left ones, then of the right; right ones without a partner last.
+    """
+    both = np.concatenate((lefts, rights))
+    order = order_of_numbers(both)
+    ordered = both[order]
+    is_new = np.zeros(len(both), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:])
+    # Equal numbers have the same rank.
+    ranks = np.cumsum(is_new)
+    is_right = order >= len(lefts)
+    rights_by_rank = order[is_right] - len(lefts)
+    counts = np.bincount(ranks[is_right], minlength=len(both))
+    firsts = np.cumsum(counts) - counts
+    rank_of_left = np.empty(len(lefts), dtype=np.int64)
+    rank_of_left[order[~is_right]] = ranks[~is_right]
+    partners = counts[rank_of_left]
+    if how in ("left_semi", "left_anti"):
+        kept = np.flatnonzero(partners > 0 if how == "left_semi" else partners == 0)
+        return pa.array(kept), pa.nulls(len(kept), pa.int64())
+    lonely = partners == 0
+    if how in ("left_outer", "full_outer"):
+        partners[lonely] = 1
+    else:
+        lonely = np.zeros(len(lefts), dtype=bool)
+    ends = np.cumsum(partners)
+    left_rows = np.repeat(np.arange(len(lefts)), partners)
+    places = np.arange(len(left_rows)) - np.repeat(ends - partners - firsts[rank_of_left], partners)
+    is_lonely = np.repeat(lonely, partners)
+    places[is_lonely] = 0
+    right_rows = rights_by_rank[places] if len(rights) else places
+    if how != "full_outer":
+        return pa.array(left_rows), pa.array(right_rows, mask=is_lonely)
+    is_taken = np.zeros(len(rights), dtype=bool)
+    is_taken[right_rows[~is_lonely]] = True
+    others = np.flatnonzero(~is_taken)
+    return (
+        pa.concat_arrays([pa.array(left_rows), pa.nulls(len(others), pa.int64())]),
+        pa.concat_arrays([pa.array(right_rows, mask=is_lonely), pa.array(others)]),
+    )
 
 
 def _matching_rows(

@@ -16,7 +16,7 @@ from shoal.data._internal.blocks.combine import concat
 def sort_order(table: pa.Table, keys: Sequence[str], descending: Sequence[bool]) -> pa.Array:
     """Returns the positions of rows in the order of keys: stable, nulls last, NaN after all numbers."""
     if len(keys) == 1:
-        numbers = _plain_numbers(table.column(keys[0]))
+        numbers = plain_numbers(table.column(keys[0]))
         if numbers is not None:
             return pa.array(order_of_numbers(_reversed(numbers) if descending[0] else numbers))
     import polars as pl
@@ -56,8 +56,8 @@ def order_of_numbers(numbers: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return places % len(numbers)
 
 
-def _plain_numbers(column: pa.ChunkedArray) -> npt.NDArray[Any] | None:
-    """The values of a column of numbers or times without nulls and NaN; None for any other."""
+def plain_numbers(column: pa.ChunkedArray) -> npt.NDArray[Any] | None:
+    """Returns the values of a column of numbers or times without nulls and NaN; None for any other."""
     kind = column.type
     if column.null_count or not (
         pa.types.is_integer(kind)
