@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from shoal.serve._internal.logic.application_graph import application_spec
 from shoal.serve._internal.logic.config_overrides import adjusted
 from shoal.serve._internal.process import definition_pickling
 from shoal.serve._internal.process.controller import CONCURRENT_CALLS, Controller
-from shoal.serve._internal.process.controller_link import CONTROLLER, NAMESPACE, find_controller
+from shoal.serve._internal.process.controller_link import CONTROLLER, NAMESPACE, REST_SERVER, find_controller
 from shoal.serve._internal.process.local_application import run_here
 from shoal.serve._internal.process.routers import ROUTERS
 from shoal.serve._internal.schema.deployments import ApplicationSpec, DeploymentId
@@ -259,6 +260,12 @@ def get_deployment_handle(deployment_name: str, app_name: str | None = None) -> 
 
 def shutdown() -> None:
     """Ends serving, and all applications."""
+    end_serving()
+    _end_rest()
+
+
+def end_serving() -> None:
+    """Ends all applications, and what answers for them."""
     try:
         controller = find_controller()
     except ServeError:
@@ -266,6 +273,13 @@ def shutdown() -> None:
     shoal.get(controller.shutdown.remote())
     shoal.kill(controller)
     _forget()
+
+
+def _end_rest() -> None:
+    if not shoal.is_initialized():
+        return
+    with contextlib.suppress(ValueError):  # Nobody answers REST.
+        shoal.kill(shoal.get_actor(REST_SERVER, namespace=NAMESPACE))
 
 
 async def shutdown_async() -> None:
@@ -277,6 +291,7 @@ async def shutdown_async() -> None:
     await controller.shutdown.remote()
     shoal.kill(controller)
     _forget()
+    _end_rest()
 
 
 def _forget() -> None:

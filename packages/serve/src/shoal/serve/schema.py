@@ -218,6 +218,70 @@ class ServeDeploySchema(_Schema):
         return self
 
 
+class ReplicaDetails(_Schema):
+    """One replica, as REST tells it."""
+
+    replica_id: str
+    actor_name: str
+    actor_id: str | None
+    node_id: str | None
+    state: str
+
+
+class DeploymentDetails(_Schema):
+    """One deployment, as REST tells it."""
+
+    name: str
+    status: str
+    status_trigger: str
+    message: str
+    deployment_config: dict[str, Any]
+    target_num_replicas: int
+    replicas: list[ReplicaDetails]
+
+
+class ApplicationDetails(_Schema):
+    """One application, as REST tells it.
+
+    Args:
+        deployed_app_config: the part of the configuration that it comes from; None for one that a program deployed.
+        source: 'declarative' for configuration, 'imperative' for a program.
+    """
+
+    name: str
+    route_prefix: str | None
+    status: str
+    message: str
+    last_deployed_time_s: float
+    deployments: dict[str, DeploymentDetails]
+    deployed_app_config: ServeApplicationSchema | None = None
+    source: str = "imperative"
+
+
+class ProxyDetails(_Schema):
+    """What answers from outside, as REST tells it."""
+
+    node_id: str
+    status: str
+
+
+class ServeInstanceDetails(_Schema):
+    """All that is served, as REST tells it. What is None or empty is not there.
+
+    Args:
+        http_options: where HTTP is answered: host and port.
+        grpc_options: where gRPC is.
+    """
+
+    proxy_location: ProxyLocation | None = None
+    http_options: dict[str, Any] | None = None
+    grpc_options: dict[str, Any] | None = None
+    proxies: dict[str, ProxyDetails] = Field(default_factory=dict)
+    deploy_mode: Literal["MULTI_APP"] = "MULTI_APP"
+    applications: dict[str, ApplicationDetails] = Field(default_factory=dict)
+    target_capacity: float | None = None
+
+
 def route_prefix_problem(prefix: str | None) -> str:
     """Returns what is wrong with a prefix; empty where nothing is."""
     if prefix is None:

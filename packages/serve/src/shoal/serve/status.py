@@ -108,8 +108,10 @@ class ServeStatus:
         proxies: by the ids of their nodes.
         applications: by name.
         target_capacity: in percent of what was asked for; None for all of it.
+        addresses: where protocols are answered: 'http' and 'grpc', each 'host:port', where they are.
     """
 
     proxies: dict[str, ProxyStatus] = field(default_factory=dict)
     applications: dict[str, ApplicationStatusOverview] = field(default_factory=dict)
     target_capacity: float | None = None
+    addresses: dict[str, str] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from shoal.serve._internal.schema.deployments import (
     ReplicaRecord,
 )
 from shoal.serve.config import DeploymentConfig
+from shoal.serve.schema import DeploymentDetails, ReplicaDetails
 from shoal.serve.status import DeploymentStatus, DeploymentStatusOverview, DeploymentStatusTrigger, ReplicaState
 
 UNHEALTHY_CHECKS = 3
@@ -442,6 +443,29 @@ class DeploymentState:
         states = Counter(one.state for one in self.replicas.values())
         return DeploymentStatusOverview(
             self._status(states), self._trigger, dict(states), self._failed or self._trouble
+        )
+
+    def details(self) -> DeploymentDetails:
+        """Returns how it is, with its options and its replicas."""
+        assert self.spec is not None
+        overview = self.overview()
+        return DeploymentDetails(
+            name=self.deployment.name,
+            status=overview.status,
+            status_trigger=overview.status_trigger,
+            message=overview.message,
+            deployment_config=self.spec.config.model_dump(mode="json", exclude_unset=True),
+            target_num_replicas=self.wanted,
+            replicas=[
+                ReplicaDetails(
+                    replica_id=one.replica_id,
+                    actor_name=f"SERVE_REPLICA::{one.replica_id}",
+                    actor_id=one.actor._actor_id.hex() if one.actor is not None else None,
+                    node_id=one.node_id or None,
+                    state=one.state,
+                )
+                for one in self.replicas.values()
+            ],
         )
 
     def _status(self, states: Counter[ReplicaState]) -> DeploymentStatus:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -18,13 +19,17 @@ from shoal.serve._internal.ops.building import Builders
 from shoal.serve._internal.ops.config_file import checked_document, is_config_file, read_config, text_of
 from shoal.serve._internal.ops.deploying import deploy_config, deployed_config
 from shoal.serve._internal.ops.joined_session import joined, joined_or_own
-from shoal.serve.api import delete, shutdown, start
+from shoal.serve._internal.ops.rest_client import TOKEN, RestClient, is_url, status_of
+from shoal.serve.api import delete, shutdown, start, status
 from shoal.serve.config import ProxyLocation
 from shoal.serve.exceptions import InvalidArgumentError, ServeError
 from shoal.serve.schema import ServeDeploySchema
 from shoal.serve.status import ServeStatus
 
 _address = click.option("--address", "-a", default=None, help="Folder of the session; by default the one that runs.")
+_address_or_url = click.option(
+    "--address", "-a", default=None, help="Folder of the session, or URL of its REST; by default the session that runs."
+)
 _app_dir = click.option(
     "--app-dir", "-d", default=".", show_default=True, help="Folder from which the code is imported."
 )
@@ -54,6 +59,13 @@ def _told_plainly() -> Iterator[None]:
 @click.option("--proxy-location", type=click.Choice([one.value for one in ProxyLocation]), default="EveryNode")
 @click.option("--grpc-port", default=9000, show_default=True)
 @click.option("--grpc-servicer-functions", multiple=True, help="Import paths of add_…Servicer_to_server functions.")
+@click.option(
+    "--rest-port", type=int, default=None, help="Answer REST here, as Ray does at 8265; 0 for any that is free."
+)
+@click.option(
+    "--rest-host", default="127.0.0.1", show_default=True, help="Others than the loopback need SHOAL_SERVE_TOKEN."
+)
+@_app_dir
 def start_command(
     address: str | None,
     http_host: str,
@@ -61,6 +73,9 @@ def start_command(
     proxy_location: str,
     grpc_port: int,
     grpc_servicer_functions: tuple[str, ...],
+    rest_port: int | None,
+    rest_host: str,
+    app_dir: str,
 ) -> None:
     """Start serving in a session that runs; what it was started with first holds."""
     with joined(address), _told_plainly():
@@ -69,7 +84,15 @@ def start_command(
             http_options={"host": http_host, "port": http_port},
             grpc_options={"port": grpc_port, "grpc_servicer_functions": grpc_servicer_functions},
         )
-        click.echo(f"Serving at {_url(where)}." if where is not None else "Serving by handles only.")
+        click.echo(f"Serving at {_url(where)}." if where[1] else "Serving by handles only.")
+        grpc = status().addresses.get("grpc")
+        if grpc is not None:
+            click.echo(f"Serving gRPC at {grpc}.")
+        if rest_port is not None:
+            from shoal.serve._internal.ops.rest_server import start_rest_server
+
+            rest = start_rest_server(rest_host, rest_port, os.environ.get(TOKEN, ""), [str(Path(app_dir).resolve())])
+            click.echo(f"REST at {_url(rest)}.")
 
 
 @serve.command("run")
@@ -163,7 +186,7 @@ def _deploy(config: ServeDeploySchema, folders: Sequence[str], builders: Builder
     where = start()
     for one in config.applications:
         prefix = "" if one.route_prefix in (None, "/") else one.route_prefix
-        at = f" at {_url(where)}{prefix}" if where is not None and one.route_prefix is not None else ""
+        at = f" at {_url(where)}{prefix}" if where[1] and one.route_prefix is not None else ""
         click.echo(f"Application {one.name} runs{at}.")
 
 
@@ -194,7 +217,7 @@ def _signals_as_interrupts() -> Iterator[None]:
 @_runtime_env_json
 @_working_dir
 @_app_dir
-@_address
+@_address_or_url
 @click.option("--name", default=None, help="Of the application. By default 'default'.")
 @click.option("--wait", is_flag=True, help="Return when everything runs.")
 def deploy_command(
@@ -213,8 +236,13 @@ def deploy_command(
     environment = _environment(runtime_env, runtime_env_json, working_dir)
     with _told_plainly():
         config = _config(config_or_import_path, arguments, environment, name, None)
-        with joined(address):
-            deploy_config(config, [str(Path(app_dir).resolve())], wait, Builders())
+        if is_url(address):
+            if wait or app_dir != ".":
+                raise click.UsageError("--wait and --app-dir are for sessions; leave them out where --address is a URL")
+            RestClient(str(address)).deploy(config)
+        else:
+            with joined(address):
+                deploy_config(config, [str(Path(app_dir).resolve())], wait, Builders())
     names = ", ".join(one.name for one in config.applications) or "none"
     click.echo(
         f"Applications {names} run." if wait else f"Applications {names} are starting; see `shoal serve status`."
@@ -222,7 +250,7 @@ def deploy_command(
 
 
 @serve.command("status")
-@_address
+@_address_or_url
 @click.option("--name", "-n", default=None, help="Only this application.")
 @click.option("--watch", "-w", is_flag=True, help="Stay, and show what changes when it does.")
 @click.option(
@@ -235,12 +263,16 @@ def deploy_command(
 def status_command(address: str | None, name: str | None, watch: bool, style: str | None) -> None:
     """Show what is served, and how it is."""
     style = style or ("table" if sys.stdout.isatty() or watch else "yaml")
+    if is_url(address):
+        if watch:
+            raise click.UsageError("--watch is for sessions; leave it out where --address is a URL")
+        with _told_plainly():
+            _show(_only(status_of(RestClient(str(address)).details()), name), style)
+        return
     with joined(address), _told_plainly():
         if watch:
             _watch(name, style)
         else:
-            from shoal.serve.api import status
-
             _show(_only(status(), name), style)
 
 
@@ -289,12 +321,18 @@ def _watch(name: str | None, style: str) -> None:
 
 
 @serve.command("config")
-@_address
+@_address_or_url
 @click.option("--name", "-n", default=None, help="Only this application.")
 def config_command(address: str | None, name: str | None) -> None:
     """Print the configuration that was deployed last."""
-    with joined(address), _told_plainly():
-        config = deployed_config()
+    if is_url(address):
+        with _told_plainly():
+            found = RestClient(str(address)).details().applications.values()
+        configs = [one.deployed_app_config for one in found if one.deployed_app_config is not None]
+        config = ServeDeploySchema(applications=configs) if configs else None
+    else:
+        with joined(address), _told_plainly():
+            config = deployed_config()
     if config is None:
         click.echo("No configuration has been deployed.", err=True)
         return
@@ -345,14 +383,18 @@ def build_command(
 
 
 @serve.command("shutdown")
-@_address
+@_address_or_url
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 def shutdown_command(address: str | None, yes: bool) -> None:
     """End serving, and all applications."""
     if not yes:
         click.confirm("This ends serving, and all applications. Go on?", abort=True)
-    with joined(address), _told_plainly():
-        shutdown()
+    if is_url(address):
+        with _told_plainly():
+            RestClient(str(address)).shutdown()
+    else:
+        with joined(address), _told_plainly():
+            shutdown()
     click.echo("Serving has ended.")
 
 

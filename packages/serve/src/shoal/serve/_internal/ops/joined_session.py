@@ -16,7 +16,7 @@ def checked_address(address: str | None) -> str:
     """Returns what an --address means. Raises UsageError for what only Ray's servers understand."""
     if address and address.startswith(("http://", "https://")):
         raise click.UsageError(
-            f"--address is {address!r}; sessions are reached on their own machine: give the folder of a session, or leave it out"
+            f"--address is {address!r}; this command is for sessions on this machine: give the folder of one, or leave it out"
         )
     return address or os.environ.get("SHOAL_ADDRESS") or "auto"
 

@@ -40,7 +40,8 @@ def status_table(status: ServeStatus) -> Group:
             table.add_row("", deployment, _coloured(overview.status), states or "none", "")
         if application.message:
             messages.append(Text(f"{name}: {application.message}", style="red"))
-    proxies = ", ".join(status.proxies.values()) or "none"
+    proxies = ", ".join((*status.proxies.values(), *(f"{kind} at {where}" for kind, where in status.addresses.items())))
+    proxies = proxies or "none"
     if not status.applications:
         return Group(Text(f"No application is served. Proxies: {proxies}."))
     return Group(table, *messages, Text(f"proxies: {proxies}"))

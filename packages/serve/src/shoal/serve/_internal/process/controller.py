@@ -42,6 +42,7 @@ from shoal.serve._internal.schema.deployments import (
 )
 from shoal.serve.config import DeploymentConfig, HTTPOptions, gRPCOptions
 from shoal.serve.exceptions import DeployFailedError, InvalidArgumentError
+from shoal.serve.schema import ApplicationDetails, ProxyDetails, ServeInstanceDetails
 from shoal.serve.status import (
     ApplicationStatus,
     ApplicationStatusOverview,
@@ -319,7 +320,40 @@ class Controller:
         """Returns what runs, and how."""
         await self._recover()
         proxies = {shoal.get_runtime_context().get_node_id(): ProxyStatus.HEALTHY} if self._proxy is not None else {}
-        return ServeStatus(proxies, {name: self._overview(app) for name, app in self._applications.items()})
+        applications = {name: self._overview(app) for name, app in self._applications.items()}
+        return ServeStatus(proxies, applications, addresses=self._addresses())
+
+    def _addresses(self) -> dict[str, str]:
+        answered = {"http": self._address, "grpc": self._grpc_address}
+        return {kind: _host_and_port(*where) for kind, where in answered.items() if where is not None}
+
+    async def details(self) -> ServeInstanceDetails:
+        """Returns all that it knows of what is served, for people and their programs."""
+        status = await self.status()
+        grpc = (
+            self._grpc.model_dump(mode="json", exclude={"grpc_servicer_functions"}) if self._grpc is not None else None
+        )
+        return ServeInstanceDetails(
+            http_options=self._http.model_dump(include={"host", "port", "root_path"})
+            if self._http is not None
+            else None,
+            grpc_options=grpc,
+            proxies={node: ProxyDetails(node_id=node, status=one) for node, one in status.proxies.items()},
+            applications={
+                name: ApplicationDetails(
+                    name=name,
+                    route_prefix=self._applications[name].spec.route_prefix,
+                    status=one.status,
+                    message=one.message,
+                    last_deployed_time_s=one.last_deployed_time_s,
+                    deployments={
+                        spec.id.name: self._deployments[spec.id].details()
+                        for spec in self._applications[name].spec.deployments
+                    },
+                )
+                for name, one in status.applications.items()
+            },
+        )
 
     def _overview(self, application: Application) -> ApplicationStatusOverview:
         deployments = {one.id.name: self._deployments[one.id].overview() for one in application.spec.deployments}
@@ -729,6 +763,10 @@ def _spec_of(record: ReplicaRecord, known: Sequence[DeploymentSpec]) -> Deployme
         if one.id == record.deployment and one.code_version == record.code_version:
             return replace(one, config=record.config)
     return DeploymentSpec(record.deployment, b"", b"", record.config, record.code_version)
+
+
+def _host_and_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _quietly(outcome: Any) -> None:

@@ -12,7 +12,7 @@ from shoal.serve._internal.process.call_ids import CALL_IDS
 from shoal.serve._internal.process.load_reports import LoadReports
 from shoal.serve.exceptions import ServeError
 
-CONTROLLER, NAMESPACE = "SERVE_CONTROLLER_ACTOR", "serve"
+CONTROLLER, REST_SERVER, NAMESPACE = "SERVE_CONTROLLER_ACTOR", "SERVE_REST_ACTOR", "serve"
 
 Listener = Callable[[Any], None]
 
