@@ -22,6 +22,8 @@ MOST_UNREAD = 16_000_000
 """Of 200 MB; what the kernel keeps for two sockets is most of it."""
 MOST_MEMORY = 40_000_000
 """That processes may have more than before."""
+MOST_FOR_EACH = 5_000_000
+"""For a stream that is not read: what has gathered in the replica, travels, and waits for the client."""
 
 
 @serve.deployment(max_ongoing_requests=100)
@@ -98,6 +100,22 @@ def test_who_does_not_read_costs_no_memory(url: str, large: serve.DeploymentHand
         while part := client.recv(1 << 20):
             received += len(part)
     assert received > CHUNKS * len(CHUNK)
+
+
+@pytest.mark.slow
+def test_fifty_who_do_not_read_cost_little_memory(url: str, large: serve.DeploymentHandle) -> None:
+    before, at_first = resident(), large.how_much.remote().result()
+    clients = [connected(url) for _ in range(50)]
+    for client in clients:
+        client.sendall(b"GET /?large=1 HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n")
+        assert client.recv(15, socket.MSG_WAITALL) == b"HTTP/1.1 200 OK"
+    sent = when_it_stands_still(lambda: large.how_much.remote().result(), large) - at_first
+    assert sent < 50 * MOST_UNREAD
+    assert resident() - before < MOST_MEMORY + 50 * MOST_FOR_EACH
+    assert httpx.get(url).text == "fine"
+    for client in clients:
+        client.close()
+    assert when_it_stands_still(lambda: large.how_much.remote().result(), large) - at_first < 2 * sent
 
 
 def test_a_body_that_is_not_read_costs_no_memory(url: str, large: serve.DeploymentHandle) -> None:

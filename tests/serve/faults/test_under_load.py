@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 
-import shoal
 from shoal import serve
 
 Loads = Callable[[str, int], Any]
@@ -83,37 +82,3 @@ def test_a_constructor_that_raises_under_load_changes_nothing(url: str, load: Lo
         running.wait_for(100)
     assert set(running.statuses) == {200}
     assert httpx.get(f"{url}/version").json()["version"] == 1
-
-
-def files_and_memory(pid: int) -> tuple[int, int]:
-    """Returns how many files a process has open, and its memory in bytes."""
-    with open(f"/proc/{pid}/statm") as file:
-        pages = int(file.read().split()[1])
-    return len(os.listdir(f"/proc/{pid}/fd")), pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def soak(load: Loads, url: str, requests: int) -> None:
-    handle = serve.run(Version.options(num_replicas=1).bind(0), name="version", route_prefix="/version")
-    proxy = shoal.get_actor("SERVE_PROXY_ACTOR", namespace="serve")
-    controller = shoal.get_actor("SERVE_CONTROLLER_ACTOR", namespace="serve")
-    asked: list[Any] = [actor.__ray_call__.remote(lambda self: os.getpid()) for actor in (proxy, controller)]
-    pids = [*shoal.get(asked), handle.remote(None).result()["pid"], os.getpid()]
-    with load(f"{url}/version", 8) as running:
-        running.wait_for(requests // 4)
-        before = [files_and_memory(pid) for pid in pids]
-        running.wait_for(requests)
-        after = [files_and_memory(pid) for pid in pids]
-    assert set(running.statuses) == {200}
-    for (files, memory), (files_then, memory_then) in zip(before, after, strict=True):
-        assert files_then <= files + 5
-        assert memory_then <= memory + 20 * 2**20
-
-
-def test_neither_files_nor_memory_grow(url: str, load: Loads) -> None:
-    soak(load, url, requests=5000)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_neither_files_nor_memory_grow_in_the_long_run(url: str, load: Loads) -> None:
-    soak(load, url, requests=500_000)
