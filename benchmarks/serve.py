@@ -154,7 +154,8 @@ def fail(figures: Figures, name: str, case: str, error: str) -> None:
 
 def markdown(rows: Sequence[Row], backends: Sequence[str], figures: Figures) -> str:
     """A page that says what was measured, where, how and how to do it again."""
-    heading = ["", "unit", *backends, "shoal : ray", "goal", "met"]
+    peers = [name for name in ("ray", "uvicorn") if name in backends]
+    heading = ["", "unit", *backends, *(f"shoal : {name}" for name in peers), "goal", "met"]
     lines = ["# Benchmarks of Serve", "", *(f"- {name}: {value}" for name, value in figures.circumstances.items()), ""]
     lines += [
         "Each figure is the median of the rounds. How each is measured: [serve_program.py](../benchmarks/serve_program.py);",
@@ -168,20 +169,22 @@ def markdown(rows: Sequence[Row], backends: Sequence[str], figures: Figures) -> 
         cells = [
             number(medians[name]) if name in medians else "failed" if name in failures else "" for name in backends
         ]
-        ratio = ""
-        if medians.get("shoal") and medians.get("ray"):
-            better, worse = (
-                (medians["ray"], medians["shoal"]) if row.lower_is_better else (medians["shoal"], medians["ray"])
-            )
-            ratio = f"{number(better / worse)} ×"
+        ratios = [_ratio(row, medians.get("shoal"), medians.get(name)) for name in peers]
         goal = row.goal(found)
         bound = "" if goal is None else f"{'≤' if row.lower_is_better else '≥'} {number(goal)}"
         met = {True: "yes", False: "no", None: ""}[row.is_met(found)]
-        lines.append(markdown_line([row.title, row.unit, *cells, ratio, bound, met]))
+        lines.append(markdown_line([row.title, row.unit, *cells, *ratios, bound, met]))
     lines.append("")
     for name, errors in figures.failures.items():
         lines += [f"- failed: `{name}` on {backend}: {error}" for backend, error in errors.items()]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _ratio(row: Row, ours: float | None, theirs: float | None) -> str:
+    """How many times as good shoal is."""
+    if not ours or not theirs:
+        return ""
+    return f"{number(theirs / ours if row.lower_is_better else ours / theirs)} ×"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
-"""The servers of the benchmark of serving that are no Serve, and what all servers serve: python serve_servers.py KIND PORT.
-
-Kinds are `uvicorn` and `uvicorn-batched` (FastAPI on uvicorn, one process), `litserve` and `litserve-batched`.
+"""FastAPI on uvicorn, one process, for the benchmark of serving, and what its other servers serve, too: python serve_servers.py KIND PORT,
+where KIND is `uvicorn` or `uvicorn-batched`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,10 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 CHUNK = b"x" * 100
 BATCH, BATCH_WAIT_SECONDS, MODEL_SECONDS = 16, 0.010, 0.010
@@ -56,7 +58,7 @@ def fastapi_app() -> Any:
     return app
 
 
-def model(values: list[int]) -> list[int]:
+def model(values: list[T]) -> list[T]:
     """Takes as long for a whole batch as for one."""
     time.sleep(MODEL_SECONDS)
     return values
@@ -114,7 +116,8 @@ def free_port() -> int:
 @contextmanager
 def subprocess_server(kind: str) -> Iterator[int]:
     port = free_port()
-    command = [sys.executable, __file__, kind, str(port)]
+    program = Path(__file__).with_name("serve_litserve.py" if kind.startswith("litserve") else "serve_servers.py")
+    command = [sys.executable, str(program), kind, str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as one:
         try:
             wait_for_port(port)
@@ -135,42 +138,13 @@ def wait_for_port(port: int) -> None:
             time.sleep(0.05)
 
 
-def run_server(kind: str, port: int) -> None:
-    if kind.startswith("uvicorn"):
-        import uvicorn
+def main() -> None:
+    import uvicorn
 
-        app = batching_app() if kind == "uvicorn-batched" else fastapi_app()
-        uvicorn.run(app, host="127.0.0.1", port=port, access_log=False, log_level="error")
-        return
-    import litserve
-
-    class Noop(litserve.LitAPI):  # type: ignore[misc]
-        def setup(self, device: Any) -> None: ...
-
-        def predict(self, given: Any) -> Any:
-            return {"hello": "world"}
-
-    class Batched(litserve.LitAPI):  # type: ignore[misc]
-        def setup(self, device: Any) -> None: ...
-
-        def decode_request(self, request: Any, **_: Any) -> int:
-            return 1
-
-        def batch(self, inputs: list[int]) -> list[int]:
-            return inputs
-
-        def predict(self, given: list[int]) -> list[int]:
-            return model(given)
-
-        def unbatch(self, output: list[int]) -> list[int]:
-            return output
-
-        def encode_response(self, output: int, **_: Any) -> int:
-            return output
-
-    api = Batched(max_batch_size=BATCH, batch_timeout=BATCH_WAIT_SECONDS) if kind == "litserve-batched" else Noop()
-    litserve.LitServer(api, accelerator="cpu").run(port=port, generate_client_file=False, log_level="error")
+    kind, port = sys.argv[1], int(sys.argv[2])
+    app = batching_app() if kind == "uvicorn-batched" else fastapi_app()
+    uvicorn.run(app, host="127.0.0.1", port=port, access_log=False, log_level="error")
 
 
 if __name__ == "__main__":
-    run_server(sys.argv[1], int(sys.argv[2]))
+    main()
