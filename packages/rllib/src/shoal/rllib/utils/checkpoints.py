@@ -25,7 +25,8 @@ Components = str | Collection[str] | None
 class Checkpointable:
     """A thing with a state, made of parts that have states of their own.
 
-    A checkpoint is a folder: `class_and_ctor_args.pkl` says what it is, `<STATE_FILE_NAME>.pkl` has its own state, `metadata.json` is written
+    A checkpoint is a folder: `class_and_ctor_args.pkl` says what it is, `<STATE_FILE_NAME>.pkl` has its own state,
+    `metadata.json` is written
     last, and each part has a folder of its own, from which it can be made alone.
     """
 

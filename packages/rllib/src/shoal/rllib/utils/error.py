@@ -42,6 +42,10 @@ class EnvRunnerLostError(RLlibError, RuntimeError):
     """An environment runner that died more often than it may be replaced."""
 
 
+class NonFiniteLossError(RLlibError, ArithmeticError):
+    """A loss that came out infinite, or as no number."""
+
+
 class NotSerializable(RLlibError, TypeError):
     """What cannot be sent to another process."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -97,7 +98,7 @@ def schedule(minimum: float = -math.inf, *, or_none: bool = False) -> Check:
             one(f"{name}'s value at {point[0]}", point[1])
         if points[0][0] != 0:
             raise ConfigError(f"{name} starts at timestep {points[0][0]}; the first entry of a schedule stands at 0")
-        if any(later[0] <= earlier[0] for earlier, later in zip(points, points[1:], strict=False)):
+        if any(later[0] <= earlier[0] for earlier, later in itertools.pairwise(points)):
             raise ConfigError(f"{name} is {value!r}; the timesteps of a schedule must rise")
 
     return check

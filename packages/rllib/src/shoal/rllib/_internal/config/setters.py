@@ -236,20 +236,34 @@ class ConfigSetters:
     # --- the methods --------------------------------------------------------------------------------------------------------------
 
     def environment(
-        self, env: Any = UNSET, *, env_config: Mapping[str, Any] = UNSET, observation_space: Any = UNSET, action_space: Any = UNSET,
-        render_env: bool = UNSET, clip_rewards: bool | float | None = UNSET, normalize_actions: bool = UNSET, clip_actions: bool = UNSET,
-        disable_env_checking: bool = UNSET, is_atari: bool | None = UNSET, action_mask_key: str = UNSET, **others: Any,
-    ) -> Self:  # fmt: skip
+        self,
+        env: Any = UNSET,
+        *,
+        env_config: Mapping[str, Any] = UNSET,
+        observation_space: Any = UNSET,
+        action_space: Any = UNSET,
+        render_env: bool = UNSET,
+        clip_rewards: bool | float | None = UNSET,
+        normalize_actions: bool = UNSET,
+        clip_actions: bool = UNSET,
+        disable_env_checking: bool = UNSET,
+        is_atari: bool | None = UNSET,
+        action_mask_key: str = UNSET,
+        **others: Any,
+    ) -> Self:
         """Sets the environment.
 
         Args:
-            env: a gymnasium id, a name given to `register_env`, an environment's class (called with its configuration), or a function of it.
+            env: a gymnasium id, a name given to `register_env`, an environment's class (called with its configuration), or a
+                function of it.
             env_config: what the environment is made with; it receives it as an `EnvContext`.
             observation_space: where it is not the environment's own, or where there is no environment (offline).
             action_space: likewise.
             render_env: whether environments are made with a `render_mode` of "rgb_array".
-            clip_rewards: True for rewards' signs, a number for rewards between it and its negative; None for none (signs on Atari).
-            normalize_actions: whether a module's actions are in [-1, 1], and are stretched to the space's bounds for the environment.
+            clip_rewards: True for rewards' signs, a number for rewards between it and its negative; None for none (signs on
+                Atari).
+            normalize_actions: whether a module's actions are in [-1, 1], and are stretched to the space's bounds for the
+                environment.
             clip_actions: whether actions are clipped to the bounds of their space.
             disable_env_checking: whether environments are not tried when they are made.
             is_atari: whether it is an Atari game; None to find out.
@@ -259,7 +273,8 @@ class ConfigSetters:
             This configuration.
 
         Raises:
-            ConfigError: (a ValueError) a value that the setting cannot have. Settings that do not exist are an UnknownSettingError, also a
+            ConfigError: (a ValueError) a value that the setting cannot have. Settings that do not exist are an
+                UnknownSettingError, also a
                 TypeError; frozen configurations raise FrozenConfigError.
 
         Example:
@@ -270,29 +285,50 @@ class ConfigSetters:
         return self._take("environment", locals(), rename={"is_atari": "_is_atari"})
 
     def env_runners(
-        self, *, env_runner_cls: type[Any] | None = UNSET, num_env_runners: int = UNSET, create_local_env_runner: bool = UNSET,
-        create_env_on_local_worker: bool = UNSET, num_envs_per_env_runner: int = UNSET, gym_env_vectorize_mode: Any = UNSET,
-        num_cpus_per_env_runner: float = UNSET, num_gpus_per_env_runner: float = UNSET,
-        custom_resources_per_env_runner: Mapping[str, float] = UNSET, validate_env_runners_after_construction: bool = UNSET,
-        sample_timeout_s: float | None = UNSET, max_requests_in_flight_per_env_runner: int = UNSET,
-        env_to_module_connector: Callable[..., Any] | None = UNSET, module_to_env_connector: Callable[..., Any] | None = UNSET,
-        add_default_connectors_to_env_to_module_pipeline: bool = UNSET, add_default_connectors_to_module_to_env_pipeline: bool = UNSET,
-        episode_lookback_horizon: int = UNSET, merge_env_runner_states: bool | str = UNSET, broadcast_env_runner_states: bool = UNSET,
-        episodes_to_numpy: bool = UNSET, use_env_runner_state_server: bool = UNSET, compress_observations: bool = UNSET,
-        rollout_fragment_length: int | str = UNSET, batch_mode: str = UNSET, explore: bool = UNSET, **others: Any,
-    ) -> Self:  # fmt: skip
+        self,
+        *,
+        env_runner_cls: type[Any] | None = UNSET,
+        num_env_runners: int = UNSET,
+        create_local_env_runner: bool = UNSET,
+        create_env_on_local_worker: bool = UNSET,
+        num_envs_per_env_runner: int = UNSET,
+        gym_env_vectorize_mode: Any = UNSET,
+        num_cpus_per_env_runner: float = UNSET,
+        num_gpus_per_env_runner: float = UNSET,
+        custom_resources_per_env_runner: Mapping[str, float] = UNSET,
+        validate_env_runners_after_construction: bool = UNSET,
+        sample_timeout_s: float | None = UNSET,
+        max_requests_in_flight_per_env_runner: int = UNSET,
+        env_to_module_connector: Callable[..., Any] | None = UNSET,
+        module_to_env_connector: Callable[..., Any] | None = UNSET,
+        add_default_connectors_to_env_to_module_pipeline: bool = UNSET,
+        add_default_connectors_to_module_to_env_pipeline: bool = UNSET,
+        episode_lookback_horizon: int = UNSET,
+        merge_env_runner_states: bool | str = UNSET,
+        broadcast_env_runner_states: bool = UNSET,
+        episodes_to_numpy: bool = UNSET,
+        use_env_runner_state_server: bool = UNSET,
+        compress_observations: bool = UNSET,
+        rollout_fragment_length: int | str = UNSET,
+        batch_mode: str = UNSET,
+        explore: bool = UNSET,
+        **others: Any,
+    ) -> Self:
         """Sets who samples, and how.
 
         Args:
             env_runner_cls: the class of runners; None for the one that suits the environment.
             num_env_runners: how many actors sample; with 0 the program itself does.
-            num_envs_per_env_runner: how many copies of the environment each has; their observations go through the module together.
+            num_envs_per_env_runner: how many copies of the environment each has; their observations go through the module
+                together.
             gym_env_vectorize_mode: "sync": copies are stepped one after the other; "async": each in a process of its own.
             num_cpus_per_env_runner: processors for each actor.
             num_gpus_per_env_runner: devices for each actor.
             custom_resources_per_env_runner: other resources for each actor.
-            sample_timeout_s: how many seconds an actor may take for its part of a batch before it counts as hung; None for any time.
-            env_to_module_connector: a function `(env, spaces, device)` that returns a connector piece, or a list of them, to go before the defaults.
+            sample_timeout_s: how many seconds an actor may take for its part of a batch before it counts as hung; None for any
+                time.
+            env_to_module_connector: a function `(env, spaces, device)` that returns a connector piece, or a list of them, to go
+                before the defaults.
             module_to_env_connector: the same for what goes from the module to the environment.
             rollout_fragment_length: steps of each copy between two looks of the algorithm; "auto" divides the batch.
             batch_mode: "truncate_episodes" or "complete_episodes".
@@ -324,12 +360,22 @@ class ConfigSetters:
         return self._take("env_runners", locals())
 
     def learners(
-        self, *, num_learners: int = UNSET, num_cpus_per_learner: float | str = UNSET, num_gpus_per_learner: float = UNSET,
-        num_aggregator_actors_per_learner: int = UNSET, max_requests_in_flight_per_aggregator_actor: int = UNSET,
-        max_requests_in_flight_per_learner: int = UNSET, local_gpu_idx: int = UNSET, custom_resources_per_learner: Mapping[str, float] = UNSET,
-        learner_class: type[Any] | None = UNSET, learner_connector: Callable[..., Any] | None = UNSET,
-        add_default_connectors_to_learner_pipeline: bool = UNSET, learner_config_dict: Mapping[str, Any] = UNSET, **others: Any,
-    ) -> Self:  # fmt: skip
+        self,
+        *,
+        num_learners: int = UNSET,
+        num_cpus_per_learner: float | str = UNSET,
+        num_gpus_per_learner: float = UNSET,
+        num_aggregator_actors_per_learner: int = UNSET,
+        max_requests_in_flight_per_aggregator_actor: int = UNSET,
+        max_requests_in_flight_per_learner: int = UNSET,
+        local_gpu_idx: int = UNSET,
+        custom_resources_per_learner: Mapping[str, float] = UNSET,
+        learner_class: type[Any] | None = UNSET,
+        learner_connector: Callable[..., Any] | None = UNSET,
+        add_default_connectors_to_learner_pipeline: bool = UNSET,
+        learner_config_dict: Mapping[str, Any] = UNSET,
+        **others: Any,
+    ) -> Self:
         """Sets who learns.
 
         Args:
@@ -337,7 +383,8 @@ class ConfigSetters:
             num_cpus_per_learner: processors for each; "auto" for one, or none beside a device.
             num_gpus_per_learner: devices for each.
             learner_class: a class derived from the algorithm's learner.
-            learner_connector: a function `(observation_space, action_space)` that returns a connector piece, or a list, to go before the defaults.
+            learner_connector: a function `(observation_space, action_space)` that returns a connector piece, or a list, to go
+                before the defaults.
             add_default_connectors_to_learner_pipeline: whether the defaults follow custom pieces.
             learner_config_dict: anything that a learner of your own wants to know.
             local_gpu_idx: which device the program itself learns on.
@@ -355,11 +402,23 @@ class ConfigSetters:
         return self._take("learners", locals(), rename={"learner_class": "_learner_class"})
 
     def training(
-        self, *, gamma: float = UNSET, lr: Schedule | None = UNSET, grad_clip: float | None = UNSET, grad_clip_by: str = UNSET,
-        train_batch_size: int = UNSET, train_batch_size_per_learner: int | None = UNSET, num_epochs: int = UNSET,
-        minibatch_size: int | None = UNSET, shuffle_batch_per_epoch: bool = UNSET, learner_config_dict: Mapping[str, Any] = UNSET,
-        model: Any = UNSET, learner_class: type[Any] | None = UNSET, learner_connector: Callable[..., Any] | None = UNSET, **others: Any,
-    ) -> Self:  # fmt: skip
+        self,
+        *,
+        gamma: float = UNSET,
+        lr: Schedule | None = UNSET,
+        grad_clip: float | None = UNSET,
+        grad_clip_by: str = UNSET,
+        train_batch_size: int = UNSET,
+        train_batch_size_per_learner: int | None = UNSET,
+        num_epochs: int = UNSET,
+        minibatch_size: int | None = UNSET,
+        shuffle_batch_per_epoch: bool = UNSET,
+        learner_config_dict: Mapping[str, Any] = UNSET,
+        model: Any = UNSET,
+        learner_class: type[Any] | None = UNSET,
+        learner_connector: Callable[..., Any] | None = UNSET,
+        **others: Any,
+    ) -> Self:
         """Sets how an algorithm learns. Algorithms add settings of their own.
 
         Args:
@@ -388,17 +447,24 @@ class ConfigSetters:
             >>> PPOConfig().training(lr=3e-4, train_batch_size_per_learner=2000).lr
             0.0003
         """
-        names = {
-            "train_batch_size_per_learner": "_train_batch_size_per_learner",
-            "learner_class": "_learner_class",
-            "model": "_model_config",
-        }
-        return self._take("training", locals(), rename=names)
+        return self._take(
+            "training",
+            locals(),
+            rename={
+                "train_batch_size_per_learner": "_train_batch_size_per_learner",
+                "learner_class": "_learner_class",
+                "model": "_model_config",
+            },
+        )
 
     def rl_module(
-        self, *, model_config: Any = UNSET, rl_module_spec: Any = UNSET, algorithm_config_overrides_per_module: Mapping[str, Any] = UNSET,
+        self,
+        *,
+        model_config: Any = UNSET,
+        rl_module_spec: Any = UNSET,
+        algorithm_config_overrides_per_module: Mapping[str, Any] = UNSET,
         **others: Any,
-    ) -> Self:  # fmt: skip
+    ) -> Self:
         """Sets the policy's networks.
 
         Args:
@@ -417,10 +483,18 @@ class ConfigSetters:
         )
 
     def multi_agent(
-        self, *, policies: Any = UNSET, policy_mapping_fn: Callable[..., str] | None = UNSET, policies_to_train: Any = UNSET,
-        count_steps_by: str = UNSET, policy_map_capacity: int = UNSET, policy_states_are_swappable: bool = UNSET,
-        observation_fn: Callable[..., Any] | None = UNSET, algorithm_config_overrides_per_module: Mapping[str, Any] = UNSET, **others: Any,
-    ) -> Self:  # fmt: skip
+        self,
+        *,
+        policies: Any = UNSET,
+        policy_mapping_fn: Callable[..., str] | None = UNSET,
+        policies_to_train: Any = UNSET,
+        count_steps_by: str = UNSET,
+        policy_map_capacity: int = UNSET,
+        policy_states_are_swappable: bool = UNSET,
+        observation_fn: Callable[..., Any] | None = UNSET,
+        algorithm_config_overrides_per_module: Mapping[str, Any] = UNSET,
+        **others: Any,
+    ) -> Self:
         """Sets which policies there are, and which agent goes by which.
 
         Args:
@@ -442,15 +516,29 @@ class ConfigSetters:
         return self._take("multi_agent", locals())
 
     def evaluation(
-        self, *, evaluation_interval: int | None = UNSET, evaluation_duration: int | str = UNSET, evaluation_duration_unit: str = UNSET,
-        evaluation_auto_duration_min_env_steps_per_sample: int = UNSET, evaluation_auto_duration_max_env_steps_per_sample: int = UNSET,
-        evaluation_sample_timeout_s: float | None = UNSET, evaluation_parallel_to_training: bool = UNSET,
-        evaluation_force_reset_envs_before_iteration: bool = UNSET, evaluation_config: Any = UNSET, evaluation_num_env_runners: int = UNSET,
-        custom_evaluation_function: Callable[..., Any] | None = UNSET, offline_evaluation_interval: int | None = UNSET,
-        num_offline_eval_runners: int = UNSET, offline_evaluation_type: str | None = UNSET, offline_eval_runner_class: Any = UNSET,
-        offline_loss_for_module_fn: Callable[..., Any] | None = UNSET, offline_eval_batch_size_per_runner: int = UNSET,
-        dataset_num_iters_per_offline_eval_runner: int = UNSET, off_policy_estimation_methods: Mapping[str, Any] = UNSET, **others: Any,
-    ) -> Self:  # fmt: skip
+        self,
+        *,
+        evaluation_interval: int | None = UNSET,
+        evaluation_duration: int | str = UNSET,
+        evaluation_duration_unit: str = UNSET,
+        evaluation_auto_duration_min_env_steps_per_sample: int = UNSET,
+        evaluation_auto_duration_max_env_steps_per_sample: int = UNSET,
+        evaluation_sample_timeout_s: float | None = UNSET,
+        evaluation_parallel_to_training: bool = UNSET,
+        evaluation_force_reset_envs_before_iteration: bool = UNSET,
+        evaluation_config: Any = UNSET,
+        evaluation_num_env_runners: int = UNSET,
+        custom_evaluation_function: Callable[..., Any] | None = UNSET,
+        offline_evaluation_interval: int | None = UNSET,
+        num_offline_eval_runners: int = UNSET,
+        offline_evaluation_type: str | None = UNSET,
+        offline_eval_runner_class: Any = UNSET,
+        offline_loss_for_module_fn: Callable[..., Any] | None = UNSET,
+        offline_eval_batch_size_per_runner: int = UNSET,
+        dataset_num_iters_per_offline_eval_runner: int = UNSET,
+        off_policy_estimation_methods: Mapping[str, Any] = UNSET,
+        **others: Any,
+    ) -> Self:
         """Sets how an algorithm is evaluated besides.
 
         Args:
@@ -483,19 +571,49 @@ class ConfigSetters:
         return self._take("evaluation", locals())
 
     def offline_data(
-        self, *, input_: Any = UNSET, offline_data_class: Any = UNSET, offline_data_class_kwargs: Mapping[str, Any] = UNSET, offline_sampling: bool = UNSET, input_read_method: Any = UNSET,
-        input_read_method_kwargs: Mapping[str, Any] = UNSET, input_read_schema: Mapping[str, str] = UNSET, input_read_episodes: bool = UNSET,
-        input_read_sample_batches: bool = UNSET, input_read_batch_size: int | None = UNSET, input_filesystem: Any = UNSET,
-        input_filesystem_kwargs: Mapping[str, Any] = UNSET, input_compress_columns: Sequence[str] = UNSET, input_spaces_jsonable: bool = UNSET,
-        materialize_data: bool = UNSET, materialize_mapped_data: bool = UNSET, map_batches_kwargs: Mapping[str, Any] = UNSET,
-        iter_batches_kwargs: Mapping[str, Any] = UNSET, ignore_final_observation: bool = UNSET, prelearner_class: Any = UNSET,
-        prelearner_buffer_class: Any = UNSET, prelearner_buffer_kwargs: Mapping[str, Any] = UNSET, prelearner_module_synch_period: int = UNSET,
-        dataset_num_iters_per_learner: int | None = UNSET, input_config: Mapping[str, Any] = UNSET, actions_in_input_normalized: bool = UNSET,
-        postprocess_inputs: bool = UNSET, shuffle_buffer_size: int = UNSET, output: Any = UNSET, output_config: Mapping[str, Any] = UNSET,
-        output_compress_columns: Sequence[str] = UNSET, output_max_file_size: int = UNSET, output_max_rows_per_file: int | None = UNSET,
-        output_write_remaining_data: bool = UNSET, output_write_method: str = UNSET, output_write_method_kwargs: Mapping[str, Any] = UNSET,
-        output_filesystem: Any = UNSET, output_filesystem_kwargs: Mapping[str, Any] = UNSET, output_write_episodes: bool = UNSET, **others: Any,
-    ) -> Self:  # fmt: skip
+        self,
+        *,
+        input_: Any = UNSET,
+        offline_data_class: Any = UNSET,
+        offline_data_class_kwargs: Mapping[str, Any] = UNSET,
+        offline_sampling: bool = UNSET,
+        input_read_method: Any = UNSET,
+        input_read_method_kwargs: Mapping[str, Any] = UNSET,
+        input_read_schema: Mapping[str, str] = UNSET,
+        input_read_episodes: bool = UNSET,
+        input_read_sample_batches: bool = UNSET,
+        input_read_batch_size: int | None = UNSET,
+        input_filesystem: Any = UNSET,
+        input_filesystem_kwargs: Mapping[str, Any] = UNSET,
+        input_compress_columns: Sequence[str] = UNSET,
+        input_spaces_jsonable: bool = UNSET,
+        materialize_data: bool = UNSET,
+        materialize_mapped_data: bool = UNSET,
+        map_batches_kwargs: Mapping[str, Any] = UNSET,
+        iter_batches_kwargs: Mapping[str, Any] = UNSET,
+        ignore_final_observation: bool = UNSET,
+        prelearner_class: Any = UNSET,
+        prelearner_buffer_class: Any = UNSET,
+        prelearner_buffer_kwargs: Mapping[str, Any] = UNSET,
+        prelearner_module_synch_period: int = UNSET,
+        dataset_num_iters_per_learner: int | None = UNSET,
+        input_config: Mapping[str, Any] = UNSET,
+        actions_in_input_normalized: bool = UNSET,
+        postprocess_inputs: bool = UNSET,
+        shuffle_buffer_size: int = UNSET,
+        output: Any = UNSET,
+        output_config: Mapping[str, Any] = UNSET,
+        output_compress_columns: Sequence[str] = UNSET,
+        output_max_file_size: int = UNSET,
+        output_max_rows_per_file: int | None = UNSET,
+        output_write_remaining_data: bool = UNSET,
+        output_write_method: str = UNSET,
+        output_write_method_kwargs: Mapping[str, Any] = UNSET,
+        output_filesystem: Any = UNSET,
+        output_filesystem_kwargs: Mapping[str, Any] = UNSET,
+        output_write_episodes: bool = UNSET,
+        **others: Any,
+    ) -> Self:
         """Sets what is learned from, where it is recorded data, and what is recorded.
 
         Args:
@@ -548,17 +666,32 @@ class ConfigSetters:
         return self._take("offline_data", locals())
 
     def callbacks(
-        self, callbacks_class: Any = UNSET, *, on_algorithm_init: Any = UNSET, on_train_result: Any = UNSET, on_evaluate_start: Any = UNSET,
-        on_evaluate_end: Any = UNSET, on_evaluate_offline_start: Any = UNSET, on_evaluate_offline_end: Any = UNSET, on_env_runners_recreated: Any = UNSET,
-        on_offline_eval_runners_recreated: Any = UNSET, on_checkpoint_loaded: Any = UNSET, on_environment_created: Any = UNSET,
-        on_episode_created: Any = UNSET, on_episode_start: Any = UNSET, on_episode_step: Any = UNSET, on_episode_end: Any = UNSET,
-        on_sample_end: Any = UNSET, **others: Any,
-    ) -> Self:  # fmt: skip
+        self,
+        callbacks_class: Any = UNSET,
+        *,
+        on_algorithm_init: Any = UNSET,
+        on_train_result: Any = UNSET,
+        on_evaluate_start: Any = UNSET,
+        on_evaluate_end: Any = UNSET,
+        on_evaluate_offline_start: Any = UNSET,
+        on_evaluate_offline_end: Any = UNSET,
+        on_env_runners_recreated: Any = UNSET,
+        on_offline_eval_runners_recreated: Any = UNSET,
+        on_checkpoint_loaded: Any = UNSET,
+        on_environment_created: Any = UNSET,
+        on_episode_created: Any = UNSET,
+        on_episode_start: Any = UNSET,
+        on_episode_step: Any = UNSET,
+        on_episode_end: Any = UNSET,
+        on_sample_end: Any = UNSET,
+        **others: Any,
+    ) -> Self:
         """Sets who is told of what happens.
 
         Args:
             callbacks_class: a class derived from `RLlibCallback`, or several.
-            **others: none; each hook of `RLlibCallback` is an argument: a function, or several, with the hook's keyword arguments.
+            **others: none; each hook of `RLlibCallback` is an argument: a function, or several, with the hook's keyword
+            arguments.
 
         Returns:
             This configuration.
@@ -590,12 +723,20 @@ class ConfigSetters:
         return self
 
     def framework(
-        self, framework: str = UNSET, *, torch_compile_learner: bool = UNSET, torch_compile_learner_what_to_compile: Any = UNSET,
-        torch_compile_learner_dynamo_mode: str | None = UNSET, torch_compile_learner_dynamo_backend: str | None = UNSET,
-        torch_compile_worker: bool = UNSET, torch_compile_worker_dynamo_backend: str | None = UNSET,
-        torch_compile_worker_dynamo_mode: str | None = UNSET, torch_ddp_kwargs: Mapping[str, Any] = UNSET,
-        torch_skip_nan_gradients: bool = UNSET, **others: Any,
-    ) -> Self:  # fmt: skip
+        self,
+        framework: str = UNSET,
+        *,
+        torch_compile_learner: bool = UNSET,
+        torch_compile_learner_what_to_compile: Any = UNSET,
+        torch_compile_learner_dynamo_mode: str | None = UNSET,
+        torch_compile_learner_dynamo_backend: str | None = UNSET,
+        torch_compile_worker: bool = UNSET,
+        torch_compile_worker_dynamo_backend: str | None = UNSET,
+        torch_compile_worker_dynamo_mode: str | None = UNSET,
+        torch_ddp_kwargs: Mapping[str, Any] = UNSET,
+        torch_skip_nan_gradients: bool = UNSET,
+        **others: Any,
+    ) -> Self:
         """Sets how PyTorch is used. There is no other framework.
 
         Args:
@@ -624,11 +765,17 @@ class ConfigSetters:
         return self._take("framework", locals())
 
     def reporting(
-        self, *, keep_per_episode_custom_metrics: bool = UNSET, metrics_num_episodes_for_smoothing: int = UNSET,
-        min_time_s_per_iteration: float | None = UNSET, min_train_timesteps_per_iteration: int | None = UNSET,
-        min_sample_timesteps_per_iteration: int | None = UNSET, log_gradients: bool = UNSET, custom_stats_cls_lookup: Any = UNSET,
+        self,
+        *,
+        keep_per_episode_custom_metrics: bool = UNSET,
+        metrics_num_episodes_for_smoothing: int = UNSET,
+        min_time_s_per_iteration: float | None = UNSET,
+        min_train_timesteps_per_iteration: int | None = UNSET,
+        min_sample_timesteps_per_iteration: int | None = UNSET,
+        log_gradients: bool = UNSET,
+        custom_stats_cls_lookup: Any = UNSET,
         **others: Any,
-    ) -> Self:  # fmt: skip
+    ) -> Self:
         """Sets what an iteration is, and what it reports.
 
         Args:
@@ -667,9 +814,16 @@ class ConfigSetters:
         return self._take("checkpointing", locals())
 
     def debugging(
-        self, *, logger_creator: Any = UNSET, logger_config: Mapping[str, Any] | None = UNSET, log_level: str = UNSET, log_sys_usage: bool = UNSET,
-        fake_sampler: bool = UNSET, seed: int | None = UNSET, **others: Any,
-    ) -> Self:  # fmt: skip
+        self,
+        *,
+        logger_creator: Any = UNSET,
+        logger_config: Mapping[str, Any] | None = UNSET,
+        log_level: str = UNSET,
+        log_sys_usage: bool = UNSET,
+        fake_sampler: bool = UNSET,
+        seed: int | None = UNSET,
+        **others: Any,
+    ) -> Self:
         """Sets what helps to look into it.
 
         Args:
@@ -689,11 +843,18 @@ class ConfigSetters:
         return self._take("debugging", locals())
 
     def fault_tolerance(
-        self, *, restart_failed_env_runners: bool = UNSET, ignore_env_runner_failures: bool = UNSET, max_num_env_runner_restarts: int = UNSET,
-        delay_between_env_runner_restarts_s: float = UNSET, restart_failed_sub_environments: bool = UNSET,
-        num_consecutive_env_runner_failures_tolerance: int = UNSET, env_runner_health_probe_timeout_s: float = UNSET,
-        env_runner_restore_timeout_s: float = UNSET, **others: Any,
-    ) -> Self:  # fmt: skip
+        self,
+        *,
+        restart_failed_env_runners: bool = UNSET,
+        ignore_env_runner_failures: bool = UNSET,
+        max_num_env_runner_restarts: int = UNSET,
+        delay_between_env_runner_restarts_s: float = UNSET,
+        restart_failed_sub_environments: bool = UNSET,
+        num_consecutive_env_runner_failures_tolerance: int = UNSET,
+        env_runner_health_probe_timeout_s: float = UNSET,
+        env_runner_restore_timeout_s: float = UNSET,
+        **others: Any,
+    ) -> Self:
         """Sets what happens when runners die.
 
         Args:
@@ -715,9 +876,13 @@ class ConfigSetters:
         return self._take("fault_tolerance", locals())
 
     def resources(
-        self, *, num_cpus_for_main_process: float = UNSET, custom_resources_for_main_process: Mapping[str, float] = UNSET,
-        placement_strategy: str = UNSET, **others: Any,
-    ) -> Self:  # fmt: skip
+        self,
+        *,
+        num_cpus_for_main_process: float = UNSET,
+        custom_resources_for_main_process: Mapping[str, float] = UNSET,
+        placement_strategy: str = UNSET,
+        **others: Any,
+    ) -> Self:
         """Sets what the algorithm itself needs where Tune runs it. Runners and learners have settings of their own.
 
         Args:
@@ -731,16 +896,24 @@ class ConfigSetters:
         return self._take("resources", locals())
 
     def python_environment(
-        self, *, extra_python_environs_for_driver: Mapping[str, str] = UNSET, extra_python_environs_for_worker: Mapping[str, str] = UNSET,
+        self,
+        *,
+        extra_python_environs_for_driver: Mapping[str, str] = UNSET,
+        extra_python_environs_for_worker: Mapping[str, str] = UNSET,
         **others: Any,
-    ) -> Self:  # fmt: skip
+    ) -> Self:
         """Sets environment variables: of this process, and of runners and learners."""
         return self._take("python_environment", locals())
 
     def experimental(
-        self, *, _validate_config: bool = UNSET, _use_msgpack_checkpoints: bool = UNSET, _torch_grad_scaler_class: Any = UNSET,
-        _torch_lr_scheduler_classes: Any = UNSET, **others: Any,
-    ) -> Self:  # fmt: skip
+        self,
+        *,
+        _validate_config: bool = UNSET,
+        _use_msgpack_checkpoints: bool = UNSET,
+        _torch_grad_scaler_class: Any = UNSET,
+        _torch_lr_scheduler_classes: Any = UNSET,
+        **others: Any,
+    ) -> Self:
         """Sets what may change."""
         return self._take("experimental", locals())
 
@@ -819,8 +992,8 @@ class ConfigSetters:
 
 
 SETTERS = (
-    "environment", "env_runners", "learners", "training", "rl_module", "multi_agent", "evaluation", "offline_data", "callbacks", "framework",
-    "reporting", "checkpointing", "debugging", "fault_tolerance", "resources", "python_environment", "experimental",
+    "environment", "env_runners", "learners", "training", "rl_module", "multi_agent", "evaluation", "offline_data", "callbacks",
+    "framework", "reporting", "checkpointing", "debugging", "fault_tolerance", "resources", "python_environment", "experimental",
 )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ class Tokenizer(nn.Module):
             for key, part in parts:
                 self._keys.append(key)
                 self.parts[f"part_{key}".replace(".", "_")] = Tokenizer(part, config, f"{name}[{key!r}]")
-            self.output_size = sum(part.output_size for part in self.parts.values())
+            self.output_size = sum(int(part.output_size) for part in self.parts.values())
         elif isinstance(space, gym.spaces.Discrete):
             self._kind, self._sizes, self._start = "one_hot", [int(space.n)], [int(space.start)]
             self.output_size = int(space.n)
@@ -62,8 +62,8 @@ class Tokenizer(nn.Module):
                 self.output_size = image.output_size
         else:
             raise UnsupportedSpaceException(
-                f"{name} is {space!r}; default modules take Box, Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of these. Change it by "
-                "a connector or a wrapper, or write a module of your own"
+                f"{name} is {space!r}; default modules take Box, Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of these. "
+                "Change it by a connector or a wrapper, or write a module of your own"
             )
         # The common case: a vector of numbers as it is.
         self.is_identity = self._kind == "flat" and self._rank == 1

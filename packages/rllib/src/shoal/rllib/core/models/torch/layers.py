@@ -120,4 +120,5 @@ class ImageEncoder(nn.Module):
             scaled = scaled.unsqueeze(-1)
         lead = scaled.shape[:-3]
         channels_first = scaled.reshape(-1, *scaled.shape[-3:]).permute(0, 3, 1, 2)
-        return self.convolutions(channels_first).reshape(*lead, self.output_size)
+        convolved: torch.Tensor = self.convolutions(channels_first)
+        return convolved.reshape(*lead, self.output_size)

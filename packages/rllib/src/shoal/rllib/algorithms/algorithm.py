@@ -1,0 +1,698 @@
+"""An algorithm at work: env runners, learners, and iterations of both."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from shoal.rllib._internal.evaluation import Evaluation
+from shoal.rllib._internal.learning.threads import threads_for
+from shoal.rllib._internal.runners_checkpoint import RunnersCheckpoint
+from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
+from shoal.rllib.callbacks.callbacks import make_callbacks
+from shoal.rllib.core import (
+    COMPONENT_ENV_RUNNER,
+    COMPONENT_EVAL_ENV_RUNNER,
+    COMPONENT_LEARNER_GROUP,
+    COMPONENT_METRICS_LOGGER,
+    DEFAULT_MODULE_ID,
+)
+from shoal.rllib.core.columns import Columns
+from shoal.rllib.env.env_runner_group import EnvRunnerGroup
+from shoal.rllib.utils.checkpoints import Checkpointable, Components, read_class_and_arguments, wants
+from shoal.rllib.utils.error import CheckpointError, ConfigError
+from shoal.rllib.utils.metrics import (
+    ENV_RUNNER_RESULTS,
+    ENV_RUNNER_SAMPLING_TIMER,
+    EVALUATION_ITERATION_TIMER,
+    EVALUATION_RESULTS,
+    FAULT_TOLERANCE_STATS,
+    LEARNER_UPDATE_TIMER,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    NUM_TRAINING_STEP_CALLS_PER_ITERATION,
+    SYNCH_WORKER_WEIGHTS_TIMER,
+    TIMERS,
+    TRAINING_ITERATION_TIMER,
+    TRAINING_STEP_TIMER,
+)
+from shoal.rllib.utils.metrics.metrics_logger import MetricsLogger
+
+if TYPE_CHECKING:
+    from shoal.rllib.core.learner.learner_group import LearnerGroup
+    from shoal.rllib.core.rl_module.rl_module import RLModule, RLModuleSpec
+
+
+@dataclass(frozen=True)
+class SavedCheckpoint:
+    """A checkpoint's folder."""
+
+    path: str
+
+    def __fspath__(self) -> str:
+        return self.path
+
+
+@dataclass(frozen=True)
+class SavedResult:
+    """What `save` made: the checkpoint, and the last result."""
+
+    checkpoint: SavedCheckpoint
+    metrics: dict[str, Any] | None
+
+    def __fspath__(self) -> str:
+        return self.checkpoint.path
+
+
+class Algorithm(Checkpointable):
+    """Trains policies. Made by a configuration's `build_algo()`; one of your own derives from this and defines `training_step`.
+
+    Args:
+        config: a configuration, or a dict of settings over the algorithm's own.
+        env: as of `AlgorithmConfig.environment`, where the configuration has none.
+        logger_creator: accepted for Ray's sake.
+
+    Raises:
+        ConfigError: (a ValueError) settings that cannot work.
+        EnvError: (a ValueError) the environment does not do what its spaces say.
+
+    Example:
+        >>> from shoal.rllib.algorithms.ppo import PPOConfig
+        >>> algo = PPOConfig().environment("CartPole-v1").env_runners(num_env_runners=0).build_algo()
+        >>> result = algo.train()
+        >>> path = algo.save_to_path()
+        >>> algo.stop()
+    """
+
+    STATE_FILE_NAME = "algorithm_state"
+    # Whether an algorithm has environments to sample from.
+    needs_env_runners: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        config: AlgorithmConfig | Mapping[str, Any] | None = None,
+        env: Any = None,
+        logger_creator: Any = None,
+        **_: Any,
+    ) -> None:
+        base = self.get_default_config()
+        if config is None:
+            config = base
+        elif isinstance(config, AlgorithmConfig):
+            config = config.copy(copy_frozen=False)
+        else:
+            config = base.update_from_dict(config)
+        if env is not None:
+            config.environment(env)
+        if config.algo_class is None:
+            config.algo_class = type(self)
+        config.validate()
+        config.freeze()
+        self.config: Any = config
+        self.metrics = MetricsLogger(root=True)
+        self.iteration = 0
+        self.env_steps_sampled = 0
+        self.env_runner_group: EnvRunnerGroup | None = None
+        self.eval_env_runner_group: EnvRunnerGroup | None = None
+        self.learner_group: LearnerGroup = None  # type: ignore[assignment]
+        self.offline_data: Any = None
+        self.last_result: dict[str, Any] | None = None
+        self._evaluation: Evaluation | None = None
+        self._time_total = self._time_since_restore = 0.0
+        self._iterations_since_restore = 0
+        self._stopped = False
+        os.environ.update(config.extra_python_environs_for_driver)
+        self.callbacks: Any = make_callbacks(config)
+        try:
+            self.setup(config)
+        except BaseException:
+            self.stop()
+            raise
+        self.callbacks.call("on_algorithm_init", algorithm=self, metrics_logger=self.metrics)
+
+    # --- what an algorithm may define ---------------------------------------------------------------------------------------------
+
+    @classmethod
+    def get_default_config(cls) -> AlgorithmConfig:
+        """Returns the configuration that the algorithm has where none is given."""
+        return AlgorithmConfig(algo_class=cls)
+
+    def setup(self, config: AlgorithmConfig) -> None:
+        """Makes the runners and the learners."""
+        spaces = None
+        if (self.needs_env_runners and config.env is not None) or config.env_runner_cls is not None:
+            self.env_runner_group = EnvRunnerGroup(config, local_env_runner=config.create_local_env_runner)
+            spaces = self.env_runner_group.spaces
+        elif config.observation_space is None or config.action_space is None:
+            raise ConfigError(
+                'there is no environment: call environment("CartPole-v1"), or give its observation_space and action_space'
+            )
+        self._spaces = spaces
+        self.learner_group = config.build_learner_group(spaces=spaces)
+        if config.evaluation_interval or config.evaluation_num_env_runners:
+            self._make_evaluation()
+        self.sync_weights()
+
+    def training_step(self) -> Any:
+        """Samples, learns, and hands the new weights on. One iteration has one or more of these; it logs through `self.metrics`."""
+        raise NotImplementedError(f"{type(self).__name__} has no training_step(); define it")
+
+    def cleanup(self) -> None:
+        """Lets go of what `setup` made."""
+        for group in (self.env_runner_group, self.eval_env_runner_group):
+            if group is not None:
+                group.stop()
+        if self.learner_group is not None:
+            self.learner_group.shutdown()
+
+    @classmethod
+    def validate_env(cls, env: Any, env_context: Any) -> None:
+        """Is asked about each environment; raises where it does not suit the algorithm."""
+
+    @classmethod
+    def default_resource_request(cls, config: Any) -> Any:
+        """Returns what a trial needs in Tune, as a PlacementGroupFactory: the algorithm, its learners, and its runners."""
+        from shoal.tune import PlacementGroupFactory
+
+        settings = config if isinstance(config, AlgorithmConfig) else cls.get_default_config().update_from_dict(config)
+        main = {"CPU": float(settings.num_cpus_for_main_process), **settings.custom_resources_for_main_process}
+        if settings.num_learners == 0 and settings.num_gpus_per_learner:
+            main["GPU"] = float(settings.num_gpus_per_learner)
+        runner = {
+            "CPU": float(settings.num_cpus_per_env_runner),
+            "GPU": float(settings.num_gpus_per_env_runner),
+            **settings.custom_resources_per_env_runner,
+        }
+        cpus = settings.num_cpus_per_learner
+        learner = {
+            "CPU": float((0 if settings.num_gpus_per_learner else 1) if cpus == "auto" else cpus),
+            "GPU": float(settings.num_gpus_per_learner),
+            **settings.custom_resources_per_learner,
+        }
+        runners = settings.num_env_runners + (
+            settings.evaluation_num_env_runners if settings.evaluation_interval else 0
+        )
+        bundles = [main, *[learner] * settings.num_learners, *[runner] * runners]
+        return PlacementGroupFactory(
+            [{name: amount for name, amount in bundle.items() if amount} or {"CPU": 0.0} for bundle in bundles],
+            strategy=settings.placement_strategy,
+        )
+
+    @classmethod
+    def as_trainable(cls) -> type[Any]:
+        """Returns the algorithm as a class that Tune runs."""
+        from shoal.rllib._internal.tune_trainable import trainable_of
+
+        return trainable_of(cls)
+
+    # --- iterations ---------------------------------------------------------------------------------------------------------------
+
+    def train(self) -> dict[str, Any]:
+        """Makes an iteration: training steps, and an evaluation where one is due.
+
+        Returns:
+            The results, nested: `env_runners`, `learners`, `evaluation`, `timers`, `fault_tolerance`, ....
+
+        Raises:
+            EnvError: (a ValueError) an environment raised, hung, or answered with what its spaces do not have.
+            NonFiniteLossError: a loss came out infinite, or as no number.
+        """
+        began = time.perf_counter()
+        result = self.step()
+        seconds = time.perf_counter() - began
+        self.iteration += 1
+        self._iterations_since_restore += 1
+        self._time_total += seconds
+        self._time_since_restore += seconds
+        now = time.time()
+        result.update(
+            training_iteration=self.iteration,
+            time_this_iter_s=seconds,
+            time_total_s=self._time_total,
+            time_since_restore=self._time_since_restore,
+            iterations_since_restore=self._iterations_since_restore,
+            timestamp=int(now),
+            date=time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(now)),
+            pid=os.getpid(),
+            hostname=platform.node(),
+            trial_id="default",
+            done=False,
+            config=self.config.to_dict(),
+        )
+        self.callbacks.call("on_train_result", algorithm=self, metrics_logger=self.metrics, result=result)
+        self.last_result = result
+        return result
+
+    def step(self) -> dict[str, Any]:
+        """Makes an iteration. Returns its results alone; `train` adds numbers of iterations and times."""
+        due = self._evaluation is not None and self._evaluation.is_due(self.iteration + 1)
+        parallel = due and self.config.evaluation_parallel_to_training
+        with self.metrics.log_time((TIMERS, TRAINING_ITERATION_TIMER)):
+            if parallel and self._evaluation is not None:
+                with self._evaluation.beside(self) as evaluated:
+                    self._training_steps()
+                self._log_evaluation(evaluated())
+            else:
+                self._training_steps()
+        if due and not parallel:
+            self._log_evaluation(self._evaluated())
+        self._log_fault_tolerance()
+        result = self.metrics.compile()
+        result[NUM_ENV_STEPS_SAMPLED_LIFETIME] = self.env_steps_sampled
+        return result
+
+    def _training_steps(self) -> None:
+        config, began, first = self.config, time.perf_counter(), self.env_steps_sampled
+        calls = 0
+        while True:
+            with self.metrics.log_time((TIMERS, TRAINING_STEP_TIMER)):
+                results = self.training_step()
+            if results:
+                self.metrics.log_dict(results, window=1)
+            calls += 1
+            enough_time = time.perf_counter() - began >= (config.min_time_s_per_iteration or 0)
+            enough_samples = self.env_steps_sampled - first >= (config.min_sample_timesteps_per_iteration or 0)
+            if (
+                enough_time
+                and enough_samples
+                and self._trained_since(first) >= (config.min_train_timesteps_per_iteration or 0)
+            ):
+                break
+        self.metrics.log_value(NUM_TRAINING_STEP_CALLS_PER_ITERATION, calls, reduce="sum")
+
+    def _trained_since(self, first: int) -> int:
+        """How many steps were learned from since so many had been sampled. Algorithms that replay override it."""
+        return self.env_steps_sampled - first
+
+    def _log_fault_tolerance(self) -> None:
+        group = self.env_runner_group
+        if group is not None:
+            recreated = list(group.recreated)
+            if recreated:
+                self.callbacks.call(
+                    "on_env_runners_recreated",
+                    algorithm=self,
+                    env_runner_group=group,
+                    env_runner_indices=recreated,
+                    is_evaluation=False,
+                )
+                group.recreated.clear()
+            values = {
+                "num_healthy_workers": group.num_healthy_remote_env_runners(),
+                "num_remote_worker_restarts": group.num_remote_worker_restarts(),
+            }
+            self.metrics.log_dict(values, key=FAULT_TOLERANCE_STATS, window=1)
+
+    # --- parts that training steps are made of --------------------------------------------------------------------------------------
+
+    @property
+    def runners(self) -> EnvRunnerGroup:
+        """The env runners. Raises ConfigError where there are none."""
+        if self.env_runner_group is None:
+            raise ConfigError(f"{type(self).__name__} has no env runners: the configuration has no environment")
+        return self.env_runner_group
+
+    def sample_batch(self, min_timesteps: int | None = None, **arguments: Any) -> list[Any]:
+        """Has all runners sample until there are enough steps. Returns episodes in an order that does not depend on timing.
+
+        Args:
+            min_timesteps: steps that are enough; None for one round.
+            **arguments: of runners' `sample`.
+        """
+        runner = self.env_runner if self.runners.num_env_runners == 0 else None
+        module = getattr(runner, "module", None)
+        parameters = module.parameters() if hasattr(module, "parameters") else ()
+        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)), threads_for(parameters):
+            sampled = self.runners.sample_all(
+                min_timesteps=min_timesteps, timesteps=self.env_steps_sampled, **arguments
+            )
+        return self.take_samples(sampled)
+
+    def take_samples(self, sampled: list[Any]) -> list[Any]:
+        """Counts what runners sampled, takes their metrics in, and returns their episodes (or references to them)."""
+        self.metrics.aggregate([one.metrics for one in sampled], key=ENV_RUNNER_RESULTS)
+        self.env_steps_sampled += sum(one.steps for one in sampled)
+        episodes: list[Any] = []
+        for one in sampled:
+            if isinstance(one.episodes, list):
+                episodes.extend(one.episodes)
+            else:
+                episodes.append(one.episodes)
+        return episodes
+
+    @contextmanager
+    def learner_timer(self) -> Iterator[None]:
+        """Times learning."""
+        with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
+            yield
+
+    def sync_weights(self, module_ids: Collection[str] | None = None) -> None:
+        """Has the runners go by the learners' weights, and shares what their connectors have seen."""
+        if self.env_runner_group is None:
+            return
+        with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
+            self.env_runner_group.sync_env_runner_states(timesteps=self.env_steps_sampled)
+            self.env_runner_group.sync_weights(weights=self.learner_group.get_weights(module_ids, inference_only=True))
+
+    # --- evaluation ---------------------------------------------------------------------------------------------------------------
+
+    def _make_evaluation(self) -> Evaluation:
+        evaluation = Evaluation(self.config, self._spaces)
+        self.eval_env_runner_group = evaluation.group
+        self._evaluation = evaluation
+        return evaluation
+
+    def evaluate(self, parallel_train_future: Any = None) -> dict[str, Any]:
+        """Evaluates the policies as they are.
+
+        Args:
+            parallel_train_future: accepted for Ray's sake.
+
+        Returns:
+            The results, under `env_runners`.
+
+        Raises:
+            EnvError: (a ValueError) an environment raised, hung, or answered with what its spaces do not have.
+        """
+        return self._evaluated()
+
+    def _evaluated(self) -> dict[str, Any]:
+        evaluation = self._evaluation or self._make_evaluation()
+        with self.metrics.log_time((TIMERS, EVALUATION_ITERATION_TIMER)):
+            return evaluation.run(self)
+
+    def _log_evaluation(self, results: dict[str, Any]) -> None:
+        self.metrics.log_dict(results, key=EVALUATION_RESULTS, reduce="item")
+
+    @property
+    def eval_env_runner(self) -> Any:
+        """The runner in this process that evaluates, where there is one."""
+        return None if self.eval_env_runner_group is None else self.eval_env_runner_group.local_env_runner
+
+    # --- what it has --------------------------------------------------------------------------------------------------------------
+
+    @property
+    def env_runner(self) -> Any:
+        """The runner in this process, where there is one."""
+        return None if self.env_runner_group is None else self.env_runner_group.local_env_runner
+
+    @property
+    def training_iteration(self) -> int:
+        return self.iteration
+
+    @property
+    def workers(self) -> EnvRunnerGroup | None:
+        """The old name of `env_runner_group`."""
+        return self.env_runner_group
+
+    def get_config(self) -> Any:
+        return self.config
+
+    def get_module(self, module_id: str = DEFAULT_MODULE_ID) -> RLModule:
+        """Returns a policy's module, as trained so far.
+
+        Args:
+            module_id: which.
+
+        Raises:
+            ConfigError: (a ValueError) there is no such module.
+        """
+        learner = self.learner_group._learner
+        if learner is not None and module_id in learner.module:
+            return learner.module[module_id]
+        runner = self.env_runner
+        modules = getattr(runner, "module", None)
+        found = modules.get(module_id) if hasattr(modules, "get") and hasattr(modules, "keys") else None
+        if found is None and modules is not None and module_id == DEFAULT_MODULE_ID and not hasattr(modules, "keys"):
+            found = modules
+        if found is None:
+            known = list(self.learner_group.get_weights())
+            raise ConfigError(f"there is no module {module_id!r}; there are {known}")
+        made: RLModule = found
+        return made
+
+    def get_weights(self, policies: Collection[str] | None = None) -> dict[str, Any]:
+        """Returns weights as arrays, by module and name."""
+        return self.learner_group.get_weights(policies)
+
+    def set_weights(self, weights: Mapping[str, Any]) -> None:
+        """Gives modules these weights, in learners and runners."""
+        self.learner_group.set_weights(weights)
+        self.sync_weights()
+
+    def compute_single_action(
+        self, observation: Any, *, explore: bool | None = None, policy_id: str = DEFAULT_MODULE_ID, **_: Any
+    ) -> Any:
+        """Returns an action for one observation, of a module without a memory. Deprecated in Ray; `get_module` gives the module itself."""
+        return self.compute_actions({0: observation}, explore=explore, policy_id=policy_id)[0]
+
+    def compute_actions(
+        self,
+        observations: Mapping[Any, Any],
+        *,
+        explore: bool | None = None,
+        policy_id: str = DEFAULT_MODULE_ID,
+        **_: Any,
+    ) -> dict[Any, Any]:
+        """Returns actions for observations, by their keys, as the environment takes them. Deprecated in Ray."""
+        from shoal.rllib._internal.learning.episode_batch import to_tensor
+        from shoal.rllib._internal.nested import stack, unstack
+        from shoal.rllib._internal.sampling.action_scaling import scaling_for
+        from shoal.rllib._internal.sampling.fused_acting import map_leaves, to_array
+
+        module: Any = self.get_module(policy_id)
+        wanted = self.config.explore if explore is None else explore
+        batch = {Columns.OBS: to_tensor(stack(list(observations.values())))}
+        out = module.forward_exploration(batch) if wanted else module.forward_inference(batch)
+        actions = out.get(Columns.ACTIONS)
+        if actions is None:
+            kind = module.get_exploration_action_dist_cls() if wanted else module.get_inference_action_dist_cls()
+            distribution = kind.from_logits(out[Columns.ACTION_DIST_INPUTS])
+            actions = (distribution if wanted else distribution.to_deterministic()).sample()
+        scale = scaling_for(module.action_space, normalize=self.config.normalize_actions, clip=self.config.clip_actions)
+        drawn = map_leaves(to_array, actions)
+        return dict(zip(observations, unstack(drawn if scale is None else scale(drawn)), strict=True))
+
+    # --- modules that come and go -------------------------------------------------------------------------------------------------
+
+    def add_module(
+        self,
+        module_id: str,
+        module_spec: RLModuleSpec,
+        *,
+        config_overrides: Any = None,
+        new_agent_to_module_mapping_fn: Callable[..., str] | None = None,
+        new_should_module_be_updated: Any = None,
+        add_to_learners: bool = True,
+        add_to_env_runners: bool = True,
+        add_to_eval_env_runners: bool = True,
+    ) -> Any:
+        """Adds a module to an algorithm of several agents.
+
+        Args:
+            module_id: its id.
+            module_spec: how it is made.
+            config_overrides: settings that differ for it.
+            new_agent_to_module_mapping_fn: which agent goes by which module from now on.
+            new_should_module_be_updated: ids of modules that are trained from now on, or a function of an id and a batch.
+            add_to_learners: whether learners have it.
+            add_to_env_runners: whether runners have it.
+            add_to_eval_env_runners: whether runners that evaluate have it.
+
+        Returns:
+            How all modules are made.
+
+        Raises:
+            ConfigError: (a ValueError) there is such a module already, or it cannot be made.
+        """
+        spec: Any = None
+        if add_to_learners:
+            arguments = {
+                "module_id": module_id,
+                "module_spec": module_spec,
+                "config_overrides": config_overrides,
+                "new_should_module_be_updated": new_should_module_be_updated,
+            }
+            spec = self.learner_group.add_module(**arguments)
+        self._on_runners(
+            "add_module",
+            {
+                "module_id": module_id,
+                "module_spec": module_spec,
+                "new_agent_to_module_mapping_fn": new_agent_to_module_mapping_fn,
+            },
+            add_to_env_runners,
+            add_to_eval_env_runners,
+        )
+        self.sync_weights()
+        return spec
+
+    def remove_module(
+        self,
+        module_id: str,
+        *,
+        new_agent_to_module_mapping_fn: Callable[..., str] | None = None,
+        new_should_module_be_updated: Any = None,
+        remove_from_learners: bool = True,
+        remove_from_env_runners: bool = True,
+        remove_from_eval_env_runners: bool = True,
+    ) -> Any:
+        """Removes a module. Arguments as of `add_module`."""
+        spec: Any = None
+        self._on_runners(
+            "remove_module",
+            {"module_id": module_id, "new_agent_to_module_mapping_fn": new_agent_to_module_mapping_fn},
+            remove_from_env_runners,
+            remove_from_eval_env_runners,
+        )
+        if remove_from_learners:
+            spec = self.learner_group.remove_module(
+                module_id, new_should_module_be_updated=new_should_module_be_updated
+            )
+        return spec
+
+    def _on_runners(self, method: str, arguments: dict[str, Any], training: bool, evaluating: bool) -> None:
+        for group, wanted in ((self.env_runner_group, training), (self.eval_env_runner_group, evaluating)):
+            if group is not None and wanted:
+                group.foreach_env_runner(method, kwargs=arguments)
+
+    # --- state --------------------------------------------------------------------------------------------------------------------
+
+    def get_state(
+        self, components: Components = None, *, not_components: Components = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Returns all that a second algorithm with this configuration needs to go on as this one would."""
+        state: dict[str, Any] = {
+            "training_iteration": self.iteration,
+            "env_steps_sampled": self.env_steps_sampled,
+            "time_total": self._time_total,
+            "algorithm": self.get_algorithm_state(),
+        }
+        if wants(COMPONENT_METRICS_LOGGER, components, not_components):
+            state[COMPONENT_METRICS_LOGGER] = self.metrics.get_state()
+        if wants(COMPONENT_LEARNER_GROUP, components, not_components):
+            state[COMPONENT_LEARNER_GROUP] = self.learner_group.get_state()
+        if self.env_runner_group is not None and wants(COMPONENT_ENV_RUNNER, components, not_components):
+            state[COMPONENT_ENV_RUNNER] = self.env_runner_group.get_state()
+        if self.eval_env_runner_group is not None and wants(COMPONENT_EVAL_ENV_RUNNER, components, not_components):
+            state[COMPONENT_EVAL_ENV_RUNNER] = self.eval_env_runner_group.get_state()
+        return state
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.iteration = state.get("training_iteration", self.iteration)
+        self.env_steps_sampled = state.get("env_steps_sampled", self.env_steps_sampled)
+        self._time_total = state.get("time_total", self._time_total)
+        self._time_since_restore, self._iterations_since_restore = 0.0, 0
+        if COMPONENT_METRICS_LOGGER in state:
+            self.metrics.set_state(state[COMPONENT_METRICS_LOGGER])
+        if COMPONENT_LEARNER_GROUP in state:
+            self.learner_group.set_state(state[COMPONENT_LEARNER_GROUP])
+        if COMPONENT_ENV_RUNNER in state and self.env_runner_group is not None:
+            self.env_runner_group.set_state(state[COMPONENT_ENV_RUNNER])
+        if COMPONENT_EVAL_ENV_RUNNER in state and self.eval_env_runner_group is not None:
+            self.eval_env_runner_group.set_state(state[COMPONENT_EVAL_ENV_RUNNER])
+        if "algorithm" in state:
+            self.set_algorithm_state(state["algorithm"])
+        if self.env_runner_group is not None:
+            self.env_runner_group.sync_weights(weights=self.learner_group.get_weights(inference_only=True))
+        self.callbacks.call("on_checkpoint_loaded", algorithm=self)
+
+    def get_algorithm_state(self) -> dict[str, Any]:
+        """Returns what an algorithm has besides: a replay buffer, and the like."""
+        return {}
+
+    def set_algorithm_state(self, state: Mapping[str, Any]) -> None:
+        """Takes what `get_algorithm_state` gave."""
+
+    def get_checkpointable_components(self) -> list[tuple[str, Checkpointable]]:
+        parts: list[tuple[str, Checkpointable]] = [(COMPONENT_LEARNER_GROUP, self.learner_group)]
+        for name, group in (
+            (COMPONENT_ENV_RUNNER, self.env_runner_group),
+            (COMPONENT_EVAL_ENV_RUNNER, self.eval_env_runner_group),
+        ):
+            if group is not None:
+                parts.append((name, RunnersCheckpoint(group)))
+        return parts
+
+    def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (), {"config": self.config}
+
+    def _check_kind(self, folder: Path, component: str | None) -> None:
+        super()._check_kind(folder, component)
+        if component is not None:
+            return
+        kind, _, _ = read_class_and_arguments(folder)
+        if not (issubclass(kind, type(self)) or issubclass(type(self), kind)):
+            raise CheckpointError(
+                f"{folder} has a checkpoint of {kind.__name__}, and this is {type(self).__name__}; use {kind.__name__}.from_checkpoint(path). "
+                "To take the networks' weights alone: restore_from_path(path + '/learner_group/learner/rl_module', "
+                "component='learner_group/learner/rl_module')"
+            )
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: Any,
+        filesystem: Any = None,
+        *,
+        policy_ids: Collection[str] | None = None,
+        policy_mapping_fn: Callable[..., str] | None = None,
+        policies_to_train: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Makes the algorithm that was saved, with runners and learners at work, as it stood.
+
+        Args:
+            path: a checkpoint's folder.
+            filesystem: of `path`, a `pyarrow.fs.FileSystem`; None for the local one.
+            policy_ids: policies that are wanted; None for all.
+            policy_mapping_fn: another mapping of agents to policies.
+            policies_to_train: other policies to train.
+            **kwargs: `config`, for another configuration.
+
+        Raises:
+            CheckpointError: (a ValueError) it is no checkpoint, or one of something that is not this.
+        """
+        if policy_ids is not None or policy_mapping_fn is not None or policies_to_train is not None:
+            from shoal.rllib.utils.checkpoints import _local
+
+            with _local(path, filesystem) as folder:
+                saved: AlgorithmConfig = kwargs.get("config") or read_class_and_arguments(folder)[2]["config"]
+            config = saved.copy(copy_frozen=False)
+            if policy_ids is not None:
+                config.policies = set(policy_ids)
+            if policy_mapping_fn is not None:
+                config.policy_mapping_fn = policy_mapping_fn
+            if policies_to_train is not None:
+                config.policies_to_train = policies_to_train
+            kwargs["config"] = config
+        return super().from_checkpoint(path, filesystem, **kwargs)
+
+    def save(self, checkpoint_dir: str | None = None) -> SavedResult:
+        """Saves, as Tune's trainables do. Returns where (`.checkpoint.path`), and the last result."""
+        return SavedResult(SavedCheckpoint(self.save_to_path(checkpoint_dir)), self.last_result)
+
+    def restore(self, checkpoint_path: Any) -> None:
+        """Takes the state that `save` or `save_to_path` made."""
+        inner = getattr(checkpoint_path, "checkpoint", checkpoint_path)
+        self.restore_from_path(getattr(inner, "path", inner))
+
+    def stop(self) -> None:
+        """Ends runners and learners. May be called twice."""
+        if not self._stopped:
+            self._stopped = True
+            self.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(env={self.config.env!r}, iteration={self.iteration})"
