@@ -8,6 +8,7 @@ import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
 from typing import Any
 
 from shoal import cloudpickle
@@ -22,6 +23,22 @@ ASGI_APP = "_shoal_serve_asgi_app"
 """The attribute in which `serve.ingress` leaves what makes the ASGI application of a class."""
 
 
+class _Kind(Enum):
+    """How a function is called."""
+
+    COROUTINE = "on the loop"
+    GENERATOR = "at once: what it returns is iterated over"
+    PLAIN = "on a thread"
+
+
+def _kind_of(function: Any) -> _Kind:
+    if inspect.iscoroutinefunction(function):
+        return _Kind.COROUTINE
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return _Kind.GENERATOR
+    return _Kind.PLAIN
+
+
 class UserCode:
     """One deployment's class or function.
 
@@ -33,6 +50,8 @@ class UserCode:
         self._spec = spec
         self._threads = ThreadPoolExecutor(spec.config.max_ongoing_requests, thread_name_prefix="shoal-serve-sync")
         self.instance: Any = None
+        self._kinds: dict[Any, _Kind] = {}
+        """By function: asking costs more than many a call."""
         self._asgi: Any = None
         self._lifespan: Lifespan | None = None
 
@@ -79,10 +98,15 @@ class UserCode:
 
     async def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Calls a function: coroutines on the loop, others on a thread."""
-        target = function if inspect.isroutine(function) else type(function).__call__
-        if inspect.iscoroutinefunction(target):
+        target = getattr(function, "__func__", None)
+        if target is None:
+            target = function if inspect.isroutine(function) else type(function).__call__
+        kind = self._kinds.get(target)
+        if kind is None:
+            kind = self._kinds[target] = _kind_of(target)
+        if kind is _Kind.COROUTINE:
             return await function(*args, **kwargs)
-        if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
+        if kind is _Kind.GENERATOR:
             return function(*args, **kwargs)
         context = contextvars.copy_context()
         call = functools.partial(context.run, functools.partial(function, *args, **kwargs))
@@ -127,4 +151,7 @@ def response_of(value: Any, code: UserCode) -> Any:
         return Response(value, media_type="application/octet-stream")
     if isinstance(value, str):
         return PlainTextResponse(value)
-    return JSONResponse(jsonable_encoder(value))
+    try:
+        return JSONResponse(value)
+    except TypeError:
+        return JSONResponse(jsonable_encoder(value))
