@@ -10,13 +10,25 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from shoal.rllib._internal.nested import map_leaves
-from shoal.rllib._internal.sampling.action_scaling import inverse_for, scaling_for
+from shoal.rllib._internal.nested import stack
+from shoal.rllib._internal.sampling.action_scaling import inverse_for
 from shoal.rllib._internal.sampling.column_recorder import ColumnRecorder, Finished
 from shoal.rllib._internal.sampling.fused_acting import Acted, FusedActing
+from shoal.rllib._internal.sampling.live_recorder import LiveRecorder, rows_of
+from shoal.rllib._internal.sampling.pipeline_acting import PipelineActing
+from shoal.rllib._internal.sampling.pipelines import has_only_defaults, row_transform
 from shoal.rllib._internal.sampling.stepping import Stepper, SyncStepper, VectorStepper
-from shoal.rllib._internal.sampling.value_forms import base_of_zero
-from shoal.rllib.core import COMPONENT_RL_MODULE, DEFAULT_AGENT_ID, DEFAULT_MODULE_ID
+from shoal.rllib._internal.sampling.value_forms import base_of_zero, form_of
+from shoal.rllib.callbacks.callbacks import EPISODE_HOOKS, make_callbacks
+from shoal.rllib.connectors.connector_v2 import ConnectorV2
+from shoal.rllib.connectors.module_to_env.get_actions import GetActions
+from shoal.rllib.core import (
+    COMPONENT_ENV_TO_MODULE_CONNECTOR,
+    COMPONENT_MODULE_TO_ENV_CONNECTOR,
+    COMPONENT_RL_MODULE,
+    DEFAULT_AGENT_ID,
+    DEFAULT_MODULE_ID,
+)
 from shoal.rllib.env.env_context import EnvContext
 from shoal.rllib.env.env_runner import EnvRunner
 from shoal.rllib.env.registration import name_of, resolve_env
@@ -101,8 +113,10 @@ class SingleAgentEnvRunner(EnvRunner):
         self.progress = 0  # how often environments were stepped: whoever waits can see whether it goes on
         self._seed_generators()
         self._stepper: Stepper | None = None
+        self._callbacks = make_callbacks(config)
         if worker_index > 0 or num_workers == 0 or config.create_env_on_local_worker or spaces is None:
             self.make_env()
+        self._make_connectors()
         self.make_module()
 
     # What it is made of.
@@ -135,22 +149,49 @@ class SingleAgentEnvRunner(EnvRunner):
             self._stepper = VectorStepper(self.env, self._name)
         self.num_envs = n
         self._recorder: ColumnRecorder | None = None
+        self._live: LiveRecorder | None = None
+        if self._callbacks.has("on_environment_created"):
+            context = self._context(0)
+            self._callbacks.call(
+                "on_environment_created",
+                env_runner=self,
+                metrics_logger=self.metrics,
+                env=self.env,
+                env_context=context,
+            )
+
+    def _make_connectors(self) -> None:
+        spaces = self._env_spaces()
+        self._env_to_module = self.config.build_env_to_module_connector(env=self.env, spaces=spaces, device=None)
+        self._module_to_env = self.config.build_module_to_env_connector(env=self.env, spaces=spaces)
+        self._transform = row_transform(self._env_to_module)
+        self._is_fused = self._transform is not None and has_only_defaults(self._module_to_env)
+        for piece in self._module_to_env.connectors:
+            if isinstance(piece, GetActions) and piece.generator is None:
+                piece.generator = self._torch_generator
 
     def make_module(self) -> None:
         """Makes the module, without weights of a learner as yet."""
         spec = self.config.get_rl_module_spec(env=self.env, spaces=self.get_spaces(), inference_only=True)
-        self.module = spec.build()
+        with torch.random.fork_rng(devices=[]):  # the program's own torch generator is left alone
+            torch.manual_seed(self._module_seed)
+            self.module = spec.build()
         self._acting: FusedActing | None = None
+        self._piped: PipelineActing | None = None
 
     def get_spaces(self) -> dict[str, Any]:
+        spaces = self._env_spaces()
+        observations, actions = spaces["__env_single__"]
+        seen = self._env_to_module.observation_space
+        return {**spaces, DEFAULT_MODULE_ID: (observations if seen is None else seen, actions)}
+
+    def _env_spaces(self) -> dict[str, Any]:
         if self.env is None:
             assert self._spaces is not None
-            return self._spaces
-        single = (self.env.single_observation_space, self.env.single_action_space)
+            return {name: self._spaces[name] for name in ("__env__", "__env_single__")}
         return {
             "__env__": (self.env.observation_space, self.env.action_space),
-            "__env_single__": single,
-            DEFAULT_MODULE_ID: single,
+            "__env_single__": (self.env.single_observation_space, self.env.single_action_space),
         }
 
     # Sampling.
@@ -193,13 +234,26 @@ class SingleAgentEnvRunner(EnvRunner):
                 num_episodes = self.num_envs
         explore = self.config.explore if explore is None else explore
         started = time.perf_counter()
-        episodes, finished = self._sample_columns(
+        sampling = self._sample_columns if self._by_columns else self._sample_live
+        episodes, finished = sampling(
             num_timesteps, num_episodes, explore, random_actions, force_reset or num_episodes is not None
         )
         steps = sum(map(len, episodes))
         self._steps_sampled += steps
         self._log(steps, finished, time.perf_counter() - started)
+        if self._callbacks.has("on_sample_end"):
+            self._callbacks.call("on_sample_end", env_runner=self, metrics_logger=self.metrics, samples=episodes)
         return episodes
+
+    @property
+    def _by_columns(self) -> bool:
+        """Whether nobody looks at episodes while they grow."""
+        return (
+            self._is_fused
+            and not self._callbacks.has(*EPISODE_HOOKS)
+            and form_of(self.env.single_observation_space) is not None
+            and form_of(self.env.single_action_space) is not None
+        )
 
     def _sample_columns(
         self, num_timesteps: int | None, num_episodes: int | None, explore: bool, random_actions: bool, reset: bool
@@ -244,6 +298,83 @@ class SingleAgentEnvRunner(EnvRunner):
         self.metrics.log_value(RLMODULE_INFERENCE_TIMER, in_module)
         return episodes, finished
 
+    def _sample_live(
+        self, num_timesteps: int | None, num_episodes: int | None, explore: bool, random_actions: bool, reset: bool
+    ) -> tuple[list[SingleAgentEpisode], list[Finished]]:
+        live, acting, stepper = self._prepared_live()
+        clock = time.perf_counter
+        in_env = in_module = 0.0
+        if reset or not live.is_reset:
+            live.create()
+            live.reset(*stepper.reset(self._reset_seeds()))
+            acting.observe(live.episodes, explore=explore)
+            live.tell()
+        stepped = 0
+        timestep = self._timestep()
+        while stepped < num_timesteps if num_timesteps is not None else live.num_finished < (num_episodes or 0):
+            before = clock()
+            if random_actions:
+                acted = self._random()
+                actions, for_env = rows_of(acted.actions, self.num_envs), acted.for_env
+                extras: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+            else:
+                proposed = acting.act(live.episodes, explore=explore, timestep=timestep + stepped)
+                actions, extras = proposed.actions, proposed.extras
+                for_env = stack(proposed.for_env)
+            between = clock()
+            steps = stepper.step(for_env, live.resetting)
+            in_module += between - before
+            in_env += clock() - between
+            self.progress += 1
+            stepped += live.record(actions, extras, steps, stepper.failed)
+            acting.observe(live.episodes, explore=explore)
+            live.tell()
+        episodes, finished = live.finish(unfinished=num_timesteps is not None)
+        if num_episodes is not None:
+            episodes, finished = episodes[:num_episodes], finished[:num_episodes]
+            live.forget()
+        self.metrics.log_value(ENV_STEP_TIMER, in_env)
+        self.metrics.log_value(RLMODULE_INFERENCE_TIMER, in_module)
+        return episodes, finished
+
+    def _prepared_live(self) -> tuple[LiveRecorder, PipelineActing, Stepper]:
+        assert self._stepper is not None
+        config, space = self.config, self.env.single_action_space
+        if self._live is None:
+            self._live = LiveRecorder(
+                self.num_envs,
+                self.env.single_observation_space,
+                base_of_zero(space),
+                lookback=config.episode_lookback_horizon,
+                new_id=self._new_id,
+                name=self._name,
+                checked=not config.disable_env_checking,
+                hook=self._episode_hook,
+            )
+            self._to_module = inverse_for(space, normalize=config.normalize_actions)
+        if self._piped is None:
+            self._piped = PipelineActing(
+                self.module, self._env_to_module, self._module_to_env, self._torch_generator, self.metrics
+            )
+        return self._live, self._piped, self._stepper
+
+    def _episode_hook(
+        self, name: str, n: int, episode: SingleAgentEpisode, chunks: list[SingleAgentEpisode] | None
+    ) -> None:
+        if not self._callbacks.has(name):
+            return
+        more = {} if chunks is None else {"prev_episode_chunks": chunks}
+        self._callbacks.call(
+            name,
+            episode=episode,
+            env_runner=self,
+            metrics_logger=self.metrics,
+            env=self.env,
+            env_index=n,
+            rl_module=self.module,
+            **more,
+        )
+
     def _prepared(self) -> tuple[ColumnRecorder, FusedActing, Stepper]:
         assert self._stepper is not None
         config, space = self.config, self.env.single_action_space
@@ -252,16 +383,15 @@ class SingleAgentEnvRunner(EnvRunner):
             self._recorder = ColumnRecorder(
                 self.num_envs,
                 observation_space,
-                observation_space,
+                self._env_to_module.observation_space or observation_space,
                 base_of_zero(space),
                 lookback=config.episode_lookback_horizon,
                 new_id=self._new_id,
                 name=self._name,
                 checked=not config.disable_env_checking,
-                transform=None,
+                transform=None if isinstance(self._transform, bool) else self._transform,
             )
             self._to_module = inverse_for(space, normalize=config.normalize_actions)
-            self._to_env = scaling_for(space, normalize=config.normalize_actions, clip=config.clip_actions)
         if self._acting is None:
             self._acting = FusedActing(
                 self.module,
@@ -355,6 +485,9 @@ class SingleAgentEnvRunner(EnvRunner):
         }
         if _wanted(COMPONENT_RL_MODULE, components, not_components):
             state[COMPONENT_RL_MODULE] = {DEFAULT_MODULE_ID: self.module.get_state(inference_only=True)}
+        for name, pipeline in self._pipelines().items():
+            if _wanted(name, components, not_components):
+                state[name] = pipeline.get_state()
         if _wanted(SAMPLER, components, not_components) and self.env is not None:
             state[SAMPLER] = self._sampler_state()
         return state
@@ -364,39 +497,72 @@ class SingleAgentEnvRunner(EnvRunner):
             self.set_weights(state[COMPONENT_RL_MODULE])
         if WEIGHTS_SEQ_NO in state:
             self.weights_version = state[WEIGHTS_SEQ_NO]
+        for name, pipeline in self._pipelines().items():
+            if name in state:
+                pipeline.set_state(state[name])
         if SAMPLER in state and self.env is not None:
             self._set_sampler_state(state[SAMPLER])
             self._steps_sampled = state[NUM_ENV_STEPS_SAMPLED_LIFETIME]
 
+    def _pipelines(self) -> dict[str, Any]:
+        return {
+            COMPONENT_ENV_TO_MODULE_CONNECTOR: self._env_to_module,
+            COMPONENT_MODULE_TO_ENV_CONNECTOR: self._module_to_env,
+        }
+
+    @property
+    def has_connector_states(self) -> bool:
+        """Whether connectors learn anything of data."""
+        return any(
+            isinstance(piece, ConnectorV2) and type(piece).get_state is not ConnectorV2.get_state
+            for pipeline in self._pipelines().values()
+            for piece in pipeline.connectors
+        )
+
+    def merge_connector_states(self, states: list[dict[str, Any]]) -> None:
+        """Merges the states of other runners' connectors into those of this one. Without any, its own are settled."""
+        for name, pipeline in self._pipelines().items():
+            own = [state[name] for state in states if name in state] or [pipeline.get_state()]
+            pipeline.set_state(pipeline.merge_states(own))
+
     def _sampler_state(self) -> dict[str, Any]:
-        recorder, acting, stepper = self._prepared()
-        envs = stepper.get_state() if recorder.is_reset else None
+        assert self._stepper is not None
+        recorder: ColumnRecorder | LiveRecorder
+        acting: FusedActing | PipelineActing
+        by_columns = self._by_columns
+        recorder, acting, _ = self._prepared() if by_columns else self._prepared_live()
+        envs = self._stepper.get_state() if recorder.is_reset else None
         if envs is None:
             recorder.forget()
         return {
             "torch_generator": self._torch_generator.get_state().numpy(),
             "generator": self._generator.bit_generator.state,
+            "ids": self._ids.bit_generator.state,
             "action_space": [space.np_random.bit_generator.state for space in _spaces_in(self.env.action_space)],
             "seeded": self._seeded,
             "envs": envs,
+            "by_columns": by_columns,
             "recorder": None if envs is None else recorder.get_state(),
-            "states": None if acting.states is None else map_leaves(lambda leaf: leaf.numpy(), acting.states),
+            "acting": None if envs is None else acting.get_state(),
         }
 
     def _set_sampler_state(self, state: dict[str, Any]) -> None:
-        recorder, acting, stepper = self._prepared()
+        assert self._stepper is not None
+        recorder: ColumnRecorder | LiveRecorder
+        acting: FusedActing | PipelineActing
+        recorder, acting, _ = self._prepared() if self._by_columns else self._prepared_live()
         self._torch_generator.set_state(torch.from_numpy(np.array(state["torch_generator"])))
         self._generator.bit_generator.state = state["generator"]
+        self._ids.bit_generator.state = state["ids"]
         for space, kept in zip(_spaces_in(self.env.action_space), state["action_space"], strict=True):
             space.np_random.bit_generator.state = kept
         self._seeded = state["seeded"]
-        if state["envs"] is None:
+        if state["envs"] is None or state["by_columns"] is not self._by_columns:
             recorder.forget()
-        else:
-            stepper.set_state(state["envs"])
-            recorder.set_state(state["recorder"])
-        if state["states"] is not None:
-            acting.states = map_leaves(lambda leaf: torch.from_numpy(np.array(leaf)), state["states"])
+            return
+        self._stepper.set_state(state["envs"])
+        recorder.set_state(state["recorder"])
+        acting.set_state(state["acting"])
 
     def assert_healthy(self) -> None:
         """Raises EnvError if there is neither an environment nor spaces to act without one."""
@@ -421,10 +587,12 @@ class SingleAgentEnvRunner(EnvRunner):
     def _seed_generators(self) -> None:
         kind = 1 if getattr(self.config, "in_evaluation", False) else 0
         entropy = None if self._seed is None else (int(self._seed), kind, self.worker_index)
-        mine, torchs = np.random.SeedSequence(entropy).spawn(2)
+        mine, torchs, ids = np.random.SeedSequence(entropy).spawn(3)
+        self._ids = np.random.default_rng(ids)
         self._generator = np.random.default_rng(mine)
         self._torch_generator = torch.Generator()
         self._torch_generator.manual_seed(int(torchs.generate_state(1, np.uint64)[0] >> 1))
+        self._module_seed = int(self._generator.integers(2**31))
         self._seeded = False
 
     def _reset_seeds(self) -> list[int | None]:
@@ -436,18 +604,11 @@ class SingleAgentEnvRunner(EnvRunner):
         return [int(self._generator.integers(2**31)) for _ in range(self.num_envs)]
 
     def _new_id(self) -> str:
-        return self._generator.bytes(16).hex()
+        return self._ids.bytes(16).hex()
 
     def _make_one(self, vector_index: int) -> gym.Env[Any, Any]:
-        context = EnvContext(
-            self.config.env_config,
-            worker_index=self.worker_index,
-            vector_index=vector_index,
-            num_workers=self.num_workers,
-            recreated_worker=self._recreated,
-        )
         try:
-            env = self._creator(context)
+            env = self._creator(self._context(vector_index))
         except EnvError:
             raise
         except Exception as error:
@@ -455,6 +616,15 @@ class SingleAgentEnvRunner(EnvRunner):
         if not isinstance(env, gym.Env):
             raise EnvError(f"{self._name(vector_index)} is {env!r}, which is no gymnasium.Env")
         return env
+
+    def _context(self, vector_index: int) -> EnvContext:
+        return EnvContext(
+            self.config.env_config,
+            worker_index=self.worker_index,
+            vector_index=vector_index,
+            num_workers=self.num_workers,
+            recreated_worker=self._recreated,
+        )
 
     def _name(self, n: int) -> str:
         return f"env {name_of(self.config.env)!r} (runner {self.worker_index}, environment {n})"

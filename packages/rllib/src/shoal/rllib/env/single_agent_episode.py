@@ -540,7 +540,7 @@ class SingleAgentEpisode:
             "t": self.t,
             "_observation_space": self._observation_space,
             "_action_space": self._action_space,
-            "custom_data": self.custom_data,
+            "custom_data": dict(self.custom_data),
         }
 
     @staticmethod

@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 
 from shoal.rllib._internal.nested import assign, map_leaves, stack
+from shoal.rllib._internal.sampling.answer_checks import check_form, short
 from shoal.rllib._internal.sampling.columns import Columns, Ongoing
 from shoal.rllib._internal.sampling.fused_acting import FusedActing
 from shoal.rllib._internal.sampling.observation_checks import impossible, outside, parts
@@ -292,19 +293,7 @@ class ColumnRecorder:
             assign(columns.observations, (n, t), observation)
 
     def _check_form(self, n: int, observation: Any) -> None:
-        try:
-            for path, space, value in parts(self._env_space, observation):
-                array = np.asarray(value)
-                dtype = np.dtype(space.dtype)
-                if array.shape != space.shape or (self._checked and not _fits(array.dtype, dtype, value)):
-                    raise EnvError(
-                        f"{self._name(n)}: observation{path} has shape {array.shape} and dtype {array.dtype}, and its space is "
-                        f"{space}; return it in the form of the space, or declare what it is. It is {_short(value)}"
-                    )
-        except (KeyError, IndexError, TypeError) as error:
-            raise EnvError(
-                f"{self._name(n)}: the observation {_short(observation)} has not the form of its space {self._env_space} ({error!r})"
-            ) from None
+        check_form(self._name(n), self._env_space, observation, types_too=self._checked)
 
     def _check(self) -> None:
         columns = self.columns
@@ -313,7 +302,7 @@ class ColumnRecorder:
             n, step = (int(i[0]) for i in np.nonzero(~np.isfinite(rewards)))
             raise EnvError(
                 f"{self._where(n, step)}: the reward is {rewards[n, step]}; rewards have to be finite numbers. The action (as the module "
-                f"made it) was {_short(map_leaves(lambda leaf: leaf[n, columns.first + step], columns.actions))}"
+                f"made it) was {short(map_leaves(lambda leaf: leaf[n, columns.first + step], columns.actions))}"
             )
         if self._transform is None:
             seen = map_leaves(lambda leaf: leaf[:, columns.first : columns.t + 1], columns.observations)
@@ -325,7 +314,7 @@ class ColumnRecorder:
             if wrong is not None:
                 n, step = (int(i[0]) for i in np.nonzero(wrong)[:2])
                 raise EnvError(
-                    f"{self._where(n, self._step(step, t))}: observation{path} is {_short(leaf[n, step])}, which is not in {space}"
+                    f"{self._where(n, self._step(step, t))}: observation{path} is {short(leaf[n, step])}, which is not in {space}"
                 )
             if self._warned:
                 continue
@@ -337,7 +326,7 @@ class ColumnRecorder:
                     "%s: observation%s is %s, which lies outside of %s; widen the space's bounds. (This is said once.)",
                     self._where(n, self._step(step, t)),
                     path,
-                    _short(leaf[n, step]),
+                    short(leaf[n, step]),
                     space,
                 )
 
@@ -353,12 +342,3 @@ class ColumnRecorder:
                 return f"{self._name(n)}, step {done.episode.t_started + column - done.episode.start} of its episode"
         ongoing = self._ongoing[n]
         return f"{self._name(n)}, step {ongoing.t_started + max(column - ongoing.start, 0)} of its episode"
-
-
-def _fits(given: np.dtype[Any], wanted: np.dtype[Any], value: Any) -> bool:
-    return given == wanted or isinstance(value, int | float | bool) or np.can_cast(given, wanted, "safe")
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 300 else f"{text[:300]}..."

@@ -134,6 +134,14 @@ class FusedActing:
             logp: Any = self.distribution(flat, explore).logp(drawn).numpy()
         return logp.reshape(rows)
 
+    def get_state(self) -> Any:
+        """Returns the states of a stateful module, as arrays."""
+        return None if self.states is None else map_leaves(to_array, self.states)
+
+    def set_state(self, state: Any) -> None:
+        if state is not None:
+            self.states = map_leaves(lambda leaf: torch.from_numpy(np.array(leaf)), state)
+
     def _initial_states(self) -> Any:
         state = self._module.get_initial_state()
         return map_leaves(

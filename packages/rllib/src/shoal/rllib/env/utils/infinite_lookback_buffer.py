@@ -136,11 +136,13 @@ class InfiniteLookbackBuffer:
             self.data.extend(items if isinstance(items, list) else _items(items))
 
     def get_state(self) -> dict[str, Any]:
-        return {"data": self.data, "lookback": self.lookback, "finalized": self.finalized, "space": self.space}
+        data = self.data if self.finalized else list(self.data)
+        return {"data": data, "lookback": self.lookback, "finalized": self.finalized, "space": self.space}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> InfiniteLookbackBuffer:
-        return cls(state["data"], state["lookback"], state["space"])
+        data = state["data"]
+        return cls(data if state["finalized"] else list(data), state["lookback"], state["space"])
 
     def __repr__(self) -> str:
         if is_nested(self.data):

@@ -1,0 +1,1 @@
+"""Pieces between episodes, modules, environments and learners."""
