@@ -148,7 +148,8 @@ def test_what_is_wrong_with_a_file_is_told_before_anything_is_reached(
     assert "wrong.yaml: http_options.prot is unknown; did you mean port?" in refusal("deploy", "wrong.yaml")
     assert "leave out: --name" in refusal("deploy", "serve.yaml", "--name", "a")
     assert "not of the form key=value" in refusal("deploy", "greetings:app", "many")
-    assert "sessions are reached on their own machine" in refusal("status", "--address", "http://localhost:8265")
+    assert "for sessions on this machine" in refusal("run", "serve.yaml", "--address", "http://localhost:8265")
+    assert "nobody answers" in refusal("status", "--address", "http://localhost:1")
     assert "--reload watches the code" in refusal("run", "serve.yaml", "--reload", "--non-blocking")
     assert "shoal start --head" in refusal("status")
 

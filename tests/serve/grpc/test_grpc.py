@@ -17,7 +17,6 @@ from sums_pb2_grpc import SumsStub
 
 import shoal
 from shoal import serve
-from shoal.serve._internal.process.controller_link import find_controller
 from shoal.serve.exceptions import InvalidArgumentError, gRPCStatusError
 
 SERVICE = "sums_pb2_grpc.add_SumsServicer_to_server"
@@ -70,8 +69,7 @@ class Sums:
 @pytest.fixture(scope="module")
 def address(url: str) -> str:
     serve.start(grpc_options={"port": 0, "grpc_servicer_functions": [SERVICE], "request_timeout_s": 2})
-    host, port = shoal.get(find_controller().start_grpc.remote(None))
-    return f"{host}:{port}"
+    return serve.status().addresses["grpc"]
 
 
 @pytest.fixture(scope="module")
