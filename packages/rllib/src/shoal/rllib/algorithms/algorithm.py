@@ -208,7 +208,8 @@ class Algorithm(Checkpointable):
         """Returns the algorithm as a class that Tune runs."""
         from shoal.rllib._internal.tune_trainable import trainable_of
 
-        return trainable_of(cls)
+        made: type[Any] = trainable_of(cls)  # type: ignore[arg-type]
+        return made
 
     # --- iterations ---------------------------------------------------------------------------------------------------------------
 
@@ -324,9 +325,9 @@ class Algorithm(Checkpointable):
             min_timesteps: steps that are enough; None for one round.
             **arguments: of runners' `sample`.
         """
-        runner = self.env_runner if self.runners.num_env_runners == 0 else None
-        module = getattr(runner, "module", None)
-        parameters = module.parameters() if hasattr(module, "parameters") else ()
+        runner: Any = self.env_runner if self.runners.num_env_runners == 0 else None
+        module: Any = getattr(runner, "module", None)
+        parameters = module.parameters() if module is not None and hasattr(module, "parameters") else ()
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)), threads_for(parameters):
             sampled = self.runners.sample_all(
                 min_timesteps=min_timesteps, timesteps=self.env_steps_sampled, **arguments
@@ -426,7 +427,7 @@ class Algorithm(Checkpointable):
         if learner is not None and module_id in learner.module:
             return learner.module[module_id]
         runner = self.env_runner
-        modules = getattr(runner, "module", None)
+        modules: Any = getattr(runner, "module", None)
         found = modules.get(module_id) if hasattr(modules, "get") and hasattr(modules, "keys") else None
         if found is None and modules is not None and module_id == DEFAULT_MODULE_ID and not hasattr(modules, "keys"):
             found = modules
@@ -461,9 +462,9 @@ class Algorithm(Checkpointable):
     ) -> dict[Any, Any]:
         """Returns actions for observations, by their keys, as the environment takes them. Deprecated in Ray."""
         from shoal.rllib._internal.learning.episode_batch import to_tensor
-        from shoal.rllib._internal.nested import stack, unstack
+        from shoal.rllib._internal.nested import map_leaves, stack, unstack
         from shoal.rllib._internal.sampling.action_scaling import scaling_for
-        from shoal.rllib._internal.sampling.fused_acting import map_leaves, to_array
+        from shoal.rllib._internal.sampling.fused_acting import to_array
 
         module: Any = self.get_module(policy_id)
         wanted = self.config.explore if explore is None else explore
@@ -629,9 +630,9 @@ class Algorithm(Checkpointable):
         kind, _, _ = read_class_and_arguments(folder)
         if not (issubclass(kind, type(self)) or issubclass(type(self), kind)):
             raise CheckpointError(
-                f"{folder} has a checkpoint of {kind.__name__}, and this is {type(self).__name__}; use {kind.__name__}.from_checkpoint(path). "
-                "To take the networks' weights alone: restore_from_path(path + '/learner_group/learner/rl_module', "
-                "component='learner_group/learner/rl_module')"
+                f"{folder} has a checkpoint of {kind.__name__}, and this is {type(self).__name__}; use "
+                f"{kind.__name__}.from_checkpoint(path). To take the networks' weights alone: "
+                "restore_from_path(path + '/learner_group/learner/rl_module', component='learner_group/learner/rl_module')"
             )
 
     @classmethod

@@ -512,13 +512,13 @@ class AlgorithmConfig(ConfigSetters):
         """Returns the pipeline from episodes to a module's batch."""
         from shoal.rllib.connectors.env_to_module.env_to_module_pipeline import build_env_to_module_pipeline
 
-        return build_env_to_module_pipeline(self, env=env, spaces=spaces, device=device)
+        return build_env_to_module_pipeline(self, env=env, spaces=dict(spaces) if spaces else None, device=device)
 
     def build_module_to_env_connector(self, env: Any = None, spaces: Spaces | None = None) -> Any:
         """Returns the pipeline from a module's outputs to actions."""
         from shoal.rllib.connectors.module_to_env.module_to_env_pipeline import build_module_to_env_pipeline
 
-        return build_module_to_env_pipeline(self, env=env, spaces=spaces)
+        return build_module_to_env_pipeline(self, env=env, spaces=dict(spaces) if spaces else None)
 
     def build_learner_connector(self, input_observation_space: Any, input_action_space: Any, device: Any = None) -> Any:
         """Returns the pipeline from episodes to a learner's batch."""

@@ -120,8 +120,8 @@ class PPOConfig(AlgorithmConfig):
         if int(self.rollout_fragment_length) * lanes > self.total_train_batch_size:
             raise ConfigError(
                 f"rollout_fragment_length is {self.rollout_fragment_length}, so {lanes} environments make "
-                f"{int(self.rollout_fragment_length) * lanes} steps, more than the batch of {self.total_train_batch_size}; use 'auto', or a larger "
-                "train_batch_size_per_learner"
+                f"{int(self.rollout_fragment_length) * lanes} steps, more than the batch of {self.total_train_batch_size}; use 'auto', "
+                "or a larger train_batch_size_per_learner"
             )
 
 
@@ -220,7 +220,7 @@ class PPOLearner(TorchLearner):
         clipped = ratio.clamp(1 - config.clip_param, 1 + config.clip_param)
         policy_loss = -_mean(torch.minimum(advantages * ratio, advantages * clipped), mask)
         loss = policy_loss
-        logged = {"policy_loss": policy_loss}
+        logged: dict[str, Any] = {"policy_loss": policy_loss}
 
         if config.use_critic:
             values = module.compute_values(batch, embeddings=fwd_out.get(Columns.EMBEDDINGS))

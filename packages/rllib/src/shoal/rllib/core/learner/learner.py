@@ -436,11 +436,13 @@ class Learner(Checkpointable, abc.ABC):
             self._pipeline = self.config.build_learner_connector(
                 first.observation_space, first.action_space, self.device
             )
+        from shoal.rllib.connectors.learner.learner_connector_pipeline import columns_by_module
+
         episodes = list(episodes)
         batch = self._pipeline(
             rl_module=self.module, batch={}, episodes=episodes, explore=None, shared_data={}, metrics=self.metrics
         )
-        return episodes, self._as_tensors(batch) if batch else {}
+        return episodes, self._as_tensors(columns_by_module(batch, episodes)) if batch else {}
 
     # --- state --------------------------------------------------------------------------------------------------------------------
 

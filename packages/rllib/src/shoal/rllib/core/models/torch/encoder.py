@@ -33,13 +33,16 @@ class Tokenizer(nn.Module):
         self._keys: list[Any] = []
         self._sizes: list[int] = []
         self._kind = "flat"
+        self.output_size = 0
         if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
             self._kind = "parts"
             parts = space.spaces.items() if isinstance(space, gym.spaces.Dict) else enumerate(space.spaces)
             for key, part in parts:
                 self._keys.append(key)
-                self.parts[f"part_{key}".replace(".", "_")] = Tokenizer(part, config, f"{name}[{key!r}]")
-            self.output_size = sum(int(part.output_size) for part in self.parts.values())
+                tokenizer = Tokenizer(part, config, f"{name}[{key!r}]")
+                self.parts[f"part_{key}".replace(".", "_")] = tokenizer
+                self._sizes.append(tokenizer.output_size)
+            self.output_size = sum(self._sizes)
         elif isinstance(space, gym.spaces.Discrete):
             self._kind, self._sizes, self._start = "one_hot", [int(space.n)], [int(space.start)]
             self.output_size = int(space.n)

@@ -1,0 +1,57 @@
+"""The algorithms by name."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from shoal.rllib.utils.error import ConfigError, close_matches
+
+_MODULES = {
+    "APPO": "appo",
+    "BC": "bc",
+    "CQL": "cql",
+    "DQN": "dqn",
+    "IMPALA": "impala",
+    "IQL": "iql",
+    "MARWIL": "marwil",
+    "PPO": "ppo",
+    "SAC": "sac",
+}
+
+
+def _finder(name: str) -> Callable[[], tuple[type[Any], Any]]:
+    def find() -> tuple[type[Any], Any]:
+        module = importlib.import_module(f"shoal.rllib.algorithms.{_MODULES[name]}")
+        algorithm: type[Any] = getattr(module, name)
+        return algorithm, algorithm.get_default_config()
+
+    return find
+
+
+ALGORITHMS: dict[str, Callable[[], tuple[type[Any], Any]]] = {name: _finder(name) for name in _MODULES}
+"""By name, a function that returns the class and its default configuration."""
+
+
+def get_algorithm_class(alg: str, return_config: bool = False) -> Any:
+    """Returns an algorithm by its name.
+
+    Args:
+        alg: such as "PPO".
+        return_config: whether its default configuration comes, too.
+
+    Raises:
+        ConfigError: (a ValueError) there is none of that name.
+
+    Example:
+        >>> from shoal.rllib.algorithms.registry import get_algorithm_class
+        >>> get_algorithm_class("PPO").__name__
+        'PPO'
+    """
+    if alg not in ALGORITHMS:
+        raise ConfigError(
+            f"there is no algorithm {alg!r}.{close_matches(alg, ALGORITHMS)} There are: {', '.join(ALGORITHMS)}"
+        )
+    cls, config = ALGORITHMS[alg]()
+    return (cls, config) if return_config else cls

@@ -1,0 +1,112 @@
+"""What users put before a learner's own way from episodes to a batch."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from shoal.rllib._internal.learning.episode_batch import by_module
+from shoal.rllib._internal.nested import stack
+from shoal.rllib.connectors.connector_pipeline_v2 import ConnectorPipelineV2, as_pieces
+from shoal.rllib.utils.error import ConfigError
+
+
+class LearnerConnectorPipeline(ConnectorPipelineV2):
+    """From episodes to columns. What the pieces change in episodes, the learner sees; columns that they add go with its own.
+
+    The learner's own columns (observations, actions, advantages, ...) are made after all pieces, at once for all episodes.
+    """
+
+
+def build_learner_pipeline(
+    config: Any, input_observation_space: Any, input_action_space: Any, device: Any = None
+) -> LearnerConnectorPipeline:
+    """Returns a configuration's pipeline.
+
+    Args:
+        config: of the algorithm.
+        input_observation_space: of the episodes' observations.
+        input_action_space: of their actions.
+        device: where tensors are made.
+
+    Raises:
+        ConfigError: (a ValueError) the default pieces were switched off, and there are no others.
+    """
+    given = config.learner_connector
+    if given is None and not config.add_default_connectors_to_learner_pipeline:
+        raise ConfigError(
+            "add_default_connectors_to_learner_pipeline is False, and there is no learner_connector; give one"
+        )
+    pieces = [] if given is None else as_pieces(_called(given, input_observation_space, input_action_space, device))
+    if len(pieces) == 1 and isinstance(pieces[0], LearnerConnectorPipeline):
+        return pieces[0]
+    return LearnerConnectorPipeline(input_observation_space, input_action_space, connectors=pieces)
+
+
+def _called(given: Any, *arguments: Any) -> Any:
+    try:
+        parameters = inspect.signature(given).parameters.values()
+    except (TypeError, ValueError):
+        return given(*arguments[:2])
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return given(*arguments[: len(positional)])
+
+
+def columns_by_module(batch: Mapping[str, Any], episodes: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """Returns what pieces added, as arrays by module, in the order of the episodes' steps.
+
+    Args:
+        batch: by column, items by episode: `{(id,): [...]}` or `{(id, agent, module): [...]}`; or, by module, columns of arrays.
+        episodes: after the pieces.
+
+    Raises:
+        ConfigError: a column has not an item for each step.
+    """
+    modules = by_module(episodes)
+    found: dict[str, dict[str, Any]] = {module_id: {} for module_id in modules}
+    for name, items in batch.items():
+        if name in modules:  # by module already
+            found[name].update(items)
+            continue
+        if not isinstance(items, Mapping):
+            raise ConfigError(
+                f"a learner connector added the column {name!r} as {type(items).__name__}; add items by add_batch_item or add_n_batch_items"
+            )
+        waiting = {key: iter(values) for key, values in items.items()}
+        for module_id, own in modules.items():
+            column = []
+            for episode in own:
+                source = _items_of(episode, waiting)
+                if source is None:
+                    continue
+                taken = list(itertools.islice(source, len(episode)))
+                if len(taken) != len(episode):
+                    raise ConfigError(
+                        f"the column {name!r} has {len(taken)} items for an episode of {len(episode)} steps; add one for each step"
+                    )
+                column.extend(taken)
+            if column:
+                if len(column) != sum(len(episode) for episode in own):
+                    raise ConfigError(
+                        f"the column {name!r} has items for some episodes of module {module_id!r}, and not for others"
+                    )
+                stacked = stack(column)
+                found[module_id][name] = (
+                    stacked.astype(np.float32) if getattr(stacked, "dtype", None) == np.float64 else stacked
+                )
+    return {module_id: columns for module_id, columns in found.items() if columns}
+
+
+def _items_of(episode: Any, waiting: Mapping[Any, Any]) -> Any:
+    for key in (
+        (episode.id_,),
+        (episode.multi_agent_episode_id, episode.agent_id, episode.module_id),
+        (episode.id_, episode.agent_id, episode.module_id),
+    ):
+        if key in waiting:
+            return waiting[key]
+    return None
