@@ -132,6 +132,19 @@ class SingleAgentEnvRunner(EnvRunner):
         config = self.config
         if config.env is None:
             raise EnvError('there is no environment: call config.environment(env=...), for instance with "CartPole-v1"')
+        self._make_envs()
+        if self._callbacks.has("on_environment_created"):
+            context = self._context(0)
+            self._callbacks.call(
+                "on_environment_created",
+                env_runner=self,
+                metrics_logger=self.metrics,
+                env=self.env,
+                env_context=context,
+            )
+
+    def _make_envs(self) -> None:
+        config = self.config
         self._creator = resolve_env(config.env)
         n = config.num_envs_per_env_runner
         mode = getattr(config.gym_env_vectorize_mode, "value", config.gym_env_vectorize_mode)
@@ -150,15 +163,6 @@ class SingleAgentEnvRunner(EnvRunner):
         self.num_envs = n
         self._recorder: ColumnRecorder | None = None
         self._live: LiveRecorder | None = None
-        if self._callbacks.has("on_environment_created"):
-            context = self._context(0)
-            self._callbacks.call(
-                "on_environment_created",
-                env_runner=self,
-                metrics_logger=self.metrics,
-                env=self.env,
-                env_context=context,
-            )
 
     def _make_connectors(self) -> None:
         spaces = self._env_spaces()
@@ -409,20 +413,13 @@ class SingleAgentEnvRunner(EnvRunner):
 
     def _log(self, steps: int, finished: list[Finished], seconds: float) -> None:
         log = self.metrics.log_value
-        for name, lifetime in (
-            (NUM_ENV_STEPS_SAMPLED, NUM_ENV_STEPS_SAMPLED_LIFETIME),
-            ((NUM_AGENT_STEPS_SAMPLED, DEFAULT_AGENT_ID), (NUM_AGENT_STEPS_SAMPLED_LIFETIME, DEFAULT_AGENT_ID)),
-            ((NUM_MODULE_STEPS_SAMPLED, DEFAULT_MODULE_ID), (NUM_MODULE_STEPS_SAMPLED_LIFETIME, DEFAULT_MODULE_ID)),
-        ):
-            log(name, steps, reduce="sum")
-            log(lifetime, steps, reduce="lifetime_sum", with_throughput=True)
+        log(NUM_ENV_STEPS_SAMPLED, steps, reduce="sum")
+        log(NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum", with_throughput=True)
         log(NUM_EPISODES, len(finished), reduce="sum")
         log(NUM_EPISODES_LIFETIME, len(finished), reduce="lifetime_sum")
         log(SAMPLE_TIMER, seconds)
         log(WEIGHTS_SEQ_NO, self.weights_version, window=1)
-        window = self.config.metrics_num_episodes_for_smoothing
-        if self.num_workers and self.worker_index:
-            window = max(1, round(window / self.num_workers))
+        window = self._smoothing_window()
         per_step = seconds / steps if steps else 0.0
         for episode in finished:
             log(EPISODE_RETURN_MEAN, episode.returned, window=window)
@@ -432,8 +429,25 @@ class SingleAgentEnvRunner(EnvRunner):
             log(EPISODE_LEN_MIN, episode.length, reduce="min", window=window)
             log(EPISODE_LEN_MAX, episode.length, reduce="max", window=window)
             log(EPISODE_DURATION_SEC_MEAN, per_step * episode.length * self.num_envs, window=window)
+
+        self._log_agent(steps, finished, window)
+
+    def _log_agent(self, steps: int, finished: list[Any], window: int) -> None:
+        log = self.metrics.log_value
+        log((NUM_AGENT_STEPS_SAMPLED, DEFAULT_AGENT_ID), steps, reduce="sum")
+        log((NUM_AGENT_STEPS_SAMPLED_LIFETIME, DEFAULT_AGENT_ID), steps, reduce="lifetime_sum")
+        log((NUM_MODULE_STEPS_SAMPLED, DEFAULT_MODULE_ID), steps, reduce="sum")
+        log((NUM_MODULE_STEPS_SAMPLED_LIFETIME, DEFAULT_MODULE_ID), steps, reduce="lifetime_sum")
+        for episode in finished:
             log((EPISODE_AGENT_RETURN_MEAN, DEFAULT_AGENT_ID), episode.returned, window=window)
             log((EPISODE_MODULE_RETURN_MEAN, DEFAULT_MODULE_ID), episode.returned, window=window)
+
+    def _smoothing_window(self) -> int:
+        """Returns over how many episodes values are averaged here: all runners together keep as many as configured."""
+        window = int(self.config.metrics_num_episodes_for_smoothing)
+        if self.num_workers and self.worker_index:
+            return max(1, round(window / self.num_workers))
+        return window
 
     def get_metrics(self) -> dict[str, Any]:
         return self.metrics.reduce()
@@ -450,8 +464,7 @@ class SingleAgentEnvRunner(EnvRunner):
         if version is not None and version == self.weights_version:
             return
         own = weights.get(DEFAULT_MODULE_ID, weights)
-        # Arrays that came from another process are read-only, which torch warns of.
-        self.module.set_state({key: value if _is_writable(value) else np.array(value) for key, value in own.items()})
+        self.module.set_state(_writable(own))
         if version is not None:
             self.weights_version = version
 
@@ -484,7 +497,7 @@ class SingleAgentEnvRunner(EnvRunner):
             NUM_ENV_STEPS_SAMPLED_LIFETIME: self._steps_sampled,
         }
         if _wanted(COMPONENT_RL_MODULE, components, not_components):
-            state[COMPONENT_RL_MODULE] = {DEFAULT_MODULE_ID: self.module.get_state(inference_only=True)}
+            state[COMPONENT_RL_MODULE] = self.get_weights()
         for name, pipeline in self._pipelines().items():
             if _wanted(name, components, not_components):
                 state[name] = pipeline.get_state()
@@ -630,8 +643,12 @@ class SingleAgentEnvRunner(EnvRunner):
         return f"env {name_of(self.config.env)!r} (runner {self.worker_index}, environment {n})"
 
 
-def _is_writable(value: Any) -> bool:
-    return not isinstance(value, np.ndarray) or bool(value.flags.writeable)
+def _writable(state: dict[str, Any]) -> dict[str, Any]:
+    """Returns a state without read-only arrays: those that came from another process are, and torch warns of them."""
+    return {
+        key: np.array(value) if isinstance(value, np.ndarray) and not value.flags.writeable else value
+        for key, value in state.items()
+    }
 
 
 def _wanted(name: str, components: Any, not_components: Any) -> bool:

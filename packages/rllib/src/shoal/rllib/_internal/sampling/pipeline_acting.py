@@ -69,7 +69,7 @@ class PipelineActing:
             shared_data=self._shared,
             metrics=self._metrics,
         )
-        actions = to_env.pop(Columns.ACTIONS)
+        actions = to_env.pop(Columns.ACTIONS, [{} for _ in episodes])  # nobody may have been observed
         for_env = to_env.pop(Columns.ACTIONS_FOR_ENV, actions)
         extras = [{key: values[n] for key, values in to_env.items()} for n in range(len(episodes))]
         return Proposed(actions, for_env, extras)

@@ -122,21 +122,7 @@ class SyncStepper:
         return Steps(observations, rewards, terminateds, truncateds, infos)
 
     def get_state(self) -> bytes | None:
-        if any(_forgets_its_state(env) for env in self._envs):
-            return None
-        import cloudpickle
-
-        try:
-            state: bytes = cloudpickle.dumps(self._envs)
-        except Exception as error:  # whatever an environment's own pickling raises
-            logger.info(
-                "%s cannot be pickled (%s): episodes start anew at each checkpoint",
-                self._name(0),
-                error,
-                exc_info=False,
-            )
-            return None
-        return state
+        return envs_as_bytes(self._envs, self._name(0))
 
     def set_state(self, state: bytes) -> None:
         import cloudpickle
@@ -224,6 +210,20 @@ class VectorStepper:
                 if there is None or there[n]:
                     each[n][key] = map_leaves(lambda leaf, n=n: leaf[n], values)
         return each
+
+
+def envs_as_bytes(envs: Sequence[Any], name: str) -> bytes | None:
+    """Returns environments as bytes, or None if their state cannot be had."""
+    if any(_forgets_its_state(env) for env in envs):
+        return None
+    import cloudpickle
+
+    try:
+        state: bytes = cloudpickle.dumps(list(envs))
+    except Exception as error:  # whatever an environment's own pickling raises
+        logger.info("%s cannot be pickled (%s): episodes start anew at each checkpoint", name, error)
+        return None
+    return state
 
 
 def _failure(name: str, call: str, error: Exception) -> str:

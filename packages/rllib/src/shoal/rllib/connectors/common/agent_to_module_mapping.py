@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import gymnasium as gym
-
 from shoal.rllib.connectors.connector_v2 import ConnectorV2
 
 
@@ -30,23 +28,6 @@ class AgentToModuleMapping(ConnectorV2):
         self.rl_module_specs = rl_module_specs
         self.agent_to_module_mapping_fn = agent_to_module_mapping_fn
         super().__init__(input_observation_space, input_action_space, **kwargs)
-
-    def recompute_output_observation_space(
-        self, input_observation_space: Any, input_action_space: Any
-    ) -> gym.Space[Any]:
-        return self._by_module(input_observation_space)
-
-    def recompute_output_action_space(self, input_observation_space: Any, input_action_space: Any) -> gym.Space[Any]:
-        return self._by_module(input_action_space)
-
-    def _by_module(self, space: Any) -> gym.Space[Any]:
-        if not isinstance(space, gym.spaces.Dict) or self.agent_to_module_mapping_fn is None:
-            found: gym.Space[Any] = space
-            return found
-        by_module: dict[Any, gym.Space[Any]] = {}
-        for agent, part in space.spaces.items():
-            by_module.setdefault(self.agent_to_module_mapping_fn(agent, None), part)
-        return gym.spaces.Dict(by_module)
 
     def __call__(
         self,
