@@ -12,9 +12,10 @@ from shoal.tune.exceptions import InvalidArgumentError
 class Registry:
     """What was registered in this process, by name."""
 
-    def __init__(self, what: str, call: str) -> None:
+    def __init__(self, what: str, call: str, elsewhere: Callable[[str], Any] | None = None) -> None:
         self._what = what
         self._call = call
+        self._elsewhere = elsewhere
         self._known: dict[str, Any] = {}
 
     def add(self, name: str, value: Any) -> None:
@@ -26,6 +27,9 @@ class Registry:
     def get(self, name: str) -> Any:
         """Returns what has the name. Raises InvalidArgumentError."""
         if name not in self._known:
+            found = self._elsewhere(name) if self._elsewhere is not None else None
+            if found is not None:
+                return found
             known = ", ".join(map(repr, sorted(self._known))) or "none"
             raise InvalidArgumentError(
                 f"there is no {self._what} {name!r}; register it by {self._call}. There are: {known}"
@@ -36,7 +40,16 @@ class Registry:
         return name in self._known
 
 
-TRAINABLES = Registry("trainable", "tune.register_trainable(name, trainable)")
+def _algorithm(name: str) -> Any:
+    """Returns RLlib's algorithm of this name; None where there is none, or no RLlib."""
+    try:
+        from shoal.rllib.algorithms.registry import ALGORITHMS
+    except ModuleNotFoundError:
+        return None
+    return ALGORITHMS[name]()[0] if name in ALGORITHMS else None
+
+
+TRAINABLES = Registry("trainable", "tune.register_trainable(name, trainable)", _algorithm)
 ENVIRONMENTS = Registry("environment", "tune.register_env(name, env_creator)")
 
 

@@ -54,6 +54,15 @@ class ResolvedTrainable:
             name = name or type(inner).__name__
             self._scaling = getattr(inner, "scaling_config", None) or getattr(inner, "_scaling", None)
             trainable = inner = inner.as_trainable()
+        elif (
+            inspect.isclass(inner)
+            and not issubclass(inner, Trainable)
+            and callable(getattr(inner, "as_trainable", None))
+        ):
+            # A class of another library (RLlib's algorithms) that makes a Trainable of itself, where Tune is.
+            name = name or inner.__name__
+            inner = inner.as_trainable()
+            trainable = WithParameters(inner, trainable.parameters) if isinstance(trainable, WithParameters) else inner
         self.is_class = inspect.isclass(inner)
         if self.is_class and not issubclass(inner, Trainable):
             raise InvalidArgumentError(f"trainable is the class {inner.__name__}; derive it from shoal.tune.Trainable")
