@@ -1,0 +1,17 @@
+"""What the tests of the integrations share: one session a module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import shoal
+
+
+@pytest.fixture(scope="module", autouse=True)
+def session() -> Iterator[None]:
+    shoal.shutdown()
+    shoal.init(num_cpus=4, log_to_driver=False)
+    yield
+    shoal.shutdown()
