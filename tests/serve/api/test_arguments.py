@@ -66,6 +66,17 @@ def test_run(arguments: dict[str, Any], expected: str) -> None:
         serve.run(Echo.bind(), **arguments)
 
 
+def test_what_cannot_be_bound() -> None:
+    with pytest.raises(
+        InvalidArgumentError, match=r"deployment Echo: what it is bound to .*generator.*in the constructor"
+    ):
+        serve.run(Echo.bind(number for number in ()))
+    one = Echo.bind()
+    one.args = (Echo.bind(one),)
+    with pytest.raises(InvalidArgumentError, match="the deployment Echo is bound to itself"):
+        serve.run(one)
+
+
 def test_start() -> None:
     with pytest.raises(InvalidArgumentError, match=r"http_options\.prot is unknown; did you mean port\?"):
         serve.start(http_options={"prot": 1})

@@ -60,6 +60,13 @@ def test_a_spike_shorter_than_the_delay_changes_nothing() -> None:
     assert simulated(config, lambda now: 100 if 50 <= now < 60 else 1, 500) == [(0.0, 1)]
 
 
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=8))
+def test_at_most_one_reversal_for_each_change_of_the_load(levels: list[int]) -> None:
+    changes = simulated(DEFAULT, lambda now: levels[min(int(now / 1000), len(levels) - 1)], 1000 * len(levels) + 1000)
+    assert reversals(changes) <= len(levels)
+    assert changes[-1][1] == max(1, min(20, -(-levels[-1] // 2)))
+
+
 def test_to_zero_and_back_at_once() -> None:
     config = AutoscalingConfig(
         min_replicas=0,

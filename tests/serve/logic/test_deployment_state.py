@@ -122,6 +122,13 @@ def test_a_new_version_takes_over_a_fifth_at_a_time(world: World) -> None:
     assert set(world.targets).isdisjoint({f"r{n}" for n in range(10)})
 
 
+def test_the_part_that_is_replaced_at_a_time_may_be_another(world: World) -> None:
+    world.do(world.state.deploy(spec(num_replicas=10), 0.0))
+    world.settle()
+    world.do(world.state.deploy(spec("v2", num_replicas=10, rolling_update_percentage=0.5), 0.0))
+    assert len(world.starting) == 5
+
+
 def test_options_that_need_no_new_replica_reach_those_that_run(world: World) -> None:
     world.do(world.state.deploy(spec(num_replicas=2), 0.0))
     world.settle()

@@ -128,6 +128,14 @@ def _policy_from(function: bytes, kwargs: dict[str, Any]) -> AutoscalingPolicy:
     return AutoscalingPolicy(policy_function=from_bytes(function), policy_kwargs=kwargs)
 
 
+class AggregationFunction(StrEnum):
+    """How the requests of a period become one number."""
+
+    MEAN = "mean"
+    MAX = "max"
+    MIN = "min"
+
+
 class AutoscalingConfig(_Frozen):
     """How many replicas a deployment has, by how much there is to do.
 
@@ -161,7 +169,7 @@ class AutoscalingConfig(_Frozen):
     downscale_to_zero_delay_s: NonNegativeFloat | None = None
     upscaling_factor: PositiveFloat | None = None
     downscaling_factor: PositiveFloat | None = None
-    aggregation_function: Literal["mean", "max", "min"] = "mean"
+    aggregation_function: AggregationFunction = AggregationFunction.MEAN
     policy: AutoscalingPolicy | None = None
 
     @model_validator(mode="after")
@@ -350,6 +358,7 @@ class DeploymentConfig(_Frozen):
     logging_config: Any = None
     request_router_config: RequestRouterConfig | None = None
     max_constructor_retry_count: PositiveInt = 20
+    rolling_update_percentage: float = Field(default=0.2, gt=0, le=1)
     version: str | None = None
 
     @field_validator("ray_actor_options")

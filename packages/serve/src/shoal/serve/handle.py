@@ -128,6 +128,11 @@ class _Answer:
             router.submit(self._call)
 
     @property
+    def by_reference(self) -> bool:
+        """Whether its value can become an ObjectRef: always."""
+        return True
+
+    @property
     def request_id(self) -> str:
         """Of the request from outside that this belongs to, else of the call."""
         return self._call.meta.request_id

@@ -109,6 +109,7 @@ class DeploymentSchema(_Schema):
     logging_config: LoggingConfig | None = None
     request_router_config: RequestRouterConfig | None = None
     max_constructor_retry_count: PositiveInt | None = None
+    rolling_update_percentage: float | None = Field(default=None, gt=0, le=1)
 
     @model_validator(mode="after")
     def _one_number(self) -> DeploymentSchema:

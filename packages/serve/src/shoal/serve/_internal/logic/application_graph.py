@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import reprlib
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +49,10 @@ def application_spec(
     return ApplicationSpec(name, route_prefix, ingress.name, tuple(graph.specs))
 
 
+def _shortened(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    return reprlib.repr((*args, *kwargs.values()))
+
+
 class _Graph:
     def __init__(
         self, app: str, handle: Callable[[DeploymentId], Any], pickle: Pickle, adjust: Adjust, code: str
@@ -86,14 +91,23 @@ class _Graph:
                 f"deployment {own.name}: user_config is {config.user_config!r}, and nothing takes it; "
                 f"give the class a method reconfigure(self, user_config), or leave user_config out"
             )
-        definition = self._pickle(application.deployment.func_or_class)
-        init = self._pickle((args, kwargs))
+        definition = self._pickled(kind, f"deployment {own.name}: {kind!r}")
+        init = self._pickled((args, kwargs), f"deployment {own.name}: what it is bound to ({_shortened(args, kwargs)})")
         placement = (config.placement_group_bundles, config.placement_group_strategy)
         actor = repr((sorted(config.ray_actor_options.items()), *placement, config.version))
         parts = (definition, init, actor.encode(), self._code.encode())
         code_version = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
         self.specs.append(DeploymentSpec(own, definition, init, config, code_version))
         return own
+
+    def _pickled(self, value: Any, what: str) -> bytes:
+        try:
+            return self._pickle(value)
+        except Exception as error:
+            # Anything may be raised: classes decide how they are pickled.
+            raise InvalidArgumentError(
+                f"{what} cannot be sent to another process: {type(error).__name__}: {error}; make such things in the constructor"
+            ) from error
 
     def _resolved(self, value: Any) -> Any:
         if isinstance(value, Application):

@@ -4,8 +4,9 @@ STARTING --started--> RUNNING --no longer wanted--> STOPPING --ended--> gone
    |                     +--died, or unhealthy three times--> gone, and another starts
    +--failed--> gone, and another starts a while later; after too many failures the version counts as failed, and the one before goes on
 
-A new version starts a few replicas at a time (a fifth, at least one). Each that runs takes the place of one of the old version, which ends
-once its requests are over; so at no moment nobody takes requests. Where there is no room for both, an old one ends first.
+A new version starts a few replicas at a time (`rolling_update_percentage`, at least one). Each that runs takes the place of one of the old
+version, which ends once its requests are over; so at no moment nobody takes requests. Where there is no room for both, an old one ends
+first.
 
 Options that need no new replica go to those that run, one change at a time. Where a replica does not take them, all go back to the options
 that they had.
@@ -36,8 +37,6 @@ FIRST_TRIES = 3
 """Starts of a version that never ran, before it counts as failed."""
 LONGEST_PAUSE = 60.0
 """Seconds between two tries to start."""
-ROLLING_PART = 0.2
-"""Of the replicas, that are replaced at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +373,8 @@ class DeploymentState:
             self._retry_at = None
         missing = self.wanted - current
         if rolling:
-            missing = min(missing, max(1, math.ceil(ROLLING_PART * self.wanted)) - starting)
+            part = self.spec.config.rolling_update_percentage
+            missing = min(missing, max(1, math.ceil(part * self.wanted)) - starting)
         effects: list[Effect] = []
         for _ in range(missing):
             replica = _Replica(self._new_id(), self.spec, self._free_rank(), told=self.spec)
