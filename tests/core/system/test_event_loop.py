@@ -74,6 +74,51 @@ def test_timers_run_in_the_order_of_their_times_and_not_before(running: Running)
     assert seen[1][1] >= start + 0.03
 
 
+def test_a_call_that_is_not_urgent_wakes_a_loop_that_has_nothing_to_wake_up_for(running: Running) -> None:
+    done = threading.Event()
+    running.loop.call_within(0.001, done.set)
+    assert done.wait(PATIENCE)
+
+
+def test_a_call_that_is_not_urgent_comes_with_the_next_timer(running: Running) -> None:
+    order: list[str] = []
+    done = threading.Event()
+    armed = threading.Event()
+
+    def arm() -> None:
+        running.loop.call_later(0.2, lambda: order.append("timer"))
+        armed.set()
+
+    running.loop.call_soon(arm)
+    assert armed.wait(PATIENCE)
+    running.loop.call_within(1.0, lambda: (order.append("call"), done.set()))
+    assert done.wait(PATIENCE)
+    assert order[0] == "call", "calls go before timers of the same turn"
+
+
+def test_a_cancelled_timer_does_not_keep_a_call_waiting(running: Running) -> None:
+    done = threading.Event()
+    armed = threading.Event()
+
+    def arm() -> None:
+        running.loop.call_later(0.5, lambda: None).cancel()
+        armed.set()
+
+    running.loop.call_soon(arm)
+    assert armed.wait(PATIENCE)
+    running.loop.call_within(1.0, done.set)
+    assert done.wait(PATIENCE)
+
+
+def test_calls_that_are_not_urgent_are_never_lost(running: Running) -> None:
+    """Whatever the loop does at that moment: timers that are due come and go meanwhile."""
+    for _ in range(300):
+        done = threading.Event()
+        running.loop.call_soon(lambda: running.loop.call_later(0.0001, lambda: None))
+        running.loop.call_within(0.002, done.set)
+        assert done.wait(PATIENCE)
+
+
 def test_a_watched_descriptor_is_served_until_it_is_unwatched(running: Running) -> None:
     reading, writing = os.pipe()
     read: list[bytes] = []

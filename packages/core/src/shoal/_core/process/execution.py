@@ -56,6 +56,8 @@ class Execution:
         self.wake_producer: Callable[[], None] | None = None
 
 
+SendItem = Callable[[Execution, StreamItem], None]
+
 current_execution: ContextVar[Execution | None] = ContextVar("shoal_current_execution", default=None)
 
 
@@ -189,11 +191,14 @@ class Runner:
 
     # --- streams ---------------------------------------------------------------------------------------------------------------
 
-    def stream_item(self, execution: Execution, index: int, value: Any) -> None:
-        """Sends one item of a streaming call."""
+    def stream_item(self, execution: Execution, index: int, value: Any, send: SendItem | None = None) -> None:
+        """Sends one item of a streaming call; `send` says how, where not at once."""
         object_id = object_id_of(execution.call.task_id, index)
-        packed = self._pack(execution, object_id, value)
-        execution.peer.send(StreamItem(execution.call.task_id, index, packed))
+        item = StreamItem(execution.call.task_id, index, self._pack(execution, object_id, value))
+        if send is None:
+            execution.peer.send(item)
+        else:
+            send(execution, item)
 
     def may_produce(self, execution: Execution, produced: int) -> bool:
         """Whether back-pressure lets the stream go on."""
@@ -201,7 +206,11 @@ class Runner:
         return limit <= 0 or execution.consumed < 0 or produced - execution.consumed < limit
 
     def run_stream(
-        self, execution: Execution, items: Iterator[Any], wait: Callable[[Execution, int], None]
+        self,
+        execution: Execution,
+        items: Iterator[Any],
+        wait: Callable[[Execution, int], None],
+        send: SendItem | None = None,
     ) -> TaskResult:
         """Sends all items of a generator; `wait(execution, produced)` blocks until the consumer has taken enough."""
         if not hasattr(items, "__next__"):
@@ -210,7 +219,7 @@ class Runner:
         for index, item in enumerate(items):
             if execution.consumed < 0:
                 break
-            self.stream_item(execution, index, item)
+            self.stream_item(execution, index, item, send)
             if not self.may_produce(execution, index + 1):
                 wait(execution, index + 1)
         return self.end_of_stream(execution)

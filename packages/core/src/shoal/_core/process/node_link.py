@@ -31,6 +31,9 @@ from shoal._core.system.task_errors import load_error
 from shoal._core.system.transport import Connection, ConnectionClosed
 from shoal.exceptions import LocalDaemonDiedError, ObjectLostError, ObjectStoreFullError, OutOfDiskError
 
+UNPIN_SECONDS = 0.002
+"""A block that is not read here any more may be in use so much longer, as far as the node knows."""
+
 
 class NodeLink:
     """Sends to the daemon from any thread; replies arrive through `handle` on the loop's thread."""
@@ -186,7 +189,7 @@ class NodeLink:
             return
         self._unpins.append(object_id)
         if len(self._unpins) == 1:
-            self._loop.call_soon(self._flush_unpins)
+            self._loop.call_within(UNPIN_SECONDS, self._flush_unpins)
 
     def _flush_unpins(self) -> None:
         unpins, self._unpins = self._unpins, []

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from shoal._core.schema.messages import Hello
+from shoal._core.schema.messages import Hello, encode_message
 from shoal._core.system.event_loop import EventLoop
 from shoal._core.system.transport import Connection, ConnectionClosed, Listener, connect
 
@@ -26,6 +26,16 @@ class Peer:
         """Returns False where the peer is gone; its end is told by `on_gone`."""
         try:
             self.connection.send(message)
+        except ConnectionClosed:
+            return False
+        return True
+
+    def send_all(self, messages: Sequence[Any]) -> bool:
+        """Sends several at once; as `send`."""
+        if len(messages) == 1:
+            return self.send(messages[0])
+        try:
+            self.connection.send_bytes(b"".join(map(encode_message, messages)))
         except ConnectionClosed:
             return False
         return True

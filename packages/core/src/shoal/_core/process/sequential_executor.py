@@ -11,6 +11,7 @@ from typing import Any
 
 from shoal._core.process.execution import Execution, Runner, WorkerExit, current_execution
 from shoal._core.process.result_outbox import ResultOutbox
+from shoal._core.schema.messages import INLINE, StreamItem, TaskResult
 from shoal._core.system.event_loop import EventLoop
 
 PATIENCE_SECONDS = 0.01
@@ -75,6 +76,15 @@ class SequentialExecutor:
     def _arm_check(self) -> None:
         self._check_armed = True
         self._loop.call_later(CHECK_SECONDS, self._check)
+
+    def _watch_outbox(self) -> None:
+        """Sees to it that what is kept in the outbox leaves it soon. On the main thread."""
+        if not self._outbox.empty and not self._check_armed:
+            self._loop.call_soon(self._arm_check_once)
+
+    def _arm_check_once(self) -> None:
+        if not self._check_armed:
+            self._arm_check()
 
     def _check(self) -> None:
         """While calls queue: results must not wait for a long task, nor calls behind one."""
@@ -181,7 +191,7 @@ class SequentialExecutor:
                     value = function(*args, **kwargs)
                     if runner.is_stream(execution.call):
                         del args, kwargs
-                        result = runner.run_stream(execution, value, self._wait_for_consumer)
+                        result = runner.run_stream(execution, value, self._wait_for_consumer, self._send_item)
                         self._interruptible = False
                     else:
                         self._interruptible = False
@@ -202,7 +212,15 @@ class SequentialExecutor:
             self._interruptible = False
             self._running = None
             current_execution.reset(token)
-        self._outbox.add(execution.peer, result, bool(self._inbox) and not execution.call.alone)
+        self._add(execution, result)
+
+    def _add(self, execution: Execution, result: TaskResult | StreamItem, may_wait: bool = True) -> None:
+        self._outbox.add(execution.peer, result, may_wait and bool(self._inbox) and not execution.call.alone)
+        self._watch_outbox()
+
+    def _send_item(self, execution: Execution, item: StreamItem) -> None:
+        # What is in the store is known to nobody until this has arrived.
+        self._add(execution, item, may_wait=item.value.kind == INLINE)
 
     def _wait_for_consumer(self, execution: Execution, produced: int) -> None:
         self._outbox.flush()

@@ -70,6 +70,23 @@ class EventLoop:
             self._awake = True
             os.eventfd_write(self._wake_fd, 1)
 
+    def call_within(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Runs `callback` on the loop's thread within so many seconds: together with a timer, if one is due by then. Safe from any thread.
+
+        For what is not urgent: waking the loop holds up the thread that calls."""
+        # In this order: a loop that does not wake up for that timer looks for calls before it sleeps again.
+        self._calls.append(callback)
+        if not self._awake and not self._has_timer_before(time.monotonic() + seconds):
+            self._awake = True
+            os.eventfd_write(self._wake_fd, 1)
+
+    def _has_timer_before(self, when: float) -> bool:
+        try:
+            due, _, timer = self._timers[0]
+        except IndexError:
+            return False
+        return due <= when and not timer.cancelled
+
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Runs `callback` at `when` (time.monotonic seconds)."""
         timer = Timer(when, callback)
