@@ -183,12 +183,13 @@ class BuiltIn(AggregateFn):
 
         assert self.on is not None
         column = pl.col(self.on)
-        return [column.count().alias(f"{prefix}n"), column.null_count().alias(f"{prefix}nulls")]
+        nulls = [] if self.ignore_nulls else [column.null_count().alias(f"{prefix}nulls")]
+        return [column.count().alias(f"{prefix}n"), *nulls]
 
     def _joined_counts(self, prefix: str) -> list[pl.Expr]:
         import polars as pl
 
-        return [pl.col(f"{prefix}n").sum(), pl.col(f"{prefix}nulls").sum()]
+        return [pl.col(f"{prefix}n").sum(), *([] if self.ignore_nulls else [pl.col(f"{prefix}nulls").sum()])]
 
     def _or_null(self, prefix: str, value: pl.Expr) -> pl.Expr:
         """Null where there is no value, or where a null counts."""
@@ -262,7 +263,7 @@ class _Simple(BuiltIn):
         return [
             Reduction(f"{prefix}v", self.kind, self.on),
             Reduction(f"{prefix}n", "count", self.on),
-            Reduction(f"{prefix}nulls", "nulls", self.on),
+            *([] if self.ignore_nulls else [Reduction(f"{prefix}nulls", "nulls", self.on)]),
         ]
 
     def join(self, prefix: str) -> list[pl.Expr]:

@@ -13,8 +13,10 @@ from shoal.data._internal.blocks.combine import concat, slice_rows
 from shoal.data._internal.exchange.exchange import Exchange, joined
 from shoal.data._internal.exchange.randomness import numbers_at
 from shoal.data._internal.kernels import (
+    array_of_numbers,
     divided,
     merge_sorted,
+    numbers_of,
     order_of_numbers,
     partition_by_hash,
     partition_by_range,
@@ -41,7 +43,7 @@ class ShuffleExchange(Exchange):
 
     def split(self, table: pa.Table, first_row: int, partitions: int) -> Iterable[pa.Table]:
         places = numbers_at(self._seed, _SHUFFLE_STREAM, first_row, table.num_rows)
-        table = table.append_column(_PLACE, pa.array(places))
+        table = table.append_column(_PLACE, array_of_numbers(places))
         if partitions == 1:
             return [table]
         # The upper bits choose the partition, so that partitions follow one another in the order of places.
@@ -56,8 +58,8 @@ class ShuffleExchange(Exchange):
         if position < 0:
             yield table
             return
-        order = order_of_numbers(table.column(position).to_numpy())
-        yield table.remove_column(position).take(pa.array(order))
+        order = order_of_numbers(numbers_of(table.column(position)))
+        yield table.remove_column(position).take(array_of_numbers(order))
 
 
 class SortExchange(Exchange):
@@ -86,7 +88,7 @@ class SortExchange(Exchange):
             return None
         keys = table.select(self._keys)
         step = max(1, keys.num_rows // _SAMPLES_OF_A_BLOCK)
-        return keys.take(pa.array(np.arange(0, keys.num_rows, step)))
+        return keys.take(array_of_numbers(np.arange(0, keys.num_rows, step)))
 
     def prepared(self, samples: list[pa.Table], total_rows: int, partitions: int) -> Exchange:
         ready = SortExchange(Sort(None, tuple(self._keys), tuple(self._descending)))  # type: ignore[arg-type]

@@ -128,14 +128,20 @@ class _Side:
             self.estimated += 1
             self.estimate.add(bundle)
 
-    def gather(self, enough: int) -> Iterator[_Split]:
-        """Yields what can be split now: blocks of `enough` bytes together, as they come in order."""
+    def gather(self, enough: int, growth: float) -> Iterator[_Split]:
+        """Yields what can be split now: blocks of `enough` bytes together, as they come in order.
+
+        Args:
+            enough: bytes of blocks, and of what preparing makes of them.
+            growth: bytes that preparing makes of each byte of a block.
+        """
         while (block := self._arrived.pop(self._next, None)) is not None:
-            if self._gathered and self._size + block.bundle.size > enough:
+            size = int(block.bundle.size * (max(1.0, growth) if block.unseen else 1.0))
+            if self._gathered and self._size + size > enough:
                 yield self._take()
             self._next += 1
             self._gathered.append(block)
-            self._size += block.bundle.size
+            self._size += size
             self._row += block.bundle.rows
 
     def rest(self) -> Iterator[_Split]:
@@ -160,6 +166,8 @@ class _ExchangeStage(Stage):
         self._incoming: deque[tuple[int, int, Bundle]] = deque()
         """Blocks to prepare: side, number, block."""
         self._prepared: dict[tuple[int, int], Bundle] = {}
+        self._bytes_to_prepare = self._bytes_prepared = 0
+        """Of the blocks that have been prepared: before, and after it."""
         self._planned = False
         self._early = False
         """Planned while blocks are still to come."""
@@ -247,7 +255,8 @@ class _ExchangeStage(Stage):
         if not self._planned:
             return
         for side in self._sides:
-            self._to_split.extend(side.gather(self._split_bytes))
+            growth = self._bytes_prepared / self._bytes_to_prepare if self._bytes_to_prepare else 1.0
+            self._to_split.extend(side.gather(self._split_bytes, growth))
         if not self.inputs_ended or self._incoming or self._preparing():
             return
         for side in self._sides:
@@ -345,6 +354,8 @@ class _ExchangeStage(Stage):
         job = self._jobs[work.sequence]
         if work.purpose == PREPARE:
             side, number, before = job
+            self._bytes_to_prepare += before.size
+            self._bytes_prepared += bundle.size
             self._hold(side, number, replace(bundle, progress=before.progress))
             return
         for ready in self._output.made(job.sequence, bundle):

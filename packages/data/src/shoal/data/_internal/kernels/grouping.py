@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.data._internal.kernels.numbers import array_of_numbers, numbers_of
 from shoal.data._internal.kernels.ordering import plain_numbers, sort
 
 _LOOK_AT = 20_000
@@ -72,7 +73,11 @@ def _are_few(table: pa.Table, keys: Sequence[str]) -> bool:
         if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_date(kind)):
             return False
     head = table.select(list(keys)).slice(0, _LOOK_AT)
-    return bool(head.group_by(list(keys)).aggregate([]).num_rows <= _FEW * head.num_rows)
+    if len(keys) == 1:
+        groups = pc.count_distinct(head.column(0), mode="all").as_py()
+    else:
+        groups = head.group_by(list(keys)).aggregate([]).num_rows
+    return bool(groups <= _FEW * head.num_rows)
 
 
 def _hashed(table: pa.Table, keys: Sequence[str], reductions: Sequence[Reduction]) -> pa.Table:
@@ -103,9 +108,9 @@ def _in_order(table: pa.Table, key: str, numbers: npt.NDArray[Any], reductions: 
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
     lengths = np.diff(starts, append=len(order))
     del ordered, numbers
-    named: dict[str, Any] = {key: table.column(key).take(pa.array(order[starts]))}
+    named: dict[str, Any] = {key: table.column(key).take(array_of_numbers(order[starts]))}
     for reduction in reductions:
-        named[reduction.name] = pa.array(_of_runs(table, reduction, order, starts, lengths))
+        named[reduction.name] = array_of_numbers(_of_runs(table, reduction, order, starts, lengths))
     return pa.table(named)
 
 
@@ -126,7 +131,7 @@ def _of_runs(
         return (lengths - nulls if reduction.function == "count" else nulls).astype(np.uint32)
     if column.null_count:
         column = pc.fill_null(column, pa.scalar(_neutral(reduction.function, column.type), column.type))
-    values = column.to_numpy()[order]
+    values = numbers_of(column)[order]
     if reduction.function == "sum":
         return np.add.reduceat(values, starts, dtype=np.int64 if values.dtype == np.uint32 else values.dtype)
     return (np.minimum if reduction.function == "min" else np.maximum).reduceat(values, starts)
@@ -145,5 +150,5 @@ def _neutral(function: str, kind: pa.DataType) -> int:
     """The value that changes no result."""
     if function == "sum":
         return 0
-    limits = np.iinfo(kind.to_pandas_dtype())
+    limits = np.iinfo("u8" if pa.types.is_unsigned_integer(kind) else "i8")
     return int(limits.max if function == "min" else limits.min)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.data._internal.kernels.numbers import array_of_numbers, numbers_of
 from shoal.data._internal.kernels.ordering import order_of_numbers, plain_numbers
 
 _POLARS = {
@@ -81,16 +82,16 @@ def _in_a_table(keys: pa.ChunkedArray, values: pa.Array) -> pa.Array | None:
     if span > max(_SMALL_TABLE, 4 * len(values)) or low < -(1 << 62) or high >= 1 << 62:
         return None
     places = np.full(span, -1, dtype=np.int32)
-    places[values.to_numpy(zero_copy_only=False).astype(np.int64) - low] = np.arange(len(values), dtype=np.int32)
+    places[numbers_of(pa.chunked_array([values])).astype(np.int64) - low] = np.arange(len(values), dtype=np.int32)
     # Below the lowest, the difference wraps around to more than the span.
-    offsets = np.subtract(keys.to_numpy(), low, dtype=np.int64, casting="unsafe").view(np.uint64)
+    offsets = np.subtract(numbers_of(keys), low, dtype=np.int64, casting="unsafe").view(np.uint64)
     if not len(offsets) or offsets.max() < span:
         found = places[offsets]
     else:
         inside = offsets < span
         found = np.where(inside, places[np.where(inside, offsets, 0)], np.int32(-1))
     missing = found < 0
-    return pa.array(found, mask=missing) if missing.any() else pa.array(found)
+    return array_of_numbers(found, missing)
 
 
 def _beside(
@@ -157,16 +158,17 @@ def _pairs(lefts: npt.NDArray[Any], rights: npt.NDArray[Any], how: str) -> tuple
     np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:])
     # Equal numbers have the same rank.
     ranks = np.cumsum(is_new)
+    del both, ordered
     is_right = order >= len(lefts)
     rights_by_rank = order[is_right] - len(lefts)
-    counts = np.bincount(ranks[is_right], minlength=len(both))
+    counts = np.bincount(ranks[is_right], minlength=int(ranks[-1]) + 1 if len(ranks) else 0)
     firsts = np.cumsum(counts) - counts
     rank_of_left = np.empty(len(lefts), dtype=np.int64)
     rank_of_left[order[~is_right]] = ranks[~is_right]
     partners = counts[rank_of_left]
     if how in ("left_semi", "left_anti"):
         kept = np.flatnonzero(partners > 0 if how == "left_semi" else partners == 0)
-        return pa.array(kept), pa.nulls(len(kept), pa.int64())
+        return array_of_numbers(kept), pa.nulls(len(kept), pa.int64())
     lonely = partners == 0
     if how in ("left_outer", "full_outer"):
         partners[lonely] = 1
@@ -179,13 +181,13 @@ def _pairs(lefts: npt.NDArray[Any], rights: npt.NDArray[Any], how: str) -> tuple
     places[is_lonely] = 0
     right_rows = rights_by_rank[places] if len(rights) else places
     if how != "full_outer":
-        return pa.array(left_rows), pa.array(right_rows, mask=is_lonely)
+        return array_of_numbers(left_rows), array_of_numbers(right_rows, is_lonely)
     is_taken = np.zeros(len(rights), dtype=bool)
     is_taken[right_rows[~is_lonely]] = True
     others = np.flatnonzero(~is_taken)
     return (
-        pa.concat_arrays([pa.array(left_rows), pa.nulls(len(others), pa.int64())]),
-        pa.concat_arrays([pa.array(right_rows, mask=is_lonely), pa.array(others)]),
+        pa.concat_arrays([array_of_numbers(left_rows), pa.nulls(len(others), pa.int64())]),
+        pa.concat_arrays([array_of_numbers(right_rows, is_lonely), array_of_numbers(others)]),
     )
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shoal.data._internal.blocks.combine import concat
+from shoal.data._internal.kernels.numbers import array_of_numbers, numbers_of
 
 
 def sort_order(table: pa.Table, keys: Sequence[str], descending: Sequence[bool]) -> pa.Array:
@@ -18,7 +19,7 @@ def sort_order(table: pa.Table, keys: Sequence[str], descending: Sequence[bool])
     if len(keys) == 1:
         numbers = plain_numbers(table.column(keys[0]))
         if numbers is not None:
-            return pa.array(order_of_numbers(_reversed(numbers) if descending[0] else numbers))
+            return array_of_numbers(order_of_numbers(_reversed(numbers) if descending[0] else numbers))
     import polars as pl
 
     frame = pl.from_arrow(table.select(list(keys)).combine_chunks(), rechunk=False)
@@ -70,7 +71,7 @@ def plain_numbers(column: pa.ChunkedArray) -> npt.NDArray[Any] | None:
         if kind.bit_width not in (32, 64):
             return None
         column = column.cast(pa.int32() if kind.bit_width == 32 else pa.int64())
-    numbers: npt.NDArray[Any] = column.to_numpy()
+    numbers = numbers_of(column)
     return None if numbers.dtype.kind == "f" and np.isnan(numbers).any() else numbers
 
 

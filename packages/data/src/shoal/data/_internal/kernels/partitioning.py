@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.data._internal.blocks.combine import concat, slice_rows
+from shoal.data._internal.kernels.numbers import array_of_numbers, numbers_of
 from shoal.data._internal.kernels.ordering import sort_order
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -54,7 +55,7 @@ def _hashes(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
         kind = column.type
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
         values = pc.cast(column, pa.int64(), safe=False)
-        numbers = np.asarray(pc.fill_null(values, -1)).astype(np.int64)
+        numbers = numbers_of(pc.fill_null(values, -1) if values.null_count else values)
         return np.bitwise_xor(_mixed(numbers.view(np.uint64)), _null_bits(column))
     if pa.types.is_floating(kind):
         floats = np.asarray(pc.fill_null(pc.cast(column, pa.float64()), 0.0)).astype(np.float64) + 0.0
@@ -115,4 +116,4 @@ def divided(table: pa.Table, owners: npt.NDArray[Any], parts: int) -> Iterator[p
     # Taking rows of a chunked column puts its chunks together each time.
     whole = table.combine_chunks()
     for part in range(parts):
-        yield whole.take(pa.array(order[ends[part] : ends[part + 1]]))
+        yield whole.take(array_of_numbers(order[ends[part] : ends[part + 1]]))
