@@ -192,10 +192,23 @@ class HTTPOptions(_Frozen):
     Args:
         host: the address to listen on; anything but loopback is reachable from outside, and said loudly.
         port: 0 for any that is free.
-        root_path: that a proxy in front strips.
+        root_path: that a proxy in front strips: applications put it before their links.
         request_timeout_s: seconds after which a request is answered with 408; None for never.
         keep_alive_timeout_s: seconds after which an idle connection is closed.
-        middlewares: of Starlette, around everything.
+        middlewares: of Starlette, around everything; the first is the outermost.
+        ssl_keyfile: of the private key, for HTTPS; with it goes ssl_certfile.
+        ssl_certfile: of the certificate.
+        ssl_keyfile_password: of the private key; None for none.
+        ssl_ca_certs: of those who may have signed clients' certificates.
+
+    Raises:
+        pydantic.ValidationError: (a ValueError) a value cannot be.
+
+    Example:
+        >>> from shoal import serve
+        >>> from starlette.middleware import Middleware
+        >>> from starlette.middleware.gzip import GZipMiddleware
+        >>> options = serve.HTTPOptions(port=0, middlewares=[Middleware(GZipMiddleware, minimum_size=1000)])
     """
 
     host: str = "127.0.0.1"
@@ -208,6 +221,29 @@ class HTTPOptions(_Frozen):
     ssl_certfile: str | None = None
     ssl_keyfile_password: str | None = None
     ssl_ca_certs: str | None = None
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        if value and (not value.startswith("/") or value.endswith("/")):
+            raise ValueError("give a path that begins with '/' and does not end with it, or nothing")
+        return value
+
+    @field_validator("middlewares")
+    @classmethod
+    def _are_middlewares(cls, value: Sequence[Any]) -> Sequence[Any]:
+        from starlette.middleware import Middleware
+
+        for one in value:
+            if not isinstance(one, Middleware):
+                raise ValueError(f"{one!r} is none; give starlette.middleware.Middleware(Class, ...)")
+        return value
+
+    @model_validator(mode="after")
+    def _has_both_files(self) -> HTTPOptions:
+        if (self.ssl_keyfile is None) != (self.ssl_certfile is None):
+            raise ValueError("ssl_keyfile and ssl_certfile go together; give both, or none")
+        return self
 
 
 class gRPCOptions(_Frozen):

@@ -70,9 +70,8 @@ class Proxy:
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         if not is_loopback(options.host):
             self._log.warn(f"HTTP listens on {options.host}: all who reach this machine can call what is served")
-        listener = listener_at(options.host, options.port)
         config = uvicorn.Config(
-            self._app,
+            self._with_middlewares(),
             log_config=None,
             access_log=False,
             interface="asgi3",
@@ -87,6 +86,9 @@ class Proxy:
             ssl_keyfile_password=options.ssl_keyfile_password,
             ssl_ca_certs=options.ssl_ca_certs,
         )
+        # Files of TLS that cannot be read are told to who starts this.
+        config.load()
+        listener = listener_at(options.host, options.port)
         server = self._server = Server(config)
         ROUTERS.loop = asyncio.get_running_loop()
         link: ControllerLink = ROUTERS.link()
@@ -94,6 +96,12 @@ class Proxy:
         self._serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
         host, port = listener.getsockname()[:2]
         return str(host), int(port)
+
+    def _with_middlewares(self) -> Any:
+        app: Any = self._app
+        for kind, args, kwargs in reversed(list(self._options.middlewares)):
+            app = kind(app, *args, **kwargs)
+        return app
 
     def _routes_changed(self, routes: tuple[Route, ...]) -> None:
         self._routes = routes
@@ -117,6 +125,10 @@ class Proxy:
 
     async def _app(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         path = scope["path"]
+        root = self._options.root_path
+        if root:
+            # uvicorn writes it before what was asked for.
+            path = path.removeprefix(root)
         if path == "/-/healthz":
             await _text(send, 200, "success")
             return
