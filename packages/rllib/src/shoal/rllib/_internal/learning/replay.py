@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+from torch import nn
+
 from shoal.rllib.core import DEFAULT_MODULE_ID
 from shoal.rllib.core.columns import Columns
 from shoal.rllib.utils import replay_buffers
@@ -72,3 +74,26 @@ def sample_and_train_rounds(config: Any) -> tuple[int, int]:
     if batches >= 1:
         return 1, round(batches)
     return math.ceil(1 / batches), 1
+
+
+def share_weights(learner_group: Any, env_runner_group: Any) -> Any:
+    """Has the only runner act by the only learner's own tensors, where both are in this process and nothing else is to be kept alike.
+
+    A gradient for every step or two would otherwise have its weights copied as often.
+
+    Returns:
+        The runner's module; None where weights have to travel.
+    """
+    learner, runner = learner_group._learner, env_runner_group.local_env_runner
+    if learner is None or runner is None or env_runner_group.num_remote_env_runners():
+        return None
+    module = getattr(runner, "module", None)
+    if not isinstance(module, nn.Module) or list(learner.module.keys()) != [DEFAULT_MODULE_ID]:
+        return None
+    trained = learner.module[DEFAULT_MODULE_ID].unwrapped().state_dict(keep_vars=True)
+    own = module.state_dict(keep_vars=True)
+    if any(name not in trained or trained[name].device != tensor.device for name, tensor in own.items()):
+        return None
+    for name, tensor in own.items():
+        tensor.data = trained[name].data
+    return module

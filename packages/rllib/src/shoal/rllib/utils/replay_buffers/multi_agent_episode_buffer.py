@@ -49,14 +49,15 @@ class MultiAgentEpisodeReplayBuffer:
 
     def add(self, episodes: MultiAgentEpisode | Sequence[MultiAgentEpisode | SingleAgentEpisode]) -> None:
         """Stores episodes or chunks of them: each agent's for the module that acts for it."""
-        for episode in episodes if isinstance(episodes, list | tuple) else [episodes]:
+        chunks: list[Any] = list(episodes) if isinstance(episodes, list | tuple) else [episodes]
+        for episode in chunks:
             if isinstance(episode, SingleAgentEpisode):
                 self._of(episode.module_id or "default_policy").add(episode)
                 self._env_steps_added += len(episode)
                 continue
             self._env_steps_added += len(episode)
-            for agent_id, its in episode.agent_episodes.items():  # type: ignore[union-attr]
-                self._of(its.module_id or episode.module_for(agent_id)).add(its)  # type: ignore[union-attr]
+            for agent_id, its in episode.agent_episodes.items():
+                self._of(str(its.module_id or episode.module_for(agent_id))).add(its)
 
     def _of(self, module_id: str) -> Any:
         if module_id not in self._buffers:
