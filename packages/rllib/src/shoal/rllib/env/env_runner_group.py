@@ -169,6 +169,7 @@ class EnvRunnerGroup:
 
         while True:
             try:
+                self._wait_for_setup(index, setup)
                 spaces: dict[str, Any] = shoal.get(setup)
             except shoal.exceptions.ActorError as error:
                 now = time.monotonic()
@@ -178,6 +179,32 @@ class EnvRunnerGroup:
                 setup = self._make(index, True)
             else:
                 return spaces
+
+    def _wait_for_setup(self, index: int, setup: Any) -> None:
+        """Waits until a runner is made, and says where it is when that takes long. Raises EnvError when it takes too long."""
+        import shoal
+
+        deadline = time.monotonic() + self._config.env_runner_restore_timeout_s
+        notice = self._config.sample_timeout_s or None
+        while True:
+            left = deadline - time.monotonic()
+            ready, _ = shoal.wait([setup], timeout=left if notice is None else min(left, notice))
+            if ready:
+                return
+            where = "it has not started: it waits for processors, or for its process"
+            asked = self._actors[index].where.remote()
+            answered, _ = shoal.wait([asked], timeout=1.0)
+            if answered:
+                try:
+                    where = shoal.get(asked)[1]
+                except shoal.exceptions.ActorError:
+                    return  # it is dead: its setup says so
+            if time.monotonic() >= deadline:
+                seconds = self._config.env_runner_restore_timeout_s
+                raise EnvError(
+                    f"env runner {index} was not made within {seconds:g} s (env_runner_restore_timeout_s): {where}"
+                )
+            logger.warning("env runner %d is not made yet: %s", index, where)
 
     # What it is made of.
 
@@ -520,14 +547,10 @@ class EnvRunnerGroup:
         `broadcast_env_runner_states` say."""
         if timesteps is not None:
             self._timesteps = timesteps
-        local = self.local_env_runner
-        if not self._actors or local is None or not hasattr(local, "merge_connector_states"):
-            if local is not None and hasattr(local, "merge_connector_states"):
-                local.merge_connector_states([])
+        local: Any = self.local_env_runner
+        if not self._actors or local is None or not getattr(local, "has_connector_states", False):
             return
         parts = [COMPONENT_ENV_TO_MODULE_CONNECTOR, COMPONENT_MODULE_TO_ENV_CONNECTOR]
-        if not getattr(local, "has_connector_states", True):
-            return
         evaluating = getattr(self._config, "in_evaluation", False)
         merge = self._config.merge_env_runner_states
         if merge is True or (merge == "training_only" and not evaluating):

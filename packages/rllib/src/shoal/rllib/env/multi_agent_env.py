@@ -151,9 +151,7 @@ def make_multi_agent(env_name_or_creator: str | Callable[[EnvContext], gym.Env[A
                 observations[i], infos[i] = env.reset(seed=own, options=options)
             return observations, infos
 
-        def step(
-            self, action_dict: MultiAgentDict
-        ) -> tuple[MultiAgentDict, MultiAgentDict, MultiAgentDict, MultiAgentDict, MultiAgentDict]:
+        def step(self, action_dict: MultiAgentDict) -> Any:
             observations: MultiAgentDict = {}
             rewards: MultiAgentDict = {}
             terminateds: MultiAgentDict = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import torch
@@ -12,9 +12,10 @@ from shoal.rllib._internal.sampling.action_scaling import inverse_for
 from shoal.rllib._internal.sampling.multi_agent_recorder import FinishedMultiAgent, MultiAgentRecorder
 from shoal.rllib._internal.sampling.multi_agent_stepping import MultiAgentStepper
 from shoal.rllib._internal.sampling.pipeline_acting import PipelineActing
+from shoal.rllib.env.env_checks import check_multi_agent_env
 from shoal.rllib.env.multi_agent_env import MultiAgentEnv
 from shoal.rllib.env.multi_agent_episode import MultiAgentEpisode
-from shoal.rllib.env.registration import resolve_env
+from shoal.rllib.env.registration import name_of
 from shoal.rllib.env.single_agent_env_runner import SingleAgentEnvRunner, _writable
 from shoal.rllib.utils.error import MultiAgentEnvError
 from shoal.rllib.utils.metrics import (
@@ -62,7 +63,6 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
     """
 
     def _make_envs(self) -> None:
-        self._creator = resolve_env(self.config.env)
         self.num_envs = self.config.num_envs_per_env_runner
         self.env = MultiAgentEnvs([self._make_multi(i) for i in range(self.num_envs)])
         self._multi_stepper = MultiAgentStepper(
@@ -72,8 +72,11 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
             bool(self.config.restart_failed_sub_environments),
             not self.config.disable_env_checking,
         )
-        self._stepper = self._multi_stepper  # type: ignore[assignment]
+        self._stepper = self._multi_stepper
         self._multi: MultiAgentRecorder | None = None
+
+    def _check_env(self) -> None:
+        check_multi_agent_env(lambda: self._make_multi(0), f"env {name_of(self.config.env)!r}")
 
     def _make_multi(self, vector_index: int) -> MultiAgentEnv:
         env = self._make_one(vector_index)
@@ -86,7 +89,7 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
             )
         if not inner.possible_agents:
             raise MultiAgentEnvError(f"{self._name(vector_index)} has no possible_agents; set them in __init__")
-        return env  # type: ignore[return-value]
+        return cast(MultiAgentEnv, env)
 
     def make_module(self) -> None:
         spec = self.config.get_multi_rl_module_spec(env=self.env, spaces=self.get_spaces(), inference_only=True)

@@ -29,6 +29,7 @@ from shoal.rllib.core import (
     DEFAULT_AGENT_ID,
     DEFAULT_MODULE_ID,
 )
+from shoal.rllib.env.env_checks import check_env
 from shoal.rllib.env.env_context import EnvContext
 from shoal.rllib.env.env_runner import EnvRunner
 from shoal.rllib.env.registration import name_of, resolve_env
@@ -132,6 +133,9 @@ class SingleAgentEnvRunner(EnvRunner):
         config = self.config
         if config.env is None:
             raise EnvError('there is no environment: call config.environment(env=...), for instance with "CartPole-v1"')
+        self._creator = resolve_env(config.env)
+        if self._is_to_be_checked:
+            self._check_env()
         self._make_envs()
         if self._callbacks.has("on_environment_created"):
             context = self._context(0)
@@ -145,7 +149,6 @@ class SingleAgentEnvRunner(EnvRunner):
 
     def _make_envs(self) -> None:
         config = self.config
-        self._creator = resolve_env(config.env)
         n = config.num_envs_per_env_runner
         mode = getattr(config.gym_env_vectorize_mode, "value", config.gym_env_vectorize_mode)
         makers = [lambda i=i: self._make_one(i) for i in range(n)]
@@ -163,6 +166,17 @@ class SingleAgentEnvRunner(EnvRunner):
         self.num_envs = n
         self._recorder: ColumnRecorder | None = None
         self._live: LiveRecorder | None = None
+
+    @property
+    def _is_to_be_checked(self) -> bool:
+        """Whether a copy of the environment is looked at: by the first runner that has one, and not where failures are expected."""
+        config = self.config
+        first = self.worker_index == (1 if self.num_workers else 0) and not self._recreated
+        expected = config.disable_env_checking or config.restart_failed_sub_environments
+        return first and not expected and not getattr(config, "in_evaluation", False)
+
+    def _check_env(self) -> None:
+        check_env(lambda: self._make_one(0), f"env {name_of(self.config.env)!r}")
 
     def _make_connectors(self) -> None:
         spaces = self._env_spaces()

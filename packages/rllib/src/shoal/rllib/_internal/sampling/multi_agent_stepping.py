@@ -15,7 +15,8 @@ logger = logging.getLogger(__name__)
 
 
 class MultiAgentStepper:
-    """Multi-agent environments of this process, one after the other. Resets take a step of their own, as gymnasium's vector environments have it.
+    """Multi-agent environments of this process, one after the other. Resets take a step of their own, as in
+    gymnasium's vector environments.
 
     Args:
         envs: the environments; those that are made anew replace what is in this list.
@@ -71,12 +72,11 @@ class MultiAgentStepper:
             else:
                 self._steps[n] += 1
                 self._check(n, answer)
-            for into, part in zip(
-                (steps.observations, steps.rewards, steps.terminateds, steps.truncateds, steps.infos),
-                answer,
-                strict=True,
-            ):
-                into.append(part)
+            steps.observations.append(answer[0])
+            steps.rewards.append(answer[1])
+            steps.terminateds.append(answer[2])
+            steps.truncateds.append(answer[3])
+            steps.infos.append(answer[4])
         self.current = None
         return steps
 

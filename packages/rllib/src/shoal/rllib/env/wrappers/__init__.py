@@ -1,0 +1,1 @@
+"""Other libraries' environments, and wrappers for Atari games."""

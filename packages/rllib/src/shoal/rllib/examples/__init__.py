@@ -1,0 +1,1 @@
+"""Environments and programs to learn from, and to test with."""
