@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 
 from shoal import train
-from shoal.train import BackendConfig, RunConfig, ScalingConfig, TrainingFailedError, WorkerGroupError
+from shoal.train import (
+    BackendConfig,
+    ControllerError,
+    RunConfig,
+    ScalingConfig,
+    TrainingFailedError,
+    WorkerGroupError,
+)
 from shoal.train.backend import Backend, Meeting
 from shoal.train.data_parallel_trainer import DataParallelTrainer
 from shoal.train.v2.api.data_parallel_trainer import DataParallelTrainer as OfTheSecondGeneration
@@ -165,3 +172,19 @@ def test_a_rank_that_does_not_come(tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 train.collective.barrier()
 
     fit(loop, tmp_path)
+
+
+class CannotStart(Backend):
+    def on_start(self, worker_group: WorkerGroup, backend_config: BackendConfig) -> None:
+        raise LookupError("no interconnect")
+
+
+class CannotStartConfig(BackendConfig):
+    backend_cls = CannotStart
+
+
+def test_what_drives_a_run_and_fails_is_told_from_its_workers(tmp_path: Path) -> None:
+    with pytest.raises(ControllerError, match="not its workers: LookupError: no interconnect") as caught:
+        fit(lambda: None, tmp_path, backend=CannotStartConfig())
+    assert isinstance(caught.value.controller_failure, LookupError)
+    assert caught.value.__cause__ is caught.value.controller_failure

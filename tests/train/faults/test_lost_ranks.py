@@ -45,6 +45,32 @@ def restored() -> int:
         return int((Path(folder) / "step").read_text())
 
 
+def test_a_rank_killed_while_it_stores_behind_the_loop_leaves_nothing(tmp_path: Path) -> None:
+    from shoal.train import CheckpointUploadMode
+    from shoal.train._internal.process.run_storage import RunStorage
+
+    def loop() -> None:
+        if not (tmp_path / "killed").exists():
+
+            def killed(*args: Any, **kwargs: Any) -> None:
+                (tmp_path / "killed").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+            RunStorage.add_files = killed  # type: ignore[method-assign] # in this worker
+        for deletes in (True, False):
+            train.report(
+                {},
+                checkpoint=saved(1),
+                checkpoint_upload_mode=CheckpointUploadMode.ASYNC,
+                delete_local_checkpoint_after_upload=deletes,
+            )
+
+    result = fit(loop, tmp_path, workers=1, max_failures=1)
+    assert (tmp_path / "killed").exists()
+    assert len(result.best_checkpoints) == 2
+    assert not Path(RunStorage(result.path, result.filesystem).staging.path).exists()
+
+
 def is_alive(pid: int) -> bool:
     try:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-PROGRAM = str(Path(__file__).parent / "kept_search.py")
+PROGRAM, POPULATION = (str(Path(__file__).parent / name) for name in ("kept_search.py", "kept_population.py"))
 
 
-def started(folder: Path, how: str) -> subprocess.Popen[str]:
+def started(folder: Path, how: str, program: str = PROGRAM, *more: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, PROGRAM, str(folder), how], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, program, str(folder), how, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "begins\n"
@@ -61,3 +61,29 @@ def test_an_interrupt_saves_and_the_search_goes_on_later(tmp_path: Path, undistu
     interrupted = outcome(process)
     assert interrupted["ended"] < interrupted["trials"] or interrupted["trials"] < undisturbed["trials"]
     assert outcome(started(tmp_path, "restore")) == undisturbed
+
+
+@pytest.fixture(scope="module")
+def undisturbed_populations(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    found = {}
+    for scheduler in ("pbt", "hyperband"):
+        found[scheduler] = outcome(started(tmp_path_factory.mktemp(scheduler), "new", POPULATION, scheduler))
+    return found
+
+
+@pytest.mark.parametrize("scheduler", ["pbt", "hyperband"])
+@pytest.mark.parametrize(
+    "reports", [33, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 56, 2) if n != 33)]
+)
+def test_trials_that_depend_on_one_another_go_on_as_they_would_have(
+    scheduler: str, reports: int, tmp_path: Path, undisturbed_populations: dict[str, dict[str, Any]]
+) -> None:
+    process = started(tmp_path, "new", POPULATION, scheduler)
+    assert process.stdout is not None
+    for _ in range(reports):
+        assert process.stdout.readline() == "report\n"
+    process.kill()
+    process.communicate()
+    after = outcome(started(tmp_path, "restore", POPULATION, scheduler))
+    assert after == undisturbed_populations[scheduler]
+    assert after["once"]

@@ -190,7 +190,8 @@ class CheckpointConfig:
 
 @dataclass(frozen=True)
 class SyncConfig:
-    """Accepted for Ray's sake: what a run stores is where it belongs as soon as it is written.
+    """Accepted for Ray's sake, and without any effect: a checkpoint is in the storage before it counts, and other files of a search follow
+    every ten seconds and at its end.
 
     Args:
         sync_period: seconds.
@@ -207,10 +208,14 @@ class SyncConfig:
 
 @dataclass(frozen=True)
 class LoggingConfig:
-    """Accepted for Ray's sake: a run writes no log but what the loop prints.
+    """Accepted for Ray's sake, checked, and without any effect: a run keeps no log of its own but for a few warnings, which Python's logger
+    'shoal.train' has; `logging.getLogger("shoal.train").setLevel(...)` says which are shown.
 
     Args:
         log_level: 'DEBUG', 'INFO', 'WARNING', 'ERROR' or 'CRITICAL'.
+
+    Raises:
+        InvalidArgumentError: (a ValueError) there is no such level.
     """
 
     log_level: str = "INFO"
@@ -233,7 +238,7 @@ class RunConfig:
         checkpoint_config: None to keep all.
         callbacks: who is told: `UserCallback`s and loggers such as `MLflowLoggerCallback` (of a search: its callbacks).
         worker_runtime_env: the environment that the workers run in, as `runtime_env` of an actor.
-        logging_config: None for the default.
+        logging_config: accepted for Ray's sake.
         sync_config: accepted for Ray's sake.
         verbose: how much progress is shown: 0 for none; None for as much as the terminal bears.
         stop: of a search: when a trial ends: a dict from a metric to its limit, a function, or a Stopper.

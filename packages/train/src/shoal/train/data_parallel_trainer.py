@@ -141,6 +141,7 @@ class DataParallelTrainer:
         name = self._run.name or f"train_run-{dt.datetime.now(dt.UTC):%Y-%m-%d_%H-%M-%S_%f}"
         storage = RunStorage.of(self._run.storage_path, self._run.storage_filesystem, name)
         storage.make()
+        storage.staging.clear()  # what a program that was killed has left
         checkpoints = CheckpointList(storage, self._run.checkpoint_config or CheckpointConfig())
         plan = Plan(
             loop=_bound(self._loop, self._loop_config),

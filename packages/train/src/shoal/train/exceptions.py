@@ -41,7 +41,8 @@ class CheckpointError(TrainError, OSError):
 
 
 class ControllerError(TrainingFailedError):
-    """What drives the run failed, and not the workers.
+    """What drives the run failed, and not the workers: a backend or a DataConfig of the user's, or shoal itself. What callbacks and loggers
+    raise is raised as it is.
 
     Args:
         message: what happened.

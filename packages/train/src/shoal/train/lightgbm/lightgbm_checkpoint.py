@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from shoal.train._internal.process.model_folder import ModelFolder
+from shoal.train._internal.process.booster_folder import BoosterFolder
 
 if TYPE_CHECKING:
     from lightgbm import Booster
 
 
-class LightGBMCheckpoint(ModelFolder):
+class LightGBMCheckpoint(BoosterFolder["Booster"]):
     """A folder with a model in the file 'model.txt', as `RayTrainReportCallback` reports it.
 
     Example:
@@ -22,31 +22,7 @@ class LightGBMCheckpoint(ModelFolder):
 
     MODEL_FILENAME = "model.txt"
 
-    @classmethod
-    def from_model(
-        cls, booster: Booster, *, path: str | os.PathLike[str] | None = None, preprocessor: Any = None
-    ) -> Self:
-        """Writes a model to a folder, and returns the checkpoint that the folder is.
-
-        Args:
-            booster: the model.
-            path: of a local folder, which is made where it is not there; None for a new temporary one, which stays.
-            preprocessor: accepted for Ray's sake, and not stored.
-
-        Raises:
-            OSError: the folder could not be made.
-        """
-        checkpoint, file = cls.made(path)
-        booster.save_model(file)
-        return checkpoint
-
-    def get_model(self) -> Booster:
-        """Returns the model.
-
-        Raises:
-            InvalidArgumentError: (a ValueError) there is none in the folder.
-        """
+    def _read(self, file: Path) -> Booster:
         from lightgbm import Booster
 
-        with self.model_file() as file:
-            return Booster(model_file=file)
+        return Booster(model_file=file)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from shoal.train._internal.logic.table_arguments import chosen_loop, varied_config
+from shoal.train._internal.process.boosting_trainer import BoostingTrainer
 from shoal.train.checkpoint import Checkpoint
 from shoal.train.configuration import RunConfig, ScalingConfig
 from shoal.train.data_config import DataConfig
-from shoal.train.data_parallel_trainer import DataParallelTrainer
 from shoal.train.reporting import ValidationConfig
 from shoal.train.xgboost.table_loop import XGBoostTableLoop
 from shoal.train.xgboost.xgboost_config import XGBoostConfig
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from xgboost import Booster
 
 
-class XGBoostTrainer(DataParallelTrainer):
+class XGBoostTrainer(BoostingTrainer):
     """Runs a training loop in each worker; `xgboost.train` in it works on the rows of all workers together.
 
     Each worker gives `xgboost.train` its own part of the rows, and all get the same model. Instead of a loop there may be `label_column`,
@@ -70,11 +69,10 @@ class XGBoostTrainer(DataParallelTrainer):
         num_boost_round: int | None = None,
     ) -> None:
         super().__init__(
-            chosen_loop(
-                train_loop_per_worker, XGBoostTableLoop, label_column, params, num_boost_round, datasets, run_config
-            ),
+            train_loop_per_worker,
+            XGBoostTableLoop,
+            xgboost_config or XGBoostConfig(),
             train_loop_config=train_loop_config,
-            backend_config=xgboost_config or XGBoostConfig(),
             scaling_config=scaling_config,
             run_config=run_config,
             datasets=datasets,
@@ -82,13 +80,10 @@ class XGBoostTrainer(DataParallelTrainer):
             validation_config=validation_config,
             metadata=metadata,
             resume_from_checkpoint=resume_from_checkpoint,
+            label_column=label_column,
+            params=params,
+            num_boost_round=num_boost_round,
         )
-
-    def as_trainable(self) -> Callable[[Mapping[str, Any]], dict[str, Any] | None]:
-        """Returns a function for a search, as `DataParallelTrainer.as_trainable` says. Where there is no loop, its argument may also have
-        `params`, which are put over the trainer's, and `num_boost_round`."""
-        train = super().as_trainable()
-        return lambda config: train(varied_config(config))
 
     @classmethod
     def get_model(cls, checkpoint: Checkpoint) -> Booster:

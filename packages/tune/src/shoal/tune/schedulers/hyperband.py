@@ -98,6 +98,8 @@ class HyperBandScheduler(ComparingScheduler):
         [(5, [81]), (8, [27, 81]), (15, [9, 27, 81]), (34, [3, 9, 27, 81]), (81, [1, 3, 9, 27, 81])]
     """
 
+    ties_trials = True
+
     _STATE = ("_brackets", "_bracket_numbers", "_next_bracket", "_num_stopped")
 
     _largest_first = False

@@ -80,6 +80,8 @@ class PopulationBasedTraining(ComparingScheduler):
         ... )
     """
 
+    ties_trials = True
+
     _STATE: ClassVar[tuple[str, ...]] = (
         "_members",
         "_scores",

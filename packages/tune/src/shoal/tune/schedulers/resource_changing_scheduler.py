@@ -227,6 +227,11 @@ class ResourceChangingScheduler(TrialScheduler):
         tune_controller.set_resources(trial, bundles)
         return TrialScheduler.NOOP
 
+    @property
+    def ties_trials(self) -> bool:  # type: ignore[override]
+        """As its base."""
+        return self._base_scheduler.ties_trials
+
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         return self._base_scheduler.choose_trial_to_run(tune_controller)
 

@@ -51,6 +51,10 @@ class TrialScheduler:
     supports_buffered_results = False
     """Whether several results of one trial may be told at once, after the trial has gone on: only if it never stops or pauses one."""
 
+    ties_trials = False
+    """Whether what it knows of a trial makes sense only with the others as they were at that time: it pauses them for one another, or has
+    them go on from each other. A restored search then goes back to when the scheduler's state was stored, with all trials."""
+
     def __init__(self, metric: str | None = None, mode: str | None = None) -> None:
         self._metric = metric
         self._mode = mode

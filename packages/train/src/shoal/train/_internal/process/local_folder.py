@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-import uuid
 
 from pyarrow import fs
 
+from shoal.train._internal.process.staging import Staging
 from shoal.train.checkpoint import Checkpoint
 
 
@@ -17,12 +16,12 @@ class LocalFolder:
 
     Args:
         path: of it.
-        is_own: the user has it no more: it may be moved from, and goes with `close`.
+        staging: where it waits, if the user has it no more: it may be moved from, and goes with `close`.
     """
 
-    def __init__(self, path: str, is_own: bool = False) -> None:
+    def __init__(self, path: str, staging: Staging | None = None) -> None:
         self.path = path
-        self.is_own = is_own
+        self._staging = staging
 
     @staticmethod
     def of(checkpoint: Checkpoint) -> LocalFolder | None:
@@ -33,32 +32,28 @@ class LocalFolder:
             raise FileNotFoundError(f"the checkpoint's folder {checkpoint.path!r} is not there")
         return LocalFolder(checkpoint.path)
 
-    def taken_over(self) -> LocalFolder:
-        """Takes the files away from the user, at once: by another name beside it."""
-        new = os.path.join(os.path.dirname(os.path.abspath(self.path)), f".storing-{uuid.uuid4().hex}")
-        try:
-            os.rename(self.path, new)
-        except OSError:
-            # Its parent cannot be written to, or it is a mount.
-            copy = self.copied()
+    @property
+    def is_own(self) -> bool:
+        """Whether the user has it no more."""
+        return self._staging is not None
+
+    def taken_over(self, staging: Staging) -> LocalFolder:
+        """Takes the files away from the user, at once. Raises OSError."""
+        taken = staging.taken(self.path)
+        if taken is None:
+            copy = self.copied(staging)
             shutil.rmtree(self.path, ignore_errors=True)
             return copy
-        return LocalFolder(new, is_own=True)
+        return LocalFolder(taken, staging)
 
-    def copied(self) -> LocalFolder:
+    def copied(self, staging: Staging) -> LocalFolder:
         """Copies the files, which the user may change from now on. Raises OSError."""
-        new = tempfile.mkdtemp(prefix="shoal-storing-")
-        try:
-            shutil.copytree(self.path, new, dirs_exist_ok=True)
-        except BaseException:
-            shutil.rmtree(new, ignore_errors=True)
-            raise
-        return LocalFolder(new, is_own=True)
+        return LocalFolder(staging.copied(self.path), staging)
 
     def close(self) -> None:
         """It is stored, or cannot be."""
-        if self.is_own:
-            shutil.rmtree(self.path, ignore_errors=True)
+        if self._staging is not None:
+            self._staging.done(self.path)
 
     def remove(self) -> None:
         """Removes it: it was given away."""

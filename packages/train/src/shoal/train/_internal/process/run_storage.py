@@ -19,6 +19,7 @@ from typing import Any
 from pyarrow import fs
 
 from shoal.train._internal.logic.retention import Kept, to_delete
+from shoal.train._internal.process.staging import Staging
 from shoal.train.checkpoint import Checkpoint, as_arrow, located
 from shoal.train.configuration import CheckpointConfig
 from shoal.train.exceptions import CheckpointError
@@ -62,6 +63,11 @@ class RunStorage:
     @property
     def is_local(self) -> bool:
         return isinstance(self.filesystem, fs.LocalFileSystem)
+
+    @property
+    def staging(self) -> Staging:
+        """Where checkpoints wait on this machine while they are stored."""
+        return Staging(f"{self.filesystem.type_name}:{self.path}")
 
     def make(self) -> None:
         """Makes the folder. Raises OSError."""
@@ -229,6 +235,7 @@ class CheckpointList:
     def forget_attempt(self, attempt: str) -> None:
         """Removes what an attempt that is over has left of checkpoints that did not become whole. Raises OSError."""
         self._storage.remove_attempt(attempt, {checkpoint.path for checkpoint in self._checkpoints.values()})
+        self._storage.staging.clear()
 
     def _forget(self, gone: list[Kept]) -> None:
         self._kept = [one for one in self._kept if one not in gone]

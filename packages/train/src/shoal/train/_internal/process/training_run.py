@@ -40,7 +40,7 @@ from shoal.train._internal.process.worker_group import (
 from shoal.train._internal.process.worker_session import Finished, Report
 from shoal.train.backend import Backend
 from shoal.train.checkpoint import Checkpoint
-from shoal.train.exceptions import ReportMismatchError, TrainingFailedError
+from shoal.train.exceptions import ControllerError, ReportMismatchError, TrainingFailedError
 
 FAILURE_SECONDS = 0.5
 """After a rank raised: for what the others failed with, since the first is often not the cause."""
@@ -103,6 +103,7 @@ class TrainingRun:
         self._over: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._crash: BaseException | None = None
+        self._observers_error: BaseException | None = None
         self._outbox: queue.SimpleQueue[tuple[dict[str, Any], Checkpoint | None] | None] = queue.SimpleQueue()
 
     def run(self) -> None:
@@ -118,8 +119,20 @@ class TrainingRun:
             self._cancel()
             thread.join()
             raise
-        if self._crash is not None:
-            raise self._crash
+        crash = self._crash
+        if crash is None:
+            return
+        if (
+            crash is self._observers_error
+            or isinstance(crash, shoal.exceptions.ShoalError)
+            or not isinstance(crash, Exception)
+        ):
+            raise crash
+        raise ControllerError(
+            f"what drives the run failed, and not its workers: {type(crash).__name__}: {crash}. Checkpoints that are whole are kept; a "
+            "trainer with the run's name goes on from the last one.",
+            crash,
+        ) from crash
 
     def _cancel(self) -> None:
         loop, over = self._loop, self._over
@@ -251,8 +264,7 @@ class TrainingRun:
         # Beside the workers' own imports, so that it is done when the next group starts.
         preload_once(plan.backend.preload)
         self._carry_out(self.controller.group_started(attempt.number))
-        for observer in self._observers:
-            observer.started(attempt.number, count)
+        self._tell(lambda observer: observer.started(attempt.number, count))
         self._spawn(attempt.watcher.run(self._spawn))
         if scaling.is_elastic and count < scaling.max_workers:
             self._spawn(self._growing(attempt, count))
@@ -287,9 +299,16 @@ class TrainingRun:
         attempt.committed = commit.report
         self._validations.begin(commit.number, checkpoint, report.validation)
         self._tell_committed()
-        for observer in self._observers:
-            observer.committed(commit.number, checkpoint, commit.metrics)
+        self._tell(lambda observer: observer.committed(commit.number, checkpoint, commit.metrics))
         self._hand_over(commit.metrics[0], checkpoint)
+
+    def _tell(self, what: Callable[[RunObserver], None]) -> None:
+        try:
+            for observer in self._observers:
+                what(observer)
+        except Exception as error:
+            self._observers_error = error
+            raise
 
     def _tell_committed(self) -> None:
         """Tells the ranks which whole checkpoints there are."""
@@ -340,8 +359,7 @@ class TrainingRun:
             attempt.watcher.heard(rank)
         if report.checkpoint is not None:
             attempt.stored.setdefault(report.number, report)
-        for observer in self._observers:
-            observer.reported(rank, report.metrics, report.has_checkpoint)
+        self._tell(lambda observer: observer.reported(rank, report.metrics, report.has_checkpoint))
         if rank == 0 and not report.has_checkpoint:
             self._hand_over(report.metrics, None)
         effects = self.controller.reported(attempt.number, rank, report.metrics, report.has_checkpoint, item.positions)
@@ -370,8 +388,8 @@ class TrainingRun:
     def _failed(self, attempt: _Attempt, failures: Mapping[int, BaseException]) -> list[Effect]:
         effects = self.controller.failed(attempt.number, failures)
         if effects:
-            for observer in self._observers:
-                observer.failed(attempt.number, dict(failures), not self.controller.is_over)
+            is_over = self.controller.is_over
+            self._tell(lambda observer: observer.failed(attempt.number, dict(failures), not is_over))
         return effects
 
     # --- room -------------------------------------------------------------------------------------------------------

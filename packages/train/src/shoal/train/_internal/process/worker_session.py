@@ -139,13 +139,13 @@ class WorkerSession:
     def _target(self, options: StorageOptions) -> str:
         return self.storage.folder_of(self._attempt, self._reports, options.dir_name)
 
-    @staticmethod
-    def _handed_over(checkpoint: Checkpoint, options: StorageOptions) -> LocalFolder | None:
+    def _handed_over(self, checkpoint: Checkpoint, options: StorageOptions) -> LocalFolder | None:
         """Returns files that stay as they are whatever the caller does from now on; None where they are not local."""
         folder = LocalFolder.of(checkpoint)
         if folder is None or options.upload_fn is not None:
             return folder
-        return folder.taken_over() if options.deletes_local else folder.copied()
+        staging = self.storage.staging
+        return folder.taken_over(staging) if options.deletes_local else folder.copied(staging)
 
     def _stored(
         self, checkpoint: Checkpoint, folder: LocalFolder | None, target: str, options: StorageOptions

@@ -112,6 +112,11 @@ class SearchState:
         )
 
     @property
+    def is_settled(self) -> bool:
+        """Whether all that was decided has been carried out: no trial was told to end that has not ended."""
+        return all(life.ending is None for life in self._running.values())
+
+    @property
     def live_trials(self) -> Sequence[Trial]:
         """Trials that are not over."""
         return list(self.book.live)
@@ -270,11 +275,10 @@ class SearchState:
         self._is_interrupted = True
         self.is_ending = self.is_ending or "interrupt"
         for life in list(self._running.values()):
-            if self.plan.saves_itself:
+            if life.ending is None:
                 life.end(INTERRUPT, "interrupt")
-            else:
+            if not self.plan.saves_itself:
                 self._leave(life)
-                life.end(INTERRUPT, "interrupt")
                 self._ended(life)
         return self._done()
 

@@ -6,9 +6,23 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 _HEAD = struct.Struct("<II")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in a log, to go back to.
+
+    Args:
+        length: of the file, in bytes.
+        first: how its first record begins: what tells it from a log that was written in its place.
+    """
+
+    length: int
+    first: bytes
 
 
 class RecordLog:
@@ -59,6 +73,22 @@ def read_records(path: str) -> Iterator[bytes]:
         return
     for begin, end in _spans(data):
         yield bytes(data[begin:end])
+
+
+def mark(path: str) -> Mark:
+    """Returns the end of a log, which may not be there yet. Raises OSError."""
+    try:
+        with open(path, "rb") as file:
+            return Mark(os.fstat(file.fileno()).st_size, file.read(_HEAD.size))
+    except FileNotFoundError:
+        return Mark(0, b"")
+
+
+def go_back(path: str, place: Mark) -> None:
+    """Forgets what was added after a mark. Nothing is done where another log was put in the place of that one. Raises OSError."""
+    now = mark(path)
+    if place.length < now.length and (place.length == 0 or now.first == place.first):
+        os.truncate(path, place.length)
 
 
 def _spans(data: memoryview) -> Iterator[tuple[int, int]]:

@@ -101,6 +101,8 @@ def take_up(
     for callback, its in zip(callbacks, known["callbacks"], strict=False):
         if its is not None:
             callback.set_state(its)
+    if state.scheduler.ties_trials:
+        storage.go_back()
     for record in storage.trials():
         _adopt(state, record, resume, known)
 

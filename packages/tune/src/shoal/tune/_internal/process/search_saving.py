@@ -49,6 +49,11 @@ class SearchSaving:
         self._others = others
         self._send_seconds = send_seconds
         self._is_urgent = False
+        self._ties = state.scheduler.ties_trials
+        self._is_behind = False
+        """A trial is over, and the search's state does not know of it: that matters only where the one goes with the other."""
+        self._gone: list[Checkpoint] = []
+        """Checkpoints that nobody needs once the search's state is saved."""
         self._last_trials = 0.0
         self._search_at = 0.0
         self._send_at = 0.0
@@ -68,6 +73,7 @@ class SearchSaving:
     def trial_changed(self, trial: Trial) -> None:
         """More than a trial's results has changed."""
         self._is_urgent = True
+        self._is_behind = self._is_behind or (self._ties and trial.is_finished())
 
     def turn_ended(self) -> None:
         """Saves what is due. Raises OSError."""
@@ -75,7 +81,7 @@ class SearchSaving:
         if self._state.book.has_changed and (self._is_urgent or now - self._last_trials >= RESULTS_SECONDS):
             self._save_trials()
             self._last_trials = now
-            if now >= self._search_at:
+            if (now >= self._search_at or self._is_behind) and (not self._ties or self._state.is_settled):
                 self._save_search()
         if (
             not self._storage.is_local
@@ -96,6 +102,12 @@ class SearchSaving:
 
     def delete(self, checkpoint: Checkpoint) -> None:
         """Removes a checkpoint that nobody needs."""
+        if self._ties:  # a search that is restored may go back to before it was not needed
+            self._gone.append(checkpoint)
+        else:
+            self._remove(checkpoint)
+
+    def _remove(self, checkpoint: Checkpoint) -> None:
         try:
             if isinstance(checkpoint.filesystem, fs.LocalFileSystem):
                 # Out of sight at once, so that no half of it is ever taken for a whole one.
@@ -127,6 +139,10 @@ class SearchSaving:
                 **self._others(),
             }
         )
+        self._is_behind = False
+        gone, self._gone = self._gone, []
+        for checkpoint in gone:
+            self._remove(checkpoint)
         took = time.monotonic() - began
         self._search_at = began + took / SHARE
 

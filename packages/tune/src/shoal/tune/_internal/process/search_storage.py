@@ -22,13 +22,14 @@ from pyarrow import fs
 
 from shoal import cloudpickle
 from shoal.tune._internal.logic.life import Life
-from shoal.tune._internal.process.record_log import RecordLog, read_records
+from shoal.tune._internal.process.record_log import RecordLog, go_back, mark, read_records
 from shoal.tune._internal.process.trial_record import TrialRecord, decoded, encoded
 from shoal.tune.exceptions import RestoreError
 from shoal.tune.experiment.trial import Trial
 
 TRIALS, SEARCH, TUNER = "trials.log", "search.pkl", "tuner.pkl"
 _CHECKPOINT = "checkpoint_"
+_MARK = "mark"
 
 
 class SearchStorage:
@@ -94,8 +95,8 @@ class SearchStorage:
             self._compact_at = 1000 + 8 * len(everything)
 
     def save_search(self, state: dict[str, Any]) -> None:
-        """Writes what searcher, scheduler and callbacks know. Raises OSError."""
-        self._put(SEARCH, cloudpickle.dumps(state))
+        """Writes what searcher, scheduler and callbacks know, as of the trials that are saved now. Raises OSError."""
+        self._put(SEARCH, cloudpickle.dumps({**state, _MARK: mark(f"{self.local_path}/{TRIALS}")}))
 
     def save_tuner(self, arguments: dict[str, Any]) -> None:
         """Writes the Tuner's arguments. Raises OSError."""
@@ -182,6 +183,11 @@ class SearchStorage:
     def search(self) -> dict[str, Any]:
         """Returns what `save_search` got. Raises RestoreError."""
         return self._get(SEARCH)
+
+    def go_back(self) -> None:
+        """Forgets what was saved of trials after `save_search`. Raises RestoreError, OSError."""
+        if (place := self.search().get(_MARK)) is not None:
+            go_back(f"{self.local_path}/{TRIALS}", place)
 
     def tuner(self) -> dict[str, Any]:
         """Returns what `save_tuner` got. Raises RestoreError."""
