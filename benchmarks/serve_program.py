@@ -183,14 +183,17 @@ def handles(seconds: float) -> Figures:
 
         async def nothing(self) -> None: ...
 
-    with served(Caller.bind(Noop.bind(), per_second)):
-        inside = serve.get_app_handle("default").remote(seconds).result()
+    async def both() -> Figures:
+        inside = await serve.get_app_handle("default").remote(seconds)
         noop = serve.get_deployment_handle("Noop", "default")
 
         async def call() -> Any:
             return await noop.remote(1)
 
-        return {"handles_inside": [inside], "handles": [asyncio.run(per_second(call, 128, seconds))]}
+        return {"handles_inside": [inside], "handles": [await per_second(call, 128, seconds)]}
+
+    with served(Caller.bind(Noop.bind(), per_second)):
+        return asyncio.run(both())
 
 
 def limit(seconds: float) -> Figures:

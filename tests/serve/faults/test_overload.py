@@ -81,5 +81,6 @@ def test_ten_times_as_many_as_fit(url: str, work: serve.DeploymentHandle) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_ten_times_as_many_as_fit_for_long(url: str, work: serve.DeploymentHandle) -> None:
-    overload(url, work, wanted=10_000)
+    overload(url, work, wanted=6_000)

@@ -30,6 +30,7 @@ class LoopWakeups:
             self.loop.call_soon_threadsafe(self._run)
         except RuntimeError:
             self._due.clear()
+            self._woken = False
 
     def _run(self) -> None:
         self._woken = False

@@ -40,6 +40,7 @@ class LoopMailbox:
         except RuntimeError:
             # The loop is closed: nobody waits there any more.
             self._arrived.clear()
+            self._woken = False
 
     def _deliver(self) -> None:
         self._woken = False

@@ -264,10 +264,11 @@ class Router:
             room.add_done_callback(lambda done: self._has_room(replica.replica_id))
         if self._custom is not None:
             self._custom.completed(replica.replica_id, call.meta.call_id)
-        if not again:
-            call.done(value, _lost(replica, error) if error is not None and died else error)
+        # The next one first: who has this answer may ask again at once, and finds its place free.
         if self._waiting:
             self._send_waiting()
+        if not again:
+            call.done(value, _lost(replica, error) if error is not None and died else error)
 
     def _has_room(self, replica_id: str) -> None:
         with self._lock:
