@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 
 import pytest
@@ -11,7 +12,10 @@ from shoal._core.api.absent_modules import ALTERNATIVES, UnsupportedModuleError
 
 
 @pytest.mark.parametrize("name", sorted(ALTERNATIVES))
-def test_importing_one_says_what_to_use_instead(name: str) -> None:
+def test_importing_one_says_what_to_use_instead(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As where the core alone is installed: some of them come with shoal-integrations.
+    monkeypatch.setattr(shoal.util, "__path__", [path for path in shoal.util.__path__ if "integrations" not in path])
+    monkeypatch.delitem(sys.modules, name, raising=False)
     with pytest.raises(UnsupportedModuleError, match=name.replace(".", r"\.")) as caught:
         import_module(name)
     assert ALTERNATIVES[name] in str(caught.value)

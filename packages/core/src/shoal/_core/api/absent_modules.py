@@ -1,4 +1,4 @@
-"""Modules of Ray's that shoal does not have: importing them says what to use instead."""
+"""Modules of Ray's that shoal, or its core alone, does not have: importing them says what to use or to install instead."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ ALTERNATIVES: dict[str, str] = {
     "shoal.job_submission": "Run the program itself: shoal.init('auto') joins the session that `shoal start --head` has begun.",
     "shoal.util.actor_group": "Keep the handles in a list: [actor.method.remote() for actor in actors].",
     "shoal.util.collective": "Call torch.distributed.init_process_group inside of your actors, or pass arrays as objects.",
-    "shoal.util.dask": "Use Dask's own schedulers, or shoal.util.map_unordered for tasks without dependencies.",
+    "shoal.util.dask": 'It comes with shoal-integrations: pip install "shoal-integrations[dask]".',
     "shoal.util.iter": "Use tasks that are generators (num_returns='streaming'), or shoal.util.map_unordered.",
-    "shoal.util.joblib": "Use joblib's own backends, or shoal.util.map_unordered.",
-    "shoal.util.multiprocessing": "Use shoal.util.ActorPool (its `map` and `map_unordered`), or shoal.util.map_unordered for functions.",
+    "shoal.util.joblib": 'It comes with shoal-integrations: pip install "shoal-integrations[joblib]".',
+    "shoal.util.multiprocessing": "It comes with shoal-integrations: pip install shoal-integrations.",
     "shoal.util.rpdb": "Run the program with shoal.init(local_mode=True): breakpoint() works there in tasks and actors, too.",
     "shoal.util.spark": "Start a session where the program runs: shoal.init(), or `shoal start --head`.",
     "shoal.util.tracing": "shoal.timeline() and `shoal timeline` tell what ran where and when.",
