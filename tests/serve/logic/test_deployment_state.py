@@ -226,9 +226,9 @@ def test_three_failed_checks_in_a_row_replace_a_replica(world: World) -> None:
     world.do(world.state.deploy(spec(), 0.0))
     world.settle()
     for why in ("slow", "slow", "", "slow", "slow"):
-        world.do(world.state.checked("r0", why, 0.0))
+        world.do(world.state.checked("r0", why, True, 0.0))
     assert world.targets == ["r0"]
-    world.do(world.state.checked("r0", "slow", 0.0))
+    world.do(world.state.checked("r0", "slow", True, 0.0))
     assert world.stopping == {"r0"}
     assert list(world.starting) == ["r1"]
 

@@ -253,8 +253,8 @@ class DeploymentState:
             self._trigger = DeploymentStatusTrigger.HEALTH_CHECK_FAILED
         return self._advance(now)
 
-    def checked(self, replica_id: str, why: str, now: float) -> list[Effect]:
-        """A health check ended; `why` is empty where all is well."""
+    def checked(self, replica_id: str, why: str, answers: bool, now: float) -> list[Effect]:
+        """A health check ended; `why` is empty where all is well. One that is replaced finishes its requests where it answers at all."""
         replica = self.replicas.get(replica_id)
         if replica is None or replica.state is not ReplicaState.RUNNING:
             return []
@@ -266,7 +266,7 @@ class DeploymentState:
             return []
         self._trouble = f"replica {replica_id} failed {UNHEALTHY_CHECKS} health checks in a row: {why}"
         self._trigger = DeploymentStatusTrigger.HEALTH_CHECK_FAILED
-        return [self._stop(replica, wait_s=0.0), *self._advance(now)]
+        return [self._stop(replica, wait_s=None if answers else 0.0), *self._advance(now)]
 
     def stopped(self, replica_id: str, now: float) -> list[Effect]:
         """A replica that was to stop is gone."""

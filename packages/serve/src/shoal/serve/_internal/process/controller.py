@@ -517,16 +517,16 @@ class Controller:
     async def _check_health(self, deployment: DeploymentId, replica_id: str, actor: Any) -> None:
         while (config := self._config_of(deployment, replica_id)) is not None:
             await asyncio.sleep(config.health_check_period_s)
-            why = ""
+            why, answers = "", True
             try:
                 async with asyncio.timeout(config.health_check_timeout_s):
                     await actor.check_health.remote()
             except TimeoutError:
-                why = f"no answer within {config.health_check_timeout_s:g} s"
+                why, answers = f"no answer within {config.health_check_timeout_s:g} s", False
             except Exception as error:
                 why = f"{type(error).__name__}: {error}"
             if replica_id in self._actors:
-                self._event(deployment, "checked", replica_id, why)
+                self._event(deployment, "checked", replica_id, why, answers)
 
     def _config_of(self, deployment: DeploymentId, replica_id: str) -> DeploymentConfig | None:
         """Returns the options of a replica, which may change; None where it is gone."""

@@ -294,5 +294,10 @@ class Replica:
         await self._idle.wait()
         if self._watch is not None:
             self._watch.end()
-        await self._code.end()
+        try:
+            await self._code.end()
+        except Exception as error:
+            # It is over all the same.
+            if self._log is not None:
+                self._log.failed(f"cleaning up {self._spec.id}", error)
         self._drained.set()

@@ -78,12 +78,12 @@ class UserCode:
         await self.run(self.instance.reconfigure, user_config)
 
     async def end(self) -> None:
-        """The replica is about to end: an async `__del__` is called; a plain one is, by Python."""
+        """The replica is about to end: `__del__` is called, since Python may not come to that. Raises what it raises."""
         if self._lifespan is not None:
             await self._lifespan.end()
         clean_up = getattr(type(self.instance), "__del__", None)
-        if inspect.iscoroutinefunction(clean_up):
-            await clean_up(self.instance)
+        if clean_up is not None:
+            await self.run(clean_up, self.instance)
 
     def method(self, name: str) -> Callable[..., Any]:
         """Returns a method. Raises AttributeError, which names those that there are."""
