@@ -55,8 +55,9 @@ class Tuner:
             raise InvalidArgumentError(
                 "trainable is missing; give a function, a class, a trainer, or a registered name"
             )
-        if hasattr(param_space, "as_param_space"):  # a configuration of RLlib
-            param_space = param_space.as_param_space()
+        as_param_space = getattr(param_space, "as_param_space", None)  # a configuration of RLlib
+        if as_param_space is not None:
+            param_space = as_param_space()
         if param_space is not None and not isinstance(param_space, Mapping):
             raise InvalidArgumentError(f"param_space is {param_space!r}; give a dict of parameters")
         if tune_config is not None and not isinstance(tune_config, TuneConfig):

@@ -94,6 +94,11 @@ class AlgorithmConfig(ConfigSetters):
         left_out = {"_frozen", "algo_class"}
         return {_SHOWN_AS.get(name, name): _copied(value) for name, value in vars(self).items() if name not in left_out}
 
+    def as_param_space(self) -> dict[str, Any]:
+        """Returns the settings that differ from the defaults, for Tune: what of them is a domain or a grid is what is searched."""
+        defaults = type(self)().to_dict()
+        return {name: value for name, value in self.to_dict().items() if _differs(value, defaults.get(name))}
+
     @classmethod
     def from_dict(cls, config_dict: Mapping[str, Any]) -> Self:
         """Returns this class's defaults, changed by a dict of settings. Raises ConfigError."""

@@ -570,11 +570,15 @@ class EnvRunnerGroup:
             "remote": dict(zip(self.healthy_env_runner_ids(), remote, strict=True)),
             "runner_state": self._runner_state,
             "timesteps": self._timesteps,
+            "version": self._version,
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Takes over the states of another group's runners. What it has for runners that are not here is left out."""
         self._timesteps = state["timesteps"]
+        self._version = max(
+            self._version, state["version"]
+        )  # runners know weights of this number: the next have another
         self._runner_state = state["runner_state"]
         if self.local_env_runner is not None and state["local"] is not None:
             self.local_env_runner.set_state(state["local"])

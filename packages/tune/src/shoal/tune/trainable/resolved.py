@@ -61,7 +61,7 @@ class ResolvedTrainable:
         ):
             # A class of another library (RLlib's algorithms) that makes a Trainable of itself, where Tune is.
             name = name or inner.__name__
-            inner = inner.as_trainable()
+            inner = inner.as_trainable()  # type: ignore[attr-defined]
             trainable = WithParameters(inner, trainable.parameters) if isinstance(trainable, WithParameters) else inner
         self.is_class = inspect.isclass(inner)
         if self.is_class and not issubclass(inner, Trainable):

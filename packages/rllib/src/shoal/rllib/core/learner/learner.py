@@ -390,9 +390,9 @@ class Learner(Checkpointable, abc.ABC):
     def _log_losses(self) -> None:
         for module_id, values in self._logged.items():
             for name, value in values.items():
-                plain = float(value.detach()) if hasattr(value, "detach") else float(value)
+                plain = _plain(value)
                 if name == self.TOTAL_LOSS_KEY and not abs(plain) < float("inf"):
-                    others = {other: float(of) for other, of in values.items() if other != name}
+                    others = {other: _plain(of) for other, of in values.items() if other != name}
                     raise NonFiniteLossError(
                         f"the loss of module {module_id!r} is {plain}; its parts are {others}. A smaller lr, a grad_clip, or rewards and "
                         "observations of smaller size may help; training(torch_skip_nan_gradients) leaves such steps out"
@@ -512,3 +512,7 @@ class Learner(Checkpointable, abc.ABC):
     def _check_is_built(self) -> None:
         if not self._is_built:
             raise ConfigError(f"{type(self).__name__} is not built; call build() first")
+
+
+def _plain(value: Any) -> float:
+    return float(value.detach()) if hasattr(value, "detach") else float(value)

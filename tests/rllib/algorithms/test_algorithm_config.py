@@ -1,0 +1,195 @@
+"""Settings: set, refused, copied, frozen."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+
+import gymnasium as gym
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shoal.rllib.algorithms.algorithm_config import SETTERS, AlgorithmConfig
+from shoal.rllib.algorithms.ppo import PPO, PPOConfig
+from shoal.rllib.core.rl_module.default_model_config import DefaultModelConfig
+from shoal.rllib.core.rl_module.rl_module import RLModuleSpec
+from shoal.rllib.utils.error import ConfigError, FrozenConfigError, UnknownSettingError
+
+
+def test_setters_chain_and_leave_alone_what_is_not_given() -> None:
+    config = AlgorithmConfig().environment("CartPole-v1").training(lr=0.1, gamma=0.5).env_runners(num_env_runners=3)
+    assert (config.env, config.lr, config.gamma, config.num_env_runners) == ("CartPole-v1", 0.1, 0.5, 3)
+    assert config.training(lr=0.2).gamma == 0.5
+
+
+@pytest.mark.parametrize("setter", SETTERS)
+def test_every_argument_of_a_setter_has_a_place(setter: str) -> None:
+    config = PPOConfig()
+    known = set(config.to_dict()) | {"callbacks_class", "framework", "model"}
+    for cls in (AlgorithmConfig, PPOConfig):
+        for name in inspect.signature(getattr(cls, setter)).parameters:
+            if name not in ("self", "others") and not name.startswith("on_"):
+                assert name in known, f"{setter}({name}=...) sets nothing"
+
+
+def test_unknown_arguments_are_refused_with_what_looks_like_them() -> None:
+    with pytest.raises(UnknownSettingError, match=r"no argument 'gama'.*Did you mean 'gamma'"):
+        PPOConfig().training(gama=0.9)
+    with pytest.raises(TypeError, match=r"It is set by env_runners\(num_env_runners"):
+        PPOConfig().training(num_env_runners=2)
+    with pytest.raises(UnknownSettingError, match="'clip_param'"):
+        PPOConfig().training(clip_parm=0.2)
+    with pytest.raises(UnknownSettingError, match="'lambda_'"):
+        PPOConfig().update_from_dict({"lambd": 0.9})
+    with pytest.raises(KeyError, match="gamma"):
+        PPOConfig()["gama"]
+
+
+def test_old_names_mean_the_new_ones() -> None:
+    config = PPOConfig().training(num_sgd_iter=7, sgd_minibatch_size=50).env_runners(num_rollout_workers=4)
+    assert (config.num_epochs, config.minibatch_size, config.num_env_runners) == (7, 50, 4)
+    assert config.rollouts(num_envs_per_worker=3).num_envs_per_env_runner == 3
+    assert PPOConfig.from_dict({"num_workers": 1, "lambda": 0.9}).lambda_ == 0.9
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "says"),
+    [
+        ("training", {"lr": -1}, "lr is -1"),
+        ("training", {"gamma": 1.5}, "gamma is 1.5; give a number from 0 to 1"),
+        ("training", {"lr": [[10, 0.1], [20, 0.2]]}, "starts at timestep 10"),
+        ("training", {"lr": [[0, 0.1], [0, 0.2]]}, "must rise"),
+        ("training", {"minibatch_size": 0}, "minibatch_size is 0"),
+        ("training", {"grad_clip_by": "norms"}, "'global_norm'"),
+        ("env_runners", {"num_env_runners": -1}, "whole number >= 0"),
+        ("env_runners", {"num_env_runners": True}, "num_env_runners is True"),
+        ("env_runners", {"rollout_fragment_length": "long"}, "or 'auto'"),
+        ("evaluation", {"evaluation_duration_unit": "steps"}, "'episodes' or 'timesteps'"),
+        ("callbacks", {"on_train_result": 3}, "on_train_result is 3"),
+        ("framework", {"framework": "tf2"}, "'torch' alone"),
+        ("api_stack", {"enable_rl_module_and_learner": False}, "old API stack"),
+        ("environment", {"env_config": [1]}, "give a dict"),
+    ],
+)
+def test_values_that_cannot_be_are_refused_as_they_are_set(
+    method: str, arguments: dict[str, object], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says.replace("(", r"\(")):
+        getattr(PPOConfig(), method)(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda c: c.training(train_batch_size_per_learner=100, minibatch_size=128), "minibatch_size is 128"),
+        (lambda c: c.evaluation(evaluation_parallel_to_training=True), "evaluation_num_env_runners"),
+        (lambda c: c.evaluation(evaluation_duration="auto"), "evaluation_parallel_to_training"),
+        (lambda c: c.multi_agent(policies={"a", "b"}, policies_to_train=["c"]), "none of policies"),
+        (lambda c: c.env_runners(rollout_fragment_length=5000), "more than the batch of 4000"),
+        (lambda c: c.training(lr={"grid_search": [1, 2]}), "Tuner"),
+    ],
+)
+def test_settings_that_do_not_fit_one_another_are_refused_when_it_is_built(change: object, says: str) -> None:
+    config = PPOConfig().environment("CartPole-v1")
+    change(config)  # type: ignore[operator]
+    with pytest.raises(ConfigError, match=says):
+        config.build_algo()
+
+
+def test_a_frozen_configuration_cannot_be_changed_and_a_copy_can() -> None:
+    config = PPOConfig().training(lr=0.1)
+    config.freeze()
+    with pytest.raises(FrozenConfigError, match="copy_frozen=False"):
+        config.training(lr=0.2)
+    copy = config.copy(copy_frozen=False).training(lr=0.3)
+    assert (config.lr, copy.lr) == (0.1, 0.3)
+    with pytest.raises(FrozenConfigError):
+        config.copy().gamma = 0.1
+
+
+def test_a_copy_shares_nothing_that_changes() -> None:
+    config = PPOConfig().environment(env_config={"a": [1]})
+    copy = config.copy()
+    copy.env_config["a"].append(2)
+    assert config.env_config == {"a": [1]}
+
+
+def test_dicts_states_and_pickles_make_the_same_configuration() -> None:
+    config = PPOConfig().environment("CartPole-v1").training(lr=[[0, 0.1], [10, 0.2]]).debugging(seed=1)
+    assert PPOConfig.from_dict(config.to_dict()) == config
+    assert AlgorithmConfig.from_state(config.get_state()) == config
+    assert pickle.loads(pickle.dumps(config)) == config
+    assert config.serialize()["lr"] == [[0, 0.1], [10, 0.2]]
+    assert config.as_param_space() == {"env": "CartPole-v1", "lr": [[0, 0.1], [10, 0.2]], "seed": 1}
+
+
+def test_it_can_be_read_as_a_mapping() -> None:
+    config = PPOConfig()
+    assert config["kl_coeff"] == config.get("kl_coeff") == dict(config.items())["kl_coeff"] == 0.2
+    assert "kl_coeff" in config and "nothing" not in config
+    assert config.get("nothing", 3) == 3
+
+
+def test_modules_have_settings_that_differ() -> None:
+    config = PPOConfig().multi_agent(
+        policies={"a", "b"}, policy_mapping_fn=lambda agent, episode, **_: agent, policies_to_train=["a"]
+    )
+    config.rl_module(algorithm_config_overrides_per_module={"a": PPOConfig.overrides(lr=0.5)})
+    assert config.is_multi_agent
+    assert (config.get_config_for_module("a").lr, config.get_config_for_module("b").lr) == (0.5, 5e-5)
+    assert config.is_policy_to_train("a") and not config.is_policy_to_train("b")
+    with pytest.raises(UnknownSettingError):
+        PPOConfig.overrides(lrr=1)
+
+
+def test_model_settings_fill_the_modules_spec() -> None:
+    spaces = {"default_policy": (gym.spaces.Box(-1, 1, (4,)), gym.spaces.Discrete(2))}
+    config = PPOConfig().rl_module(model_config={"fcnet_hiddens": [8]})
+    spec = config.get_rl_module_spec(spaces=spaces, inference_only=True)
+    assert spec.model_config == {"vf_share_layers": False, "fcnet_hiddens": [8]} and spec.inference_only
+    config.rl_module(model_config=DefaultModelConfig(fcnet_hiddens=[4]))
+    assert config.get_rl_module_spec(spaces=spaces).model_config["vf_share_layers"] is True
+    config.rl_module(rl_module_spec=RLModuleSpec(model_config={"fcnet_hiddens": [2]}))
+    assert config.get_rl_module_spec(spaces=spaces).model_config["fcnet_hiddens"] == [2]
+
+
+def test_evaluation_has_settings_that_differ() -> None:
+    config = PPOConfig().evaluation(evaluation_config=PPOConfig.overrides(explore=False), evaluation_num_env_runners=1)
+    evaluating = config.get_evaluation_config_object()
+    assert evaluating is not None
+    assert (evaluating.explore, evaluating.num_env_runners, evaluating.in_evaluation) == (False, 1, True)
+    assert config.explore
+
+
+@given(batch=st.integers(1, 5000), runners=st.integers(0, 8), envs=st.integers(1, 16), learners=st.integers(0, 3))
+def test_fragments_make_up_the_batch(batch: int, runners: int, envs: int, learners: int) -> None:
+    config = PPOConfig().training(train_batch_size_per_learner=batch).learners(num_learners=learners)
+    config.env_runners(num_env_runners=runners, num_envs_per_env_runner=envs)
+    lengths = [config.get_rollout_fragment_length(index) for index in range(1, max(runners, 1) + 1)]
+    total = sum(lengths) * envs
+    assert config.total_train_batch_size == batch * max(learners, 1)
+    assert config.total_train_batch_size <= total < config.total_train_batch_size + max(runners, 1) * envs
+
+
+def test_what_builds_nothing_says_so() -> None:
+    with pytest.raises(ConfigError, match="algo_class"):
+        AlgorithmConfig().build_algo()
+    with pytest.raises(ConfigError, match="no environment"):
+        PPOConfig().env_runners(num_env_runners=0).build_algo()
+
+
+def test_importing_it_loads_no_torch() -> None:
+    import subprocess
+    import sys
+
+    program = "import sys, shoal.rllib, shoal.rllib.algorithms.algorithm_config as c; c.AlgorithmConfig(); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_algorithms_have_names() -> None:
+    from shoal.rllib.algorithms.registry import get_algorithm_class
+
+    assert get_algorithm_class("PPO") is PPO
+    with pytest.raises(ConfigError, match="'PPO'"):
+        get_algorithm_class("PPOO")

@@ -1,0 +1,213 @@
+"""Modules: default ones for spaces of any kind, those of users, several together, and their folders."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from shoal.rllib._internal.learning.episode_batch import to_tensor
+from shoal.rllib._internal.nested import stack
+from shoal.rllib.core.columns import Columns
+from shoal.rllib.core.rl_module.default_model_config import DefaultModelConfig
+from shoal.rllib.core.rl_module.multi_rl_module import MultiRLModule, MultiRLModuleSpec
+from shoal.rllib.core.rl_module.rl_module import RLModule, RLModuleSpec
+from shoal.rllib.core.rl_module.torch import TorchRLModule
+from shoal.rllib.core.rl_module.torch.default_actor_critic_rl_module import DefaultActorCriticRLModule
+from shoal.rllib.utils.error import CheckpointError, ConfigError, UnknownSettingError, UnsupportedSpaceException
+
+VECTOR = gym.spaces.Box(-1, 1, (3,), np.float32)
+
+
+def made(observations: Any = VECTOR, actions: Any = gym.spaces.Discrete(2), **model_config: Any) -> Any:
+    return RLModuleSpec(
+        DefaultActorCriticRLModule, observations, actions, model_config={"fcnet_hiddens": [8], **model_config}
+    ).build()
+
+
+def observed(space: gym.Space[Any], rows: int = 5) -> Any:
+    space.seed(0)
+    return to_tensor(stack([space.sample() for _ in range(rows)]))
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        VECTOR,
+        gym.spaces.Box(-1, 1, (), np.float32),
+        gym.spaces.Box(-1, 1, (2, 3), np.float64),
+        gym.spaces.Discrete(4),
+        gym.spaces.Discrete(4, start=2),
+        gym.spaces.MultiDiscrete([2, 3]),
+        gym.spaces.MultiDiscrete([[2, 3], [4, 5]]),
+        gym.spaces.MultiBinary(3),
+        gym.spaces.Box(0, 255, (10, 10, 4), np.uint8),
+        gym.spaces.Box(0, 255, (84, 84, 3), np.uint8),
+        gym.spaces.Dict({"a": gym.spaces.Discrete(3), "b.c": gym.spaces.Box(0, 255, (10, 10, 1), np.uint8)}),
+        gym.spaces.Tuple([gym.spaces.Discrete(3), gym.spaces.Dict({"x": VECTOR})]),
+    ],
+    ids=str,
+)
+def test_default_modules_take_observations_of_any_kind(space: gym.Space[Any]) -> None:
+    module = made(space)
+    out = module.forward_train({Columns.OBS: observed(space)})
+    assert out[Columns.ACTION_DIST_INPUTS].shape == (5, 2)
+    assert module.compute_values({Columns.OBS: observed(space)}).shape == (5,)
+
+
+def test_spaces_that_cannot_be_are_refused() -> None:
+    with pytest.raises(UnsupportedSpaceException, match=r"observation_space\['a'\] is Text"):
+        made(gym.spaces.Dict({"a": gym.spaces.Text(3)}))
+    with pytest.raises(UnsupportedSpaceException, match="Text"):
+        made(VECTOR, gym.spaces.Text(3))
+    with pytest.raises(UnsupportedSpaceException, match="conv_filters"):
+        made(gym.spaces.Box(0, 1, (10, 10, 3)), conv_filters=[[8, 20, 1]])
+    with pytest.raises(ConfigError, match="observation_space is None"):
+        RLModuleSpec(DefaultActorCriticRLModule).build()
+
+
+def test_model_settings_that_cannot_be_are_refused() -> None:
+    with pytest.raises(UnknownSettingError, match="'fcnet_hiddens'"):
+        made(fcnet_hidden=[3])
+    with pytest.raises(ConfigError, match="'tanh'"):
+        DefaultModelConfig(fcnet_activation="tahn")
+    with pytest.raises(ConfigError, match="fcnet_hiddens is"):
+        DefaultModelConfig(fcnet_hiddens=[0])
+    with pytest.raises(ConfigError, match="PrevActionsPrevRewards"):
+        DefaultModelConfig(lstm_use_prev_action=True)
+
+
+def test_networks_have_the_form_that_is_asked_for() -> None:
+    module = made(fcnet_hiddens=[7, 5], head_fcnet_hiddens=[3], fcnet_activation="relu", vf_share_layers=True)
+    shapes = {name: tuple(value.shape) for name, value in module.named_parameters()}
+    assert shapes["encoder.layers.0.weight"] == (7, 3) and shapes["encoder.layers.2.weight"] == (5, 7)
+    assert shapes["pi.0.weight"] == (3, 5) and shapes["vf.2.weight"] == (1, 3)
+    assert not any("critic" in name for name in shapes)
+    apart = made(vf_share_layers=False, fcnet_kernel_initializer="zeros_")
+    assert any(name.startswith("critic_encoder") for name, _ in apart.named_parameters())
+    assert not bool(apart.encoder.layers[0].weight.any())
+
+
+def test_the_spread_of_a_gaussian_can_be_a_parameter() -> None:
+    module = made(VECTOR, gym.spaces.Box(-1, 1, (2,)), free_log_std=True, log_std_clip_param=0.5)
+    with torch.no_grad():
+        module.log_std.fill_(3.0)
+    out = module.forward_train({Columns.OBS: observed(VECTOR)})[Columns.ACTION_DIST_INPUTS]
+    assert out.shape == (5, 4) and bool((out[:, 2:] == 0.5).all())
+
+
+def test_a_memory_goes_from_step_to_step() -> None:
+    module = made(use_lstm=True, lstm_cell_size=6)
+    assert module.is_stateful()
+    state = {name: value.unsqueeze(0) for name, value in module.get_initial_state().items()}
+    steps = observed(VECTOR, 4).unsqueeze(0)
+    whole = module.forward_train({Columns.OBS: steps, Columns.STATE_IN: state})
+    one_by_one = []
+    for t in range(4):
+        out = module.forward_exploration({Columns.OBS: steps[:, t : t + 1], Columns.STATE_IN: state})
+        state = out[Columns.STATE_OUT]
+        one_by_one.append(out[Columns.ACTION_DIST_INPUTS])
+    torch.testing.assert_close(torch.cat(one_by_one, 1), whole[Columns.ACTION_DIST_INPUTS])
+
+
+def test_runners_get_what_actions_need_and_no_more() -> None:
+    whole = made(vf_share_layers=False)
+    acting = RLModuleSpec(
+        DefaultActorCriticRLModule, VECTOR, gym.spaces.Discrete(2), inference_only=True,
+        model_config={"fcnet_hiddens": [8], "vf_share_layers": False},
+    ).build()  # fmt: skip
+    state = whole.get_state(inference_only=True)
+    assert not any(name.startswith(("vf", "critic")) for name in state)
+    acting.set_state(state)
+    batch = {Columns.OBS: observed(VECTOR)}
+    assert torch.equal(
+        acting.forward_inference(batch)[Columns.ACTION_DIST_INPUTS],
+        whole.forward_inference(batch)[Columns.ACTION_DIST_INPUTS],
+    )
+    with pytest.raises(ConfigError, match="inference_only"):
+        acting.forward_train(batch)  # type: ignore[attr-defined]
+
+
+def test_states_that_do_not_fit_are_refused() -> None:
+    module, wider = made(), made(fcnet_hiddens=[9])
+    with pytest.raises(CheckpointError, match=r"shape \(8, 3\), and \(9, 3\)"):
+        module.set_state(wider.get_state())
+    with pytest.raises(CheckpointError, match="has no"):
+        module.set_state({})
+
+
+class Doubled(TorchRLModule):
+    """A module as users write it."""
+
+    def setup(self) -> None:
+        assert self.observation_space is not None
+        self.layer = torch.nn.Linear(3, int(self.model_config["outputs"]))
+
+    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {Columns.ACTION_DIST_INPUTS: self.layer(batch[Columns.OBS])}
+
+
+def test_a_users_module_has_its_settings_and_its_spaces_distribution() -> None:
+    module: Any = RLModuleSpec(Doubled, VECTOR, gym.spaces.Discrete(2), model_config={"outputs": 2}).build()
+    out = module.forward_inference({Columns.OBS: observed(VECTOR)})
+    kind = module.get_inference_action_dist_cls()
+    actions = kind.from_logits(out[Columns.ACTION_DIST_INPUTS]).to_deterministic().sample()
+    assert torch.equal(actions, out[Columns.ACTION_DIST_INPUTS].argmax(-1))
+    assert not out[Columns.ACTION_DIST_INPUTS].requires_grad
+
+
+def test_modules_stand_together_under_their_ids(tmp_path: Path) -> None:
+    spec = MultiRLModuleSpec(rl_module_specs={name: RLModuleSpec.from_module(made()) for name in ("a", "b")})
+    multi = spec.build()
+    assert list(multi) == ["a", "b"] and "a" in multi and len(multi) == 2
+    assert multi.foreach_module(lambda name, module: name) == ["a", "b"]
+    with pytest.raises(ConfigError, match="already"):
+        multi.add_module("a", made())
+    with pytest.raises(KeyError, match="There are"):
+        multi["c"]
+    path = multi.save_to_path(tmp_path / "modules")
+    again = MultiRLModule.from_checkpoint(path)
+    for name in ("a", "b"):
+        mine, its = multi[name].get_state(), again[name].get_state()
+        assert all(np.array_equal(mine[key], its[key]) for key in mine)
+    alone = RLModule.from_checkpoint(tmp_path / "modules" / "a")
+    assert isinstance(alone, DefaultActorCriticRLModule)
+    start = RLModuleSpec.from_module(made())
+    start.load_state_path = str(tmp_path / "modules" / "b")
+    assert np.array_equal(start.build().get_state()["pi.0.bias"], multi["b"].get_state()["pi.0.bias"])
+    multi.remove_module("a")
+    assert list(multi) == ["b"]
+
+
+def test_a_policy_loads_in_another_process_without_environments(tmp_path: Path) -> None:
+    module = made()
+    path = module.save_to_path(tmp_path / "policy")
+    expected = module.forward_inference({Columns.OBS: torch.ones(1, 3)})[Columns.ACTION_DIST_INPUTS].tolist()
+    program = (
+        "import sys, json, torch\n"
+        "from shoal.rllib.core.rl_module.rl_module import RLModule\n"
+        "policy = RLModule.from_checkpoint(sys.argv[1])\n"
+        "out = policy.forward_inference({'obs': torch.ones(1, 3)})['action_dist_inputs']\n"
+        "assert not any(name.startswith('shoal.rllib.env') for name in sys.modules), 'environments were loaded'\n"
+        "print(json.dumps(out.tolist()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, path], check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout) == expected
+
+
+def test_folders_that_are_no_checkpoints_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such folder"):
+        RLModule.from_checkpoint(tmp_path / "nothing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match=r"no metadata\.json"):
+        RLModule.from_checkpoint(tmp_path / "empty")
+    path = made().save_to_path(tmp_path / "module")
+    with pytest.raises(CheckpointError, match="use DefaultActorCriticRLModule"):
+        Doubled.from_checkpoint(path)
