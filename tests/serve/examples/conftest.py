@@ -8,3 +8,9 @@ import pytest
 @pytest.fixture(scope="module", autouse=True)
 def session() -> None:
     """None is started."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads of numeric libraries that wait for one another by spinning take minutes on a busy machine."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -27,6 +27,7 @@ from shoal.serve._internal.logic.deployment_state import (
 )
 from shoal.serve._internal.logic.metric_text import Sample
 from shoal.serve._internal.process.controller_link import NAMESPACE
+from shoal.serve._internal.process.deployed_application import Application
 from shoal.serve._internal.process.grpc_proxy import GrpcProxy
 from shoal.serve._internal.process.metrics_page import of_actors
 from shoal.serve._internal.process.proxy import Proxy
@@ -64,50 +65,6 @@ CHANGES = "changes"
 CONCURRENT_CALLS = 100_000
 SLOWEST_ROUTER = 2.0
 """Seconds until a router is taken to know what was published."""
-
-
-class Application:
-    """One version of an application that was asked for, and whether it came to run.
-
-    Args:
-        spec: what is asked for.
-        deployed_at: when, in seconds since 1970.
-        before: the version before it; None for none.
-    """
-
-    def __init__(self, spec: ApplicationSpec, deployed_at: float, before: Application | None) -> None:
-        self.spec = spec
-        self.deployed_at = deployed_at
-        self.error = ""
-        self.open = {one.id for one in spec.deployments}
-        """Deployments that have not settled yet."""
-        self.settled = asyncio.Event()
-        self.works = False
-        self.refused = ""
-        """Why the version that was to take its place did not come to run."""
-        self.fallback: ApplicationSpec | None = None
-        """What goes on where this does not come to run: the last version that did."""
-        self.leftovers: set[DeploymentId] = set()
-        """Deployments of versions before, which may be used until this one has taken over."""
-        self.ingresses = {DeploymentId(spec.name, spec.ingress)}
-        """Its own, and those of versions before."""
-        if before is not None:
-            self.fallback = before.spec if before.works else before.fallback
-            self.ingresses |= before.ingresses
-            self.leftovers = before.leftovers | {one.id for one in before.spec.deployments}
-        self.leftovers -= self.open
-        self.serving: ApplicationSpec = before.serving if before is not None and self.fallback is not None else spec
-        """Whose ingress answers under whose prefix: the version before until this one runs."""
-
-    def settle(self, error: str = "") -> None:
-        """It runs; with an `error` it does not."""
-        if self.settled.is_set():
-            return
-        self.error = error
-        if not error:
-            self.works = True
-            self.serving = self.spec
-        self.settled.set()
 
 
 class Controller:
@@ -619,7 +576,7 @@ class Controller:
             .remote(options)
         )
         try:
-            self._address = await proxy.start.remote()
+            self._address = await proxy.start.remote(self._values.get("routes")[1] or ())
         except BaseException:
             shoal.kill(proxy)
             raise
@@ -641,8 +598,6 @@ class Controller:
 
     async def _start_grpc_proxy(self, options: gRPCOptions) -> None:
         host = self._http.host if self._http is not None else HTTPOptions().host
-        if self._values.get("applications")[0] == 0:
-            self._publish_routes()
         proxy = (
             shoal.remote(GrpcProxy)
             .options(
@@ -655,7 +610,7 @@ class Controller:
             .remote(options, host)
         )
         try:
-            address = self._grpc_address = await proxy.start.remote()
+            address = self._grpc_address = await proxy.start.remote(self._values.get("applications")[1] or ())
         except BaseException:
             shoal.kill(proxy)
             raise
