@@ -87,10 +87,14 @@ class GrpcProxy:
         self._log: ServeLog | None = None
         self._health: Any = None
         self._services: list[str] = []
-        self._known = asyncio.Event()
+        self._telling: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> tuple[str, int]:
-        """Listens. Returns the address. Raises OSError, InvalidArgumentError, and ServeError where grpcio is missing."""
+    async def start(self, applications: Sequence[tuple[str, str]]) -> tuple[str, int]:
+        """Listens. Returns the address. Raises OSError, InvalidArgumentError, and ServeError where grpcio is missing.
+
+        Args:
+            applications: that there are, with their ingresses: who connects at once finds them.
+        """
         try:
             import grpc
         except ImportError as error:
@@ -119,8 +123,9 @@ class GrpcProxy:
             loop.call_soon_threadsafe(self._applications_changed, dict(applications or ()))
 
         ROUTERS.loop = asyncio.get_running_loop()
+        self._ingresses = dict(applications)
+        await self._say_health()
         ROUTERS.link().listen("applications", changed)
-        await self._known.wait()
         await server.start()
         return self._host, int(port)
 
@@ -138,7 +143,8 @@ class GrpcProxy:
     def _applications_changed(self, ingresses: dict[str, str]) -> None:
         self._ingresses = ingresses
         task = asyncio.get_running_loop().create_task(self._say_health())
-        task.add_done_callback(lambda done: self._known.set())
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     async def _say_health(self) -> None:
         from grpc_health.v1 import health_pb2

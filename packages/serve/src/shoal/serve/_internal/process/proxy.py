@@ -62,8 +62,13 @@ class Proxy:
         self._metrics = IngressMetrics("http")
         self._log: ServeLog | None = None
 
-    async def start(self) -> tuple[str, int]:
-        """Listens. Returns the address. Raises OSError."""
+    async def start(self, routes: tuple[Route, ...]) -> tuple[str, int]:
+        """Listens. Returns the address. Raises OSError.
+
+        Args:
+            routes: that there are: who connects at once finds them.
+        """
+        self._routes = routes
         options = self._options
         self._log = ServeLog(None, {"proxy": "proxy"})
         # Whoever sends what is no HTTP gets an answer, and no line in a log.
