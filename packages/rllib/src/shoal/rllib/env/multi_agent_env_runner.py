@@ -73,6 +73,7 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
             not self.config.disable_env_checking,
         )
         self._stepper = self._multi_stepper
+        self._recorder = self._live = None
         self._multi: MultiAgentRecorder | None = None
 
     def _check_env(self) -> None:
@@ -138,6 +139,10 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
         self._mapping = mapping
         if self._multi is not None:
             self._multi.mapping = mapping
+
+    def _forget_episodes(self) -> None:
+        if self._multi is not None:
+            self._multi.forget()
 
     @property
     def _by_columns(self) -> bool:

@@ -253,15 +253,24 @@ class SingleAgentEnvRunner(EnvRunner):
         explore = self.config.explore if explore is None else explore
         started = time.perf_counter()
         sampling = self._sample_columns if self._by_columns else self._sample_live
-        episodes, finished = sampling(
-            num_timesteps, num_episodes, explore, random_actions, force_reset or num_episodes is not None
-        )
+        try:
+            episodes, finished = sampling(
+                num_timesteps, num_episodes, explore, random_actions, force_reset or num_episodes is not None
+            )
+        except BaseException:
+            self._forget_episodes()  # where they stand is not known: whoever samples again starts with a reset
+            raise
         steps = sum(map(len, episodes))
         self._steps_sampled += steps
         self._log(steps, finished, time.perf_counter() - started)
         if self._callbacks.has("on_sample_end"):
             self._callbacks.call("on_sample_end", env_runner=self, metrics_logger=self.metrics, samples=episodes)
         return episodes
+
+    def _forget_episodes(self) -> None:
+        for recorder in (self._recorder, self._live):
+            if recorder is not None:
+                recorder.forget()
 
     @property
     def _by_columns(self) -> bool:

@@ -71,6 +71,7 @@ class LiveRecorder:
     def forget(self) -> None:
         """Drops all episodes: what follows starts with a reset."""
         self.episodes = []
+        self._events, self._done, self._finished = [], [], []
         self._chunks = [[] for _ in range(self.n)]
 
     def create(self) -> None:

@@ -77,6 +77,7 @@ class MultiAgentRecorder:
     def forget(self) -> None:
         """Drops all episodes: what follows starts with a reset."""
         self.episodes = []
+        self._events, self._done, self._finished = [], [], []
         self._chunks = [[] for _ in range(self.n)]
 
     def create(self) -> None:
