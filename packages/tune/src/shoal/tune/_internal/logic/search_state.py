@@ -503,7 +503,8 @@ class SearchState:
         self.is_ending = self.is_ending or "error"
         for life in list(self._running.values()):
             self._leave(life)
-            life.end(INTERRUPT)
+            if life.ending is None:
+                life.end(INTERRUPT)
             self._ended(life)
 
     # --- the beginnings of trials ---------------------------------------------------------------------------------------------------
