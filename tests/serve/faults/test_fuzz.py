@@ -130,7 +130,9 @@ def answer_to(url: str, parts: list[bytes]) -> bytes:
             client.shutdown(socket.SHUT_WR)
             while more := client.recv(1 << 16):
                 answer += more
-        except ConnectionError:
+        except TimeoutError:
+            raise
+        except OSError:
             pass  # What has been refused is not read to its end.
     return answer
 
