@@ -24,9 +24,10 @@ from shoal.rllib.core.rl_module.torch.default_actor_critic_rl_module import Defa
 from shoal.rllib.utils.error import CheckpointError, ConfigError, UnknownSettingError, UnsupportedSpaceException
 
 VECTOR = gym.spaces.Box(-1, 1, (3,), np.float32)
+TWO = gym.spaces.Discrete(2)
 
 
-def made(observations: Any = VECTOR, actions: Any = gym.spaces.Discrete(2), **model_config: Any) -> Any:
+def made(observations: Any = VECTOR, actions: Any = TWO, **model_config: Any) -> Any:
     return RLModuleSpec(
         DefaultActorCriticRLModule, observations, actions, model_config={"fcnet_hiddens": [8], **model_config}
     ).build()
