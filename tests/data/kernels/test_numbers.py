@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from shoal.data._internal.kernels import array_of_numbers, numbers_of
+from shoal.data._internal.kernels.numbers import array_of_values
 
 KINDS = [pa.int8(), pa.uint16(), pa.int32(), pa.uint32(), pa.int64(), pa.uint64(), pa.float32(), pa.float64()]
 
@@ -39,11 +40,28 @@ def test_missing_numbers() -> None:
     assert array_of_numbers(numbers, numbers < 0).null_count == 0
 
 
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [([1, -2], pa.int64()), ([1.5], pa.float64()), ([1, None], pa.int64()), (["a"], pa.string()), ([200], pa.uint8())],
+)
+def test_a_few_values(values: list[Any], kind: Any) -> None:
+    made = array_of_values(values, kind)
+    assert made.type == kind
+    assert made.to_pylist() == values
+
+
+@pytest.mark.parametrize("value", [1 << 63, "x"])
+def test_values_of_another_type(value: Any) -> None:
+    with pytest.raises((pa.ArrowInvalid, OverflowError)):
+        array_of_values([value], pa.int64())
+
+
 KERNELS = """
 import sys
 import numpy as np
 import pyarrow as pa
-from shoal.data._internal.kernels import Reduction, array_of_numbers, join, partition_by_hash, reduced, sort
+from shoal.data._internal.kernels import Reduction, array_of_numbers, join, partition_by_hash, partition_by_range, reduced
+from shoal.data._internal.kernels import sample_boundaries, sort
 
 numbers = np.arange(1000) * 7919 % 700
 left = pa.table({"k": array_of_numbers(numbers), "v": array_of_numbers(numbers * 0.5)})
@@ -53,6 +71,8 @@ assert join(left, right, "inner", ["k"], ["k"], "", "").num_rows == 1600
 assert join(left, right.slice(0, 500), "left_outer", ["k"], ["k"], "", "").num_rows == 1000
 assert reduced(left, ["k"], [Reduction("s", "sum", "v"), Reduction("n", "count", "v")]).num_rows == 700
 assert sort(left, ["k"], [True]).num_rows == 1000
+edges = sample_boundaries([left], ["k"], [False], 4)
+assert [part.num_rows for part in partition_by_range(left, ["k"], [False], edges)] == [250] * 4
 print("pandas" in sys.modules, "polars" in sys.modules)
 """
 

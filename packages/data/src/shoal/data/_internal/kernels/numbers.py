@@ -5,6 +5,7 @@ Arrow's own ways (`to_numpy`, `pa.array`) load pandas where it is installed: 30 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,14 @@ def array_of_numbers(numbers: npt.NDArray[Any], missing: npt.NDArray[np.bool_] |
         validity = pa.py_buffer(np.packbits(~missing, bitorder="little"))
     values = pa.py_buffer(np.ascontiguousarray(numbers))
     return pa.Array.from_buffers(pa.from_numpy_dtype(numbers.dtype), len(numbers), [validity, values])
+
+
+def array_of_values(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Returns the array of a few values of any type. Raises what `pyarrow.array` does where one is none of its values."""
+    is_whole = pa.types.is_int64(kind) and all(type(value) is int and abs(value) < 1 << 63 for value in values)
+    if is_whole or (pa.types.is_float64(kind) and all(type(value) is float for value in values)):
+        return array_of_numbers(np.array(values, dtype=_dtype(kind)))
+    return pa.array(values, kind)
 
 
 def _memory(chunk: pa.Array, dtype: np.dtype[Any]) -> npt.NDArray[Any]:

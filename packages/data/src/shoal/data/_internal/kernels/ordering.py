@@ -96,7 +96,7 @@ def sample_boundaries(
     """Returns keys where sorted data is cut, so that partitions are of like size by the samples."""
     ordered = sort(concat(list(samples)), keys, descending).select(list(keys))
     cuts = [ordered.num_rows * part // partitions for part in range(1, partitions)]
-    chosen = ordered.take(pa.array(cuts)).to_pylist()
+    chosen = ordered.take(array_of_numbers(np.array(cuts, dtype=np.int64))).to_pylist()
     return list(dict.fromkeys(tuple(row[key] for key in keys) for row in chosen))
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.data._internal.blocks.combine import concat, slice_rows
-from shoal.data._internal.kernels.numbers import array_of_numbers, numbers_of
+from shoal.data._internal.kernels.numbers import array_of_numbers, array_of_values, numbers_of
 from shoal.data._internal.kernels.ordering import sort_order
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -25,11 +25,14 @@ def partition_by_range(
     The table may have any order; rows keep it.
     """
     edges = pa.table(
-        {key: pa.array([edge[n] for edge in boundaries], table.schema.field(key).type) for n, key in enumerate(keys)}
+        {
+            key: array_of_values([edge[n] for edge in boundaries], table.schema.field(key).type)
+            for n, key in enumerate(keys)
+        }
     )
     # Boundaries are sorted among the rows; equal rows come after theirs, because it stands before them and sorting is stable.
     both = concat([edges, table.select(list(keys))])
-    order = np.asarray(sort_order(both, keys, descending))
+    order = numbers_of(pa.chunked_array([sort_order(both, keys, descending)]))
     is_edge = order < edges.num_rows
     owners = np.empty(both.num_rows, dtype=np.int64)
     owners[order] = np.cumsum(is_edge)
