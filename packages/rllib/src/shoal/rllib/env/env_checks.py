@@ -48,9 +48,9 @@ def check_env(make: Callable[[], Any], name: str, *, steps: int = STEPS) -> None
                 )
             observation, reward, terminated, truncated, info = answer
             check_observation(where, env.observation_space, observation)
-            check_reward(where, reward)
             if np.ndim(reward):
                 raise EnvError(f"{where} returned the reward {reward!r}, an array; return a number")
+            check_reward(where, reward)
             for what, flag in (("terminated", terminated), ("truncated", truncated)):
                 if not isinstance(flag, bool | np.bool_):
                     raise EnvError(f"{where} returned {what}={flag!r}; return True or False")

@@ -184,6 +184,13 @@ class SingleAgentEnvRunner(EnvRunner):
         self._module_to_env = self.config.build_module_to_env_connector(env=self.env, spaces=spaces)
         self._transform = row_transform(self._env_to_module)
         self._is_fused = self._transform is not None and has_only_defaults(self._module_to_env)
+        observations, actions = spaces["__env_single__"]
+        self._columns_do = (
+            self._is_fused
+            and not self._callbacks.has(*EPISODE_HOOKS)
+            and form_of(observations) is not None
+            and form_of(actions) is not None
+        )
         for piece in self._module_to_env.connectors:
             if isinstance(piece, GetActions) and piece.generator is None:
                 piece.generator = self._torch_generator
@@ -275,12 +282,7 @@ class SingleAgentEnvRunner(EnvRunner):
     @property
     def _by_columns(self) -> bool:
         """Whether nobody looks at episodes while they grow."""
-        return (
-            self._is_fused
-            and not self._callbacks.has(*EPISODE_HOOKS)
-            and form_of(self.env.single_observation_space) is not None
-            and form_of(self.env.single_action_space) is not None
-        )
+        return self._columns_do
 
     def _sample_columns(
         self, num_timesteps: int | None, num_episodes: int | None, explore: bool, random_actions: bool, reset: bool

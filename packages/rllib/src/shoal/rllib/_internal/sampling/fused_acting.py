@@ -86,25 +86,23 @@ class FusedActing:
         if self.stateful:
             batch[Columns.OBS] = map_leaves(lambda leaf: leaf.unsqueeze(1), batch[Columns.OBS])
             batch[Columns.STATE_IN] = self.states
-        with torch.no_grad():
-            if explore:
-                outputs = self._module.forward_exploration(batch, t=timestep, generator=self._generator)
-            else:
-                outputs = self._module.forward_inference(batch)
-            extras: dict[str, Any] = {}
-            if self.stateful:
-                state_out = outputs.pop(Columns.STATE_OUT)
-                outputs = {key: map_leaves(lambda leaf: leaf.squeeze(1), value) for key, value in outputs.items()}
-                self.states = state_out
-                extras[Columns.STATE_OUT] = map_leaves(to_array, state_out)
-            actions = outputs.get(Columns.ACTIONS)
-            if actions is None:
-                distribution = self.distribution(outputs[Columns.ACTION_DIST_INPUTS], explore)
-                actions = (
-                    distribution.sample(generator=self._generator)
-                    if explore
-                    else distribution.to_deterministic().sample()
-                )
+        # These entry points of modules record no gradients, so that what is made of their outputs needs none either.
+        if explore:
+            outputs = self._module.forward_exploration(batch, t=timestep, generator=self._generator)
+        else:
+            outputs = self._module.forward_inference(batch)
+        extras: dict[str, Any] = {}
+        if self.stateful:
+            state_out = outputs.pop(Columns.STATE_OUT)
+            outputs = {key: map_leaves(lambda leaf: leaf.squeeze(1), value) for key, value in outputs.items()}
+            self.states = state_out
+            extras[Columns.STATE_OUT] = map_leaves(to_array, state_out)
+        actions = outputs.get(Columns.ACTIONS)
+        if actions is None:
+            distribution = self.distribution(outputs[Columns.ACTION_DIST_INPUTS], explore)
+            actions = (
+                distribution.sample(generator=self._generator) if explore else distribution.to_deterministic().sample()
+            )
         for key, value in outputs.items():
             if key not in _NOT_KEPT:
                 extras[key] = map_leaves(to_array, value)

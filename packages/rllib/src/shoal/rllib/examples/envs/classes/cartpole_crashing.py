@@ -19,8 +19,8 @@ class CartPoleCrashing(CartPoleEnv):  # type: ignore[misc,unused-ignore]
     Args:
         config: `p_crash` and `p_crash_reset` (0.005 and 0.0): how likely a step or a reset raises; `crash_after_n_steps`: it raises then
             for sure; `p_stall` and `p_stall_reset` (0.0): how likely it stalls; `stall_time_sec`: for how long (a number, or two between
-            which it is drawn); `stall_after_n_steps`; `crash_on_worker_indices` and `stall_on_worker_indices`: only there (None: everywhere);
-            `init_time_s` (0.0): how long it takes to be made.
+            which it is drawn); `stall_after_n_steps`; `crash_on_worker_indices` and `stall_on_worker_indices`: only there (None:
+            everywhere); `init_time_s` (0.0): how long it takes to be made.
     """
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
