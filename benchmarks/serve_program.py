@@ -11,10 +11,10 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from serve_clients import asked_one_after_the_other, load, per_second, read_chunks, wrk
 from serve_servers import (
@@ -32,6 +32,7 @@ SERVE_OF = {"ray": "ray.serve", "shoal": "shoal.serve"}
 serve: Any = importlib.import_module(SERVE_OF[BACKEND]) if BACKEND in SERVE_OF else None
 
 Figures = dict[str, list[float]]
+T = TypeVar("T")
 
 
 @contextmanager
@@ -67,6 +68,11 @@ def web_application() -> Iterator[int]:
 
 
 # --- cases ----------------------------------------------------------------------------------------------------------------------
+
+
+def on_a_loop(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs it on a loop that stays open: handles of Ray that were used on it need it again at the end."""
+    return asyncio.new_event_loop().run_until_complete(coroutine)
 
 
 def noop(seconds: float) -> Figures:
@@ -114,9 +120,9 @@ def chain(seconds: float) -> Figures:
         url = f"http://127.0.0.1:{port}/"
         wrk(url, 32, seconds / 2)
         rate, both = wrk(url, 32, seconds).rate, wrk(url, 1, seconds).most
-    with served(Alone.bind()) as port:
-        wrk(url := f"http://127.0.0.1:{port}/", 1, seconds / 2)
-        return {"chain": [rate], "hop_p99": [both - wrk(url, 1, seconds).most]}
+        serve.run(Alone.bind(), name="alone", route_prefix="/alone")
+        wrk(f"{url}alone", 1, seconds / 2)
+        return {"chain": [rate], "hop_p99": [both - wrk(f"{url}alone", 1, seconds).most]}
 
 
 def bodies(seconds: float) -> Figures:
@@ -193,7 +199,7 @@ def handles(seconds: float) -> Figures:
         return {"handles_inside": [inside], "handles": [await per_second(call, 128, seconds)]}
 
     with served(Caller.bind(Noop.bind(), per_second)):
-        return asyncio.run(both())
+        return on_a_loop(both())
 
 
 def limit(seconds: float) -> Figures:
@@ -257,7 +263,7 @@ def batched(seconds: float) -> Figures:
         async def call() -> Any:
             return await handle.predict.remote(1)
 
-        rate = asyncio.run(per_second(call, 4 * BATCH, seconds))
+        rate = on_a_loop(per_second(call, 4 * BATCH, seconds))
         wrk(f"http://127.0.0.1:{port}/", 4 * BATCH, seconds / 2)
         over_http = wrk(f"http://127.0.0.1:{port}/", 4 * BATCH, seconds).rate
         return {"batched": [100 * rate * MODEL_SECONDS / BATCH], "batched_http": [over_http]}
