@@ -40,7 +40,7 @@ from shoal.rllib.utils.metrics import (
     TIMERS,
 )
 from shoal.rllib.utils.schedules.scheduler import Scheduler
-from shoal.rllib.utils.torch_utils import update_target_network
+from shoal.rllib.utils.torch_utils import Followed
 
 
 class OffPolicyConfig(AlgorithmConfig):
@@ -121,6 +121,7 @@ class OffPolicyLearner(TorchLearner):
             return
         super().build()
         self._last_target_update: dict[str, int] = dict.fromkeys(self.module.keys(), 0)
+        self._pairs: dict[str, tuple[Any, list[Followed]]] = {}
 
     def _make_module(self) -> MultiRLModule:
         multi = super()._make_module()
@@ -136,6 +137,14 @@ class OffPolicyLearner(TorchLearner):
     @classmethod
     def rl_module_required_apis(cls) -> list[type]:
         return [TargetNetworkAPI]
+
+    def _followed(self, module_id: str) -> list[Followed]:
+        """A module's pairs of networks, whose parameters are looked up once."""
+        module = self.module[module_id]
+        if module_id not in self._pairs or self._pairs[module_id][0] is not module:
+            pairs = _with_targets(module).get_target_network_pairs()
+            self._pairs[module_id] = module, [Followed(main, target) for main, target in pairs]
+        return self._pairs[module_id][1]
 
     def prepare_batch(self, module_id: str, batch: EpisodeBatch) -> Batch:
         """Adds what an episode of one transition ends with."""
@@ -164,8 +173,8 @@ class OffPolicyLearner(TorchLearner):
             last = self._last_target_update.get(module_id, 0)
             if now - last < config.target_network_update_freq or not self.should_module_be_updated(module_id):
                 continue
-            for main, target in _with_targets(module).get_target_network_pairs():
-                update_target_network(main, target, config.tau)
+            for followed in self._followed(module_id):
+                followed.step(config.tau)
             self._last_target_update[module_id] = now
             self.metrics.log_value((module_id, NUM_TARGET_UPDATES), 1, reduce="lifetime_sum")
             self.metrics.log_value((module_id, LAST_TARGET_UPDATE_TS), now, window=1)

@@ -212,6 +212,30 @@ def flatten_inputs_to_1d_tensor(inputs: Any, spaces_struct: Any = None, time_axi
     return torch.cat(columns, dim=-1)
 
 
+class Followed:
+    """A network and its target, which is to come closer to it, again and again.
+
+    Args:
+        main_net: the network that learns.
+        target_net: one of the same shape.
+    """
+
+    def __init__(self, main_net: nn.Module, target_net: nn.Module) -> None:
+        self._main: list[Tensor] = list(main_net.parameters())
+        self._target: list[Tensor] = list(target_net.parameters())
+        self._buffers = list(zip(target_net.buffers(), main_net.buffers(), strict=True))
+
+    def step(self, tau: float) -> None:
+        """Has target = tau main + (1 - tau) target, in place; 1 copies. Buffers are copied."""
+        with torch.no_grad():
+            if tau >= 1.0:
+                torch._foreach_copy_(self._target, self._main)
+            elif self._target:
+                torch._foreach_lerp_(self._target, self._main, tau)
+            for mine, its in self._buffers:
+                mine.copy_(its)
+
+
 def update_target_network(main_net: nn.Module, target_net: nn.Module, tau: float) -> None:
     """Brings a target network closer to the one it follows, in place: target = tau main + (1 - tau) target.
 
@@ -220,15 +244,7 @@ def update_target_network(main_net: nn.Module, target_net: nn.Module, tau: float
         target_net: one of the same shape.
         tau: how close: 1 copies.
     """
-    with torch.no_grad():
-        main: list[Tensor] = list(main_net.parameters())
-        target: list[Tensor] = list(target_net.parameters())
-        if tau >= 1.0:
-            torch._foreach_copy_(target, main)
-        elif target:
-            torch._foreach_lerp_(target, main, tau)
-        for mine, its in zip(target_net.buffers(), main_net.buffers(), strict=True):
-            mine.copy_(its)
+    Followed(main_net, target_net).step(tau)
 
 
 def symlog(x: Tensor) -> Tensor:

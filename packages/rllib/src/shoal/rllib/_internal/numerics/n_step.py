@@ -47,7 +47,7 @@ def n_step_transitions(
         goes_on = (following[after] >= 0) & (step < n)
         if not goes_on.any():
             break
-        returns += np.where(goes_on, gamma**step * rewards[after], 0).astype(np.float32)
+        returns += (gamma**step * np.where(goes_on, rewards[after], 0)).astype(np.float32)
         last = np.where(goes_on, after, last)
         after = np.where(goes_on, following[after], after)
         steps += goes_on

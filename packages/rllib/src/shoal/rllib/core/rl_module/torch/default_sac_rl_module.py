@@ -102,6 +102,7 @@ class DefaultSACRLModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI, QNet
             Critic(self.observation_space, action_size, outputs if self.is_discrete else 1, config)
             for _ in range(2 if own["twin_q"] else 1)
         )
+        self._critics_parameters = list(self.critics.parameters())
         self._target_critics: nn.ModuleList | None = None
         self.log_alpha = nn.Parameter(torch.tensor(math.log(own["initial_alpha"])))
 
@@ -123,14 +124,13 @@ class DefaultSACRLModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI, QNet
     @contextmanager
     def critics_as_they_are(self) -> Iterator[None]:
         """What is computed in the block changes no critic: gradients flow through them, to actions, and not into them."""
-        parameters = list(self.critics.parameters())
-        for parameter in parameters:
-            parameter.requires_grad_(False)
+        for parameter in self._critics_parameters:
+            parameter.requires_grad = False
         try:
             yield
         finally:
-            for parameter in parameters:
-                parameter.requires_grad_(True)
+            for parameter in self._critics_parameters:
+                parameter.requires_grad = True
 
     def make_target_networks(self) -> None:
         self._target_critics = copy.deepcopy(self.critics).requires_grad_(False)

@@ -1,0 +1,102 @@
+"""What RLlib's algorithms have to learn, with which settings, and up to which return. The settings are near those that peers have tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Task:
+    """An algorithm and what it has to learn.
+
+    Args:
+        name: for the command line.
+        title: for people.
+        steps: of the environment.
+        bar: the return that is to be reached.
+        config: makes the configuration, without a seed.
+    """
+
+    name: str
+    title: str
+    steps: int
+    bar: float
+    config: Callable[[], Any]
+
+
+def dqn_cartpole() -> Any:
+    from shoal.rllib.algorithms.dqn import DQNConfig
+
+    return (
+        DQNConfig()
+        .environment("CartPole-v1")
+        .env_runners(rollout_fragment_length=256)
+        .training(
+            lr=2.3e-3,
+            train_batch_size=64,
+            training_intensity=32,  # 128 gradients for 256 steps
+            target_network_update_freq=256,
+            replay_buffer_config={"type": "EpisodeReplayBuffer", "capacity": 100_000},
+            epsilon=[[0, 1.0], [8000, 0.04]],
+            grad_clip=10.0,
+            dueling=False,
+        )
+        .rl_module(model_config={"fcnet_hiddens": [256, 256], "fcnet_activation": "relu"})
+    )
+
+
+def dqn_lunarlander() -> Any:
+    from shoal.rllib.algorithms.dqn import DQNConfig
+
+    return (
+        DQNConfig()
+        .environment("LunarLander-v3")
+        .env_runners(rollout_fragment_length=4)
+        .training(
+            lr=6.3e-4,
+            train_batch_size=128,
+            training_intensity=128,  # a gradient for each step
+            target_network_update_freq=250,
+            replay_buffer_config={"type": "EpisodeReplayBuffer", "capacity": 50_000},
+            epsilon=[[0, 1.0], [12_000, 0.1]],
+            grad_clip=10.0,
+            dueling=False,
+        )
+        .rl_module(model_config={"fcnet_hiddens": [256, 256], "fcnet_activation": "relu"})
+    )
+
+
+def sac(env: str, lr: float, hiddens: list[int], warm_up: int) -> Any:
+    from shoal.rllib.algorithms.sac import SACConfig
+
+    return (
+        SACConfig()
+        .environment(env)
+        .training(
+            actor_lr=lr,
+            critic_lr=lr,
+            alpha_lr=lr,
+            num_steps_sampled_before_learning_starts=warm_up,
+            replay_buffer_config={"type": "EpisodeReplayBuffer", "capacity": 1_000_000},
+        )
+        .rl_module(model_config={"fcnet_hiddens": hiddens, "fcnet_activation": "relu"})
+        .reporting(min_sample_timesteps_per_iteration=1000, min_time_s_per_iteration=None)
+    )
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task("dqn-cartpole", "DQN, CartPole-v1", 50_000, 475, dqn_cartpole),
+        Task("dqn-lunarlander", "DQN, LunarLander-v3", 100_000, 100, dqn_lunarlander),
+        Task("sac-pendulum", "SAC, Pendulum-v1", 20_000, -160, lambda: sac("Pendulum-v1", 1e-3, [256, 256], 100)),
+        Task(
+            "sac-pendulum-small", "SAC with small nets, Pendulum-v1", 20_000, -160,
+            lambda: sac("Pendulum-v1", 1e-3, [64, 64], 100),
+        ),
+        Task("sac-halfcheetah", "SAC, HalfCheetah-v5", 100_000, 3500, lambda: sac("HalfCheetah-v5", 3e-4, [256, 256], 10_000)),
+    )
+}  # fmt: skip
+"""By name. Other algorithms' tasks are added here."""
