@@ -42,7 +42,7 @@ def ppo_config(setting: Setting, **training: Any) -> Any:
     if setting.backend == "ray":
         from ray.rllib.algorithms.ppo import PPOConfig
     else:
-        from shoal.rllib.algorithms.ppo import PPOConfig  # type: ignore[assignment]
+        from shoal.rllib.algorithms.ppo import PPOConfig
     epochs = setting.count(EPOCHS, 2)
     config: Any = PPOConfig().environment("CartPole-v1").training(num_epochs=epochs, **training)
     if setting.backend == "ray":

@@ -183,7 +183,7 @@ def test_importing_it_loads_no_torch() -> None:
     import subprocess
     import sys
 
-    program = "import sys, shoal.rllib, shoal.rllib.algorithms.algorithm_config as c; c.AlgorithmConfig(); assert 'torch' not in sys.modules"
+    program = "import sys, shoal.rllib.algorithms.algorithm_config as c; c.AlgorithmConfig(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

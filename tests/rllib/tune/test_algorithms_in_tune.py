@@ -1,0 +1,68 @@
+"""Tune runs algorithms: by name, by class, from configurations with something to search in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import shoal
+from shoal import tune
+from shoal.rllib.algorithms.ppo import PPO, PPOConfig
+
+
+@pytest.fixture(scope="module", autouse=True)
+def session() -> Iterator[None]:
+    shoal.shutdown()
+    shoal.init(num_cpus=3, log_to_driver=False)
+    yield
+    shoal.shutdown()
+
+
+def small() -> PPOConfig:
+    config = (
+        PPOConfig()
+        .environment("CartPole-v1")
+        .env_runners(num_env_runners=0)
+        .rl_module(model_config={"fcnet_hiddens": [16]})
+    )
+    return config.training(train_batch_size_per_learner=100, minibatch_size=50, num_epochs=1)
+
+
+def test_by_name_with_a_configuration_as_the_space(tmp_path: Path) -> None:
+    config = small().training(lr=tune.grid_search([1e-3, 1e-4])).debugging(seed=0)
+    run = tune.RunConfig(
+        stop={"num_env_steps_sampled_lifetime": 150},
+        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=True),
+        storage_path=str(tmp_path),
+    )
+    results = tune.Tuner("PPO", param_space=config, run_config=run).fit()
+    assert [result.error for result in results] == [None, None]
+    assert sorted(result.config["lr"] for result in results) == [1e-4, 1e-3]  # type: ignore[index]
+    for result in results:
+        metrics: Any = result.metrics
+        assert metrics["training_iteration"] == 2 and metrics["env_runners"]["episode_return_mean"] > 0
+    best = results.get_best_result("env_runners/episode_return_mean", "max")
+    assert best.checkpoint is not None
+    with PPO.from_checkpoint(Path(best.checkpoint.path, "algorithm")) as algo:
+        assert algo.iteration == 2 and algo.config.lr == best.config["lr"]  # type: ignore[index]
+
+
+def test_by_class_with_runners_inside_the_trials_resources(tmp_path: Path) -> None:
+    config = small().env_runners(num_env_runners=2)
+    run = tune.RunConfig(stop={"env_runners/num_episodes_lifetime": 1}, storage_path=str(tmp_path))
+    (result,) = tune.Tuner(PPO, param_space=config.as_param_space(), run_config=run).fit()
+    assert result.error is None
+    assert result.metrics["fault_tolerance"]["num_healthy_workers"] == 2  # type: ignore[index]
+
+
+def test_what_a_trial_needs_follows_from_its_settings() -> None:
+    asked = PPO.default_resource_request({"num_env_runners": 2, "num_learners": 1, "num_cpus_per_env_runner": 2})
+    assert [dict(bundle) for bundle in asked.bundles] == [{"CPU": 1}, {"CPU": 1}, {"CPU": 2}, {"CPU": 2}]
+
+
+def test_names_that_nobody_has_are_refused() -> None:
+    with pytest.raises(tune.TuneError, match="PPOO"):
+        tune.Tuner("PPOO")
