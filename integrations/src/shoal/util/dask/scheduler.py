@@ -8,7 +8,7 @@ from typing import Any
 
 import dask
 import shoal
-from dask._task_spec import Alias, DataNode, GraphNode, convert_legacy_graph, fuse_linear_task_spec
+from dask._task_spec import Alias, DataNode, GraphNode, Task, convert_legacy_graph, fuse_linear_task_spec
 from dask.base import persist
 from dask.callbacks import local_callbacks, unpack_callbacks
 from dask.core import flatten
@@ -113,10 +113,23 @@ def run_node(node: Any, keys: tuple[Any, ...], pretasks: Any, posttasks: Any, *v
         values: what the keys stand for.
     """
     states = [hook(node.key, values) for hook in pretasks]
-    result = node(dict(zip(keys, values, strict=True)))
+    result = _with_values(node)(dict(zip(keys, values, strict=True)))
     for hook, state in itertools.zip_longest(posttasks, states[: len(posttasks)]):
         hook(node.key, result, state)
     return result
+
+
+def _with_values(node: Any) -> Any:
+    """Returns a task with values in place of references: what was persisted may have been fused into a graph within the task."""
+    if isinstance(node, DataNode) and isinstance(node.value, shoal.ObjectRef):
+        return DataNode(node.key, shoal.get(node.value))
+    if isinstance(node, Task) and any(isinstance(argument, dict) for argument in node.args):
+        args = (
+            {key: _with_values(inner) for key, inner in argument.items()} if isinstance(argument, dict) else argument
+            for argument in node.args
+        )
+        return Task(node.key, node.func, *args, **node.kwargs)
+    return node
 
 
 class _Computation:
@@ -221,11 +234,9 @@ def _needed(nodes: Mapping[Any, GraphNode], wanted: set[Any]) -> dict[Any, Graph
 
 def _annotated(graph: Any) -> dict[Any, dict[str, Any]]:
     options: dict[Any, dict[str, Any]] = {}
-    for layer in getattr(graph, "layers", {}).values():
-        annotations = layer.annotations or {}
-        for name in _ANNOTATIONS:
-            if name in annotations:
-                options.update({key: dict(annotations[name]) for key in layer.get_output_keys()})
+    annotations = graph.__dask_annotations__() if hasattr(graph, "__dask_annotations__") else {}
+    for name in _ANNOTATIONS:
+        options.update(annotations.get(name, {}))
     return options
 
 
