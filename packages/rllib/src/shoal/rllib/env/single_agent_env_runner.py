@@ -133,9 +133,10 @@ class SingleAgentEnvRunner(EnvRunner):
         config = self.config
         if config.env is None:
             raise EnvError('there is no environment: call config.environment(env=...), for instance with "CartPole-v1"')
-        self._creator = resolve_env(config.env)
-        if self._is_to_be_checked:
-            self._check_env()
+        if self._vectorize_mode in ("sync", "async"):
+            self._creator = resolve_env(config.env)
+            if self._is_to_be_checked:
+                self._check_env()
         self._make_envs()
         if self._callbacks.has("on_environment_created"):
             context = self._context(0)
@@ -150,7 +151,7 @@ class SingleAgentEnvRunner(EnvRunner):
     def _make_envs(self) -> None:
         config = self.config
         n = config.num_envs_per_env_runner
-        mode = getattr(config.gym_env_vectorize_mode, "value", config.gym_env_vectorize_mode)
+        mode = self._vectorize_mode
         makers = [lambda i=i: self._make_one(i) for i in range(n)]
         if mode == "sync":
             self.env = gym.vector.SyncVectorEnv(makers)
@@ -160,12 +161,22 @@ class SingleAgentEnvRunner(EnvRunner):
         elif mode == "async":
             self.env = gym.vector.AsyncVectorEnv(makers)
             self._stepper = VectorStepper(self.env, self._name)
+        elif mode == "envpool":
+            from shoal.rllib.env.wrappers.envpool_env import EnvPoolVectorEnv
+
+            self.env = EnvPoolVectorEnv(config.env, n, **config.env_config)
+            self._stepper = VectorStepper(self.env, self._name)
         else:
             self.env = gym.make_vec(config.env, num_envs=n, vectorization_mode=mode, **config.env_config)
             self._stepper = VectorStepper(self.env, self._name)
         self.num_envs = n
         self._recorder: ColumnRecorder | None = None
         self._live: LiveRecorder | None = None
+
+    @property
+    def _vectorize_mode(self) -> str:
+        mode = self.config.gym_env_vectorize_mode
+        return str(getattr(mode, "value", mode))
 
     @property
     def _is_to_be_checked(self) -> bool:

@@ -14,8 +14,8 @@ class PettingZooEnv(MultiAgentEnv):
         env: an `AECEnv`, wrapped as PettingZoo says.
 
     Example:
-        >>> from pettingzoo.classic import tictactoe_v3
-        >>> env = PettingZooEnv(tictactoe_v3.env())
+        >>> from pettingzoo.classic.tictactoe import tictactoe
+        >>> env = PettingZooEnv(tictactoe.env())
         >>> observations, infos = env.reset(seed=1)
         >>> list(observations)
         ['player_1']
