@@ -361,3 +361,24 @@ def test_after_a_fault_sampling_starts_with_a_reset(watched: bool) -> None:
     assert [(episode.t_started, episode.get_observations()[:, 0].tolist()) for episode in episodes] == [
         (0, [0, 1, 2])
     ] * 2
+
+
+def test_a_state_of_connectors_says_nothing_of_weights() -> None:
+    normalised = {"env_to_module_connector": lambda env, spaces, device: MeanStdFilter()}
+    runner, other = (SingleAgentEnvRunner(config=config_of(**normalised)) for _ in range(2))
+    runner.sample(num_timesteps=10)
+    runner.set_weights(runner.get_weights(), version=5)
+    other.set_weights(other.get_weights(), version=4)
+    other.set_state(runner.get_state(components=["env_to_module_connector"]))
+    assert other._env_to_module.connectors[0]._all[None].count == runner._env_to_module.connectors[0]._all[None].count
+    changed = {"default_policy": {key: value + 1 for key, value in other.get_weights()["default_policy"].items()}}
+    other.set_weights(changed, version=5)
+    for key, value in other.get_weights()["default_policy"].items():
+        np.testing.assert_array_equal(value, changed["default_policy"][key])
+    with_weights = runner.get_state(components=["rl_module"])
+    other.set_state(with_weights)
+    assert other.weights_version == 5 and set(with_weights) == {
+        "rl_module",
+        "weights_seq_no",
+        "num_env_steps_sampled_lifetime",
+    }

@@ -55,6 +55,6 @@ def test_a_game_in_turns() -> None:
     assert list(observations) == ["player_0"]
     with pytest.raises(ValueError, match="it is 'player_0'"):
         env.step({"player_1": 0})
-    observations, rewards, terminateds, _, _ = env.step({"player_0": 0})
+    observations, _, terminateds, _, _ = env.step({"player_0": 0})
     assert list(observations) == ["player_1"] and not terminateds["__all__"]
     env.close()

@@ -528,12 +528,10 @@ class SingleAgentEnvRunner(EnvRunner):
             components: which of "rl_module", "env_to_module_connector", "module_to_env_connector" and "sampler"; None for all.
             not_components: which not.
         """
-        state: dict[str, Any] = {
-            WEIGHTS_SEQ_NO: self.weights_version,
-            NUM_ENV_STEPS_SAMPLED_LIFETIME: self._steps_sampled,
-        }
+        state: dict[str, Any] = {NUM_ENV_STEPS_SAMPLED_LIFETIME: self._steps_sampled}
         if _wanted(COMPONENT_RL_MODULE, components, not_components):
             state[COMPONENT_RL_MODULE] = self.get_weights()
+            state[WEIGHTS_SEQ_NO] = self.weights_version
         for name, pipeline in self._pipelines().items():
             if _wanted(name, components, not_components):
                 state[name] = pipeline.get_state()

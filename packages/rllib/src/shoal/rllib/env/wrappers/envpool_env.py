@@ -36,30 +36,31 @@ class EnvPoolVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
             from shoal.rllib.utils.error import close_matches
 
             raise EnvError(f"env={task_id!r}: EnvPool has no such task.{close_matches(task_id, known)}")
-        self._make = envpool.make_gymnasium
+        self._make: Any = envpool.make_gymnasium
         self._task_id, self._kwargs = task_id, kwargs
         self.num_envs = num_envs
         self.metadata = {"autoreset_mode": gym.vector.AutoresetMode.NEXT_STEP}
         self._pool: Any = None
-        self._open(seed)
-        self.single_observation_space = self._pool.observation_space
-        self.single_action_space = self._pool.action_space
+        pool = self._open(seed)
+        self.single_observation_space = pool.observation_space
+        self.single_action_space = pool.action_space
         self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, num_envs)
         self.action_space = gym.vector.utils.batch_space(self.single_action_space, num_envs)
         self._action_dtype = self.single_action_space.dtype
 
-    def _open(self, seed: int) -> None:
+    def _open(self, seed: int) -> Any:
         if self._pool is not None:
             self._pool.close()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its spaces' bounds, which are doubles
             self._pool = self._make(self._task_id, num_envs=self.num_envs, seed=seed, **self._kwargs)
             _ = self._pool.observation_space
+        return self._pool
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Resets all. A pool takes its seed when it is made: it is made anew where one is given."""
         if seed is not None:
-            self._open(int(seed if np.isscalar(seed) else seed[0]) % (2**31 - 1))
+            self._open(int(seed[0] if isinstance(seed, list | tuple) else seed) % (2**31 - 1))
         observations, infos = self._pool.reset()
         return observations, self._told(infos)
 
