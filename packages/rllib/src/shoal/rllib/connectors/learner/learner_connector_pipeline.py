@@ -12,6 +12,7 @@ import numpy as np
 from shoal.rllib._internal.learning.episode_batch import by_module
 from shoal.rllib._internal.nested import stack
 from shoal.rllib.connectors.connector_pipeline_v2 import ConnectorPipelineV2, as_pieces
+from shoal.rllib.core.columns import Columns
 from shoal.rllib.utils.error import ConfigError
 
 
@@ -69,6 +70,8 @@ def columns_by_module(batch: Mapping[str, Any], episodes: Sequence[Any]) -> dict
     modules = by_module(episodes)
     found: dict[str, dict[str, Any]] = {module_id: {} for module_id in modules}
     for name, items in batch.items():
+        if name == Columns.INFOS:  # for pieces, not for losses
+            continue
         if name in modules:  # by module already
             found[name].update(items)
             continue

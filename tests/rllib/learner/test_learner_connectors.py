@@ -1,0 +1,86 @@
+"""Pieces before a learner: what they add, in the order of the steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from shoal.rllib.algorithms.ppo import PPOConfig
+from shoal.rllib.connectors.learner import (
+    AddColumnsFromEpisodesToTrainBatch,
+    AddInfosFromEpisodesToTrainBatch,
+    AddNextObservationsFromEpisodesToTrainBatch,
+    AddOneTsToEpisodesAndTruncate,
+    ComputeReturnsToGo,
+    GeneralAdvantageEstimation,
+)
+from shoal.rllib.core.columns import Columns
+from shoal.rllib.env.single_agent_episode import SingleAgentEpisode
+from shoal.rllib.utils.error import ConfigError
+
+
+def episode(first: float, length: int = 3, terminated: bool = False, id_: str | None = None) -> SingleAgentEpisode:
+    observations = np.repeat(np.arange(first, first + length + 1, dtype=np.float32)[:, None], 4, 1)
+    return SingleAgentEpisode(
+        id_=id_,
+        observations=observations,
+        actions=np.arange(length) % 2,
+        rewards=np.ones(length, np.float32),
+        extra_model_outputs={
+            Columns.ACTION_LOGP: np.full(length, -0.7, np.float32),
+            Columns.ACTION_DIST_INPUTS: np.zeros((length, 2), np.float32),
+        },
+        terminated=terminated,
+        len_lookback_buffer=0,
+    )
+
+
+def learner(*pieces: Any) -> Any:
+    config = PPOConfig().rl_module(model_config={"fcnet_hiddens": [8]}).training(gamma=0.5, lambda_=0.9)
+    config.learners(learner_connector=lambda observations, actions: list(pieces))
+    return config.build_learner(env=gym.make("CartPole-v1"))
+
+
+def test_pieces_add_columns_in_the_order_of_the_steps() -> None:
+    built = learner(
+        AddColumnsFromEpisodesToTrainBatch(),
+        AddNextObservationsFromEpisodesToTrainBatch(),
+        AddInfosFromEpisodesToTrainBatch(),
+        AddOneTsToEpisodesAndTruncate(),
+        ComputeReturnsToGo(gamma=0.5),
+    )
+    chunks = [episode(0, id_="same"), episode(10, 2, terminated=True), episode(20, 2, id_="same")]
+    batch = built.batch_from_episodes(chunks)["default_policy"]
+    assert batch[Columns.OBS][:, 0].tolist() == [0, 1, 2, 10, 11, 20, 21]
+    assert batch[Columns.NEXT_OBS][:, 0].tolist() == [1, 2, 3, 11, 12, 21, 22]
+    assert batch[Columns.TERMINATEDS].tolist() == [False] * 4 + [True] + [False] * 2
+    assert batch[Columns.RETURNS_TO_GO].tolist() == [1.75, 1.5, 1.0, 1.5, 1.0, 1.5, 1.0]
+    assert Columns.INFOS not in batch
+
+
+def test_advantages_of_the_piece_are_those_of_the_learner() -> None:
+    built = learner(AddColumnsFromEpisodesToTrainBatch(), GeneralAdvantageEstimation(gamma=0.5, lambda_=0.9))
+    episodes = [episode(0), episode(5, 2, terminated=True)]
+    batch: dict[str, Any] = GeneralAdvantageEstimation(gamma=0.5, lambda_=0.9)(
+        rl_module=built.module, batch={}, episodes=episodes
+    )
+    added = torch.tensor([item for one in episodes for item in batch[Columns.VALUE_TARGETS][(one.id_,)]])
+    torch.testing.assert_close(added, built.batch_from_episodes(episodes)["default_policy"][Columns.VALUE_TARGETS])
+
+
+def test_columns_with_too_few_items_are_refused() -> None:
+    def too_few(*, batch: Any, episodes: Any, **_: Any) -> Any:
+        return {"mine": {(one.id_,): [0.0] for one in episodes}}
+
+    with pytest.raises(ConfigError, match="'mine' has 1 items for an episode of 3 steps"):
+        learner(too_few).batch_from_episodes([episode(0)])
+
+
+def test_no_pieces_at_all_are_refused() -> None:
+    config = PPOConfig().learners(add_default_connectors_to_learner_pipeline=False)
+    with pytest.raises(ConfigError, match="learner_connector"):
+        config.build_learner(env=gym.make("CartPole-v1")).batch_from_episodes([episode(0)])
