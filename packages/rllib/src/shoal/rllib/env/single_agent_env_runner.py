@@ -587,6 +587,7 @@ class SingleAgentEnvRunner(EnvRunner):
             "ids": self._ids.bit_generator.state,
             "action_space": [space.np_random.bit_generator.state for space in _spaces_in(self.env.action_space)],
             "seeded": self._seeded,
+            "metrics": self.metrics.get_state(),
             "envs": envs,
             "by_columns": by_columns,
             "recorder": None if envs is None else recorder.get_state(),
@@ -604,6 +605,7 @@ class SingleAgentEnvRunner(EnvRunner):
         for space, kept in zip(_spaces_in(self.env.action_space), state["action_space"], strict=True):
             space.np_random.bit_generator.state = kept
         self._seeded = state["seeded"]
+        self.metrics.set_state(state["metrics"])
         if state["envs"] is None or state["by_columns"] is not self._by_columns:
             recorder.forget()
             return
