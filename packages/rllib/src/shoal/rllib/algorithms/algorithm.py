@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -512,6 +512,7 @@ class Algorithm(Checkpointable):
             ConfigError: (a ValueError) there is such a module already, or it cannot be made.
         """
         spec: Any = None
+        module_spec = self._filled(module_id, module_spec)
         if add_to_learners:
             arguments = {
                 "module_id": module_id,
@@ -524,13 +525,26 @@ class Algorithm(Checkpointable):
             "add_module",
             {
                 "module_id": module_id,
-                "module_spec": module_spec,
+                "module_spec": replace(module_spec, inference_only=True),
                 "new_agent_to_module_mapping_fn": new_agent_to_module_mapping_fn,
             },
             add_to_env_runners,
             add_to_eval_env_runners,
         )
         self.sync_weights()
+        return spec
+
+    def _filled(self, module_id: str, given: RLModuleSpec) -> RLModuleSpec:
+        """Returns how a module is made, with what was left out as the algorithm's default has it."""
+        spec = given.copy()
+        default = self.config.get_default_rl_module_spec()
+        if spec.module_class is None:
+            spec.module_class = getattr(default, "module_class", None)
+        if spec.model_config is None:
+            spec.model_config = self.config.model_config
+        observations, actions = (self._spaces or {}).get(module_id, (None, None))
+        spec.observation_space = observations if spec.observation_space is None else spec.observation_space
+        spec.action_space = actions if spec.action_space is None else spec.action_space
         return spec
 
     def remove_module(

@@ -254,8 +254,9 @@ class PPOLearner(TorchLearner):
         super().before_gradient_based_update(timesteps=timesteps)
         for module_id, schedule in self.entropy_coeff_schedulers_per_module.items():
             schedule.update(timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0))
-            value = schedule.get_current_value()
-            self.metrics.log_value((module_id, LEARNER_RESULTS_CURR_ENTROPY_COEFF_KEY), float(value), window=1)
+            if self.should_module_be_updated(module_id):
+                value = float(schedule.get_current_value())
+                self.metrics.log_value((module_id, LEARNER_RESULTS_CURR_ENTROPY_COEFF_KEY), value, window=1)
 
     def after_gradient_based_update(self, *, timesteps: Mapping[str, int]) -> None:
         super().after_gradient_based_update(timesteps=timesteps)
