@@ -168,7 +168,7 @@ class OffPolicyLearner(TorchLearner):
     def after_gradient_based_update(self, *, timesteps: Mapping[str, int]) -> None:
         super().after_gradient_based_update(timesteps=timesteps)
         now = timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0)
-        for module_id, module in self.module.items():
+        for module_id in self.module.keys():  # noqa: SIM118 - a module of modules is no dict
             config: Any = self.config_of(module_id)
             last = self._last_target_update.get(module_id, 0)
             if now - last < config.target_network_update_freq or not self.should_module_be_updated(module_id):

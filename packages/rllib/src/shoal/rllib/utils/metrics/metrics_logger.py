@@ -332,7 +332,7 @@ def _nested(flat: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
 
 def _flat(nested: Mapping[str, Any], prefix: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     for name, value in nested.items():
-        if isinstance(value, Mapping):
+        if type(value) is dict or (not isinstance(value, Stats) and isinstance(value, Mapping)):
             yield from _flat(value, (*prefix, name))
         else:
             yield (*prefix, name), value

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import abc
 import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 
-class Stats(abc.ABC):
+class Stats:
     """Values that were logged under one key.
 
     What `hand_on` gives is of the same class and holds what was logged since it was last called. It can be pickled, and `merge` of another
@@ -20,21 +19,21 @@ class Stats(abc.ABC):
     SETTINGS: ClassVar[tuple[str, ...]] = ()
     """Arguments of the constructor."""
 
-    @abc.abstractmethod
     def push(self, value: Any) -> None:
         """Takes in one value."""
+        raise NotImplementedError(f"{type(self).__name__} has no push()")
 
-    @abc.abstractmethod
     def peek(self, compile: bool = True) -> Any:
         """The reduced value; without `compile` a list of what counts."""
+        raise NotImplementedError(f"{type(self).__name__} has no peek()")
 
-    @abc.abstractmethod
     def hand_on(self) -> Self:
         """What was logged since the last time, and clears what does not outlive a reduction."""
+        raise NotImplementedError(f"{type(self).__name__} has no hand_on()")
 
-    @abc.abstractmethod
     def merge(self, parcels: Sequence[Self]) -> None:
         """Takes in what several that ran at the same time handed on."""
+        raise NotImplementedError(f"{type(self).__name__} has no merge()")
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -53,8 +52,8 @@ class Stats(abc.ABC):
         for name in self._values_state():
             setattr(self, f"_{name}", state[name])
 
-    @abc.abstractmethod
-    def _values_state(self) -> dict[str, Any]: ...
+    def _values_state(self) -> dict[str, Any]:
+        raise NotImplementedError(f"{type(self).__name__} has no _values_state()")
 
 
 class _Series(Stats):
@@ -75,7 +74,8 @@ class _Series(Stats):
         parcel = self.empty()
         new = min(self._new, len(self._values))
         if new:
-            parcel._values.extend(_plain(value) for value in list(self._values)[-new:])
+            latest = self._values if new == len(self._values) else list(self._values)[-new:]
+            parcel._values.extend([_plain(value) for value in latest])
             parcel._new = new
         self._new = 0
         if self.window is None:
@@ -83,6 +83,10 @@ class _Series(Stats):
         return parcel
 
     def merge(self, parcels: Sequence[Self]) -> None:
+        if len(parcels) == 1:
+            self._values.extend(parcels[0]._values)
+            self._new += len(parcels[0]._values)
+            return
         # In turns from each, from the oldest on, so that a window never holds one logger's values only.
         series = [list(parcel._values) for parcel in parcels]
         longest = max(len(values) for values in series)

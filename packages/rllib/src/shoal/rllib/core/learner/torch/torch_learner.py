@@ -50,6 +50,8 @@ class TorchLearner(Learner):
         self._schedules: dict[tuple[str, str], Scheduler] = {}
         self._module_params: dict[str, Params] = {}
         self._params: Params = []
+        self._counted: tuple[int, ...] | None = None
+        self._counts = (0, 0)
         self._chance = OwnChance(derived_seed(self.config.seed, LEARNER))
 
     @property
@@ -270,6 +272,12 @@ class TorchLearner(Learner):
         }
 
     def _parameter_counts(self) -> tuple[int, int]:
+        of = (len(self._params), *map(id, self.module.values()))
+        if self._counted != of:  # they stay as long as the modules do
+            self._counted, self._counts = of, self._count_parameters()
+        return self._counts
+
+    def _count_parameters(self) -> tuple[int, int]:
         trained = sum(param.numel() for param in self._params)
         every = sum(
             param.numel()
