@@ -17,6 +17,7 @@ from shoal.rllib.core.columns import Columns
 from shoal.rllib.core.rl_module.rl_module import RLModuleSpec
 from shoal.rllib.core.rl_module.torch import TorchRLModule
 from shoal.rllib.core.rl_module.torch.default_q_rl_module import DefaultQRLModule
+from shoal.rllib.examples.envs.classes.multi_agent import MultiAgentCartPole
 from shoal.rllib.utils.error import ConfigError
 from shoal.rllib.utils.replay_buffers import EpisodeReplayBuffer
 
@@ -306,3 +307,44 @@ def test_it_learns_to_walk(distributional: bool) -> None:
         while algo.env_steps_sampled < 1200:
             algo.train()
         assert algo.evaluate()["env_runners"]["episode_len_mean"] == 5.0
+
+
+def test_runners_as_actors_are_the_same_again(session: None) -> None:
+    config = small().env_runners(num_env_runners=2, num_envs_per_env_runner=1, rollout_fragment_length=4)
+    found = []
+    for _ in range(2):
+        with config.build_algo() as algo:
+            found.append(weights_after(algo, 4))
+            acted_by = algo.runners.foreach_env_runner(lambda runner: runner.get_weights()["default_policy"])
+    assert same(found[0], found[1])
+    assert all(same(weights, found[1]) for weights in acted_by)
+
+
+def test_learners_as_actors_share_a_batch_and_its_priorities(session: None) -> None:
+    config = small(replay_buffer_config={"capacity": 200, "alpha": 1.0}).learners(num_learners=2)
+    with config.build_algo() as algo:
+        for _ in range(3):
+            result = algo.train()
+        priorities = algo.local_replay_buffer.get_state()["priorities"]
+    assert np.isfinite(result["learners"]["default_policy"]["td_error_mean"])
+    assert len(np.unique(priorities)) > 4  # they were 1 before
+
+
+@pytest.mark.parametrize("kind", ["EpisodeReplayBuffer", "PrioritizedEpisodeReplayBuffer"])
+def test_policies_of_several_agents_have_buffers_of_their_own(kind: str, tmp_path: Path) -> None:
+    config = small(replay_buffer_config={"type": kind, "capacity": 200}, store_buffer_in_checkpoints=True)
+    config.environment(MultiAgentCartPole, env_config={"num_agents": 2}).env_runners(num_envs_per_env_runner=1)
+    config.multi_agent(policies={"p0", "p1"}, policy_mapping_fn=lambda agent_id, episode, **kwargs: f"p{agent_id}")
+    with config.build_algo() as algo:
+        start = algo.get_weights()
+        for _ in range(2):
+            algo.train()
+        path = algo.save_to_path(str(tmp_path))
+        algo.train()
+        whole = algo.get_weights()
+        assert sorted(algo.local_replay_buffer.get_module_ids()) == ["p0", "p1"]
+    assert not same(start["p0"], whole["p0"])
+    assert not same(whole["p0"], whole["p1"])
+    with DQN.from_checkpoint(path) as resumed:
+        resumed.train()
+        assert all(same(resumed.get_weights()[module_id], whole[module_id]) for module_id in whole)
