@@ -218,6 +218,14 @@ def test_training_intensity(intensity: float | None, rounds: tuple[int, int]) ->
     assert sample_and_train_rounds(small(training_intensity=intensity)) == rounds
 
 
+def test_an_iteration_learns_from_as_many_steps_as_it_is_asked_to() -> None:
+    config = small().reporting(min_sample_timesteps_per_iteration=0, min_train_timesteps_per_iteration=40)
+    with config.build_algo() as algo:
+        learned = algo.train()["learners"]["default_policy"]
+        assert learned["num_module_steps_trained"] == 40
+        assert algo.env_steps_sampled < 25
+
+
 class Doubled(ConnectorV2):
     def __call__(self, *, rl_module: Any, batch: Any, episodes: Any, **kwargs: Any) -> Any:
         for episode in self.single_agent_episode_iterator(episodes, agents_that_stepped_only=False):

@@ -208,6 +208,7 @@ class OffPolicyAlgorithm(Algorithm):
         self.sample_rounds, self.train_rounds = sample_and_train_rounds(config)
         self._beta = Scheduler(config.replay_buffer_config.get("beta", 0.0), framework=None)
         self._shared = share_weights(self.learner_group, self.runners)
+        self._steps_trained = self._trained_before = 0
 
     def sample_and_store(self, **arguments: Any) -> None:
         """Has all runners sample a fragment, and keeps what they bring."""
@@ -225,6 +226,7 @@ class OffPolicyAlgorithm(Algorithm):
         """Learns from one batch of what is kept, and sets its priorities."""
         settings, buffer, log_time = self.config, self.local_replay_buffer, self.metrics.log_time
         now, count = self.env_steps_sampled, settings.total_train_batch_size
+        self._steps_trained += count
         arguments = {"n_step": settings.n_step, "gamma": settings.gamma, "beta": float(self._beta.update(now))}
         given: dict[str, Any] = {}
         with log_time((TIMERS, REPLAY_BUFFER_SAMPLE_TIMER)):
@@ -237,6 +239,13 @@ class OffPolicyAlgorithm(Algorithm):
         with log_time((TIMERS, REPLAY_BUFFER_UPDATE_PRIOS_TIMER)):
             self._update_priorities(results)
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
+
+    def _training_steps(self) -> None:
+        self._trained_before = self._steps_trained
+        super()._training_steps()
+
+    def _trained_since(self, first: int) -> int:
+        return self._steps_trained - self._trained_before
 
     def _update_priorities(self, results: list[dict[str, Any]]) -> None:
         """Takes TD errors out of the learners' results: the rows of a batch went to them in turns."""
