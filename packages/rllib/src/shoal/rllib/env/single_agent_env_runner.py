@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+import weakref
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -17,6 +19,7 @@ from shoal.rllib._internal.sampling.fused_acting import Acted, FusedActing
 from shoal.rllib._internal.sampling.live_recorder import LiveRecorder, rows_of
 from shoal.rllib._internal.sampling.pipeline_acting import PipelineActing
 from shoal.rllib._internal.sampling.pipelines import has_only_defaults, row_transform
+from shoal.rllib._internal.sampling.stall_watch import StallWatch
 from shoal.rllib._internal.sampling.stepping import Stepper, SyncStepper, VectorStepper
 from shoal.rllib._internal.sampling.value_forms import base_of_zero, form_of
 from shoal.rllib.callbacks.callbacks import EPISODE_HOOKS, make_callbacks
@@ -115,6 +118,12 @@ class SingleAgentEnvRunner(EnvRunner):
         self._seed_generators()
         self._stepper: Stepper | None = None
         self._callbacks = make_callbacks(config)
+        # Actors are watched by their group, which can end them.
+        limit = config.sample_timeout_s if worker_index == 0 else None
+        self._stall_watch = StallWatch(limit, self) if limit else None
+        if self._stall_watch is not None:
+            weakref.finalize(self, self._stall_watch.end)
+        self._watch: AbstractContextManager[None] = self._stall_watch or nullcontext()
         if worker_index > 0 or num_workers == 0 or config.create_env_on_local_worker or spaces is None:
             self.make_env()
         self._make_connectors()
@@ -272,9 +281,10 @@ class SingleAgentEnvRunner(EnvRunner):
         started = time.perf_counter()
         sampling = self._sample_columns if self._by_columns else self._sample_live
         try:
-            episodes, finished = sampling(
-                num_timesteps, num_episodes, explore, random_actions, force_reset or num_episodes is not None
-            )
+            with self._watch:
+                episodes, finished = sampling(
+                    num_timesteps, num_episodes, explore, random_actions, force_reset or num_episodes is not None
+                )
         except BaseException:
             self._forget_episodes()  # where they stand is not known: whoever samples again starts with a reset
             raise
@@ -619,6 +629,8 @@ class SingleAgentEnvRunner(EnvRunner):
             raise EnvError(f"{self!r} has no module")
 
     def stop(self) -> None:
+        if self._stall_watch is not None:
+            self._stall_watch.stop()
         if self.env is not None:
             self.env.close()
             self.env = None
