@@ -35,13 +35,13 @@ def main() -> int:
     options = parse_arguments()
     if options.run:
         name, seed = options.run
-        print(json.dumps(run(TASKS[name], int(seed))))
+        print(json.dumps(run(TASKS[name], int(seed), options.share)))
         return 0
     tasks = [task for name, task in TASKS.items() if not options.only or any(fnmatch(name, p) for p in options.only)]
     options.results.mkdir(parents=True, exist_ok=True)
     runs = [(task, seed) for task in tasks for seed in range(options.seeds)]
     with concurrent.futures.ThreadPoolExecutor(options.processes) as pool:
-        list(pool.map(lambda one: in_a_process(one[0], one[1], options.results), runs))
+        list(pool.map(lambda one: in_a_process(one[0], one[1], options.results, options.share), runs))
     page = markdown(options.results, options.markdown)
     print(page)
     return 0
@@ -52,19 +52,20 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="tasks by name; may be repeated")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="runs of each task (default: 5)")
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="runs at a time (default: 1)")
+    parser.add_argument("--share", type=float, default=1.0, metavar="X", help="of each task's steps: a glance")
     parser.add_argument("--results", type=Path, default=Path("build/rllib-learning"), metavar="FOLDER")
     parser.add_argument("--markdown", type=Path, metavar="PATH", help="write the page here, and its curves beside it")
     parser.add_argument("--run", nargs=2, metavar=("TASK", "SEED"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def in_a_process(task: Task, seed: int, folder: Path) -> None:
+def in_a_process(task: Task, seed: int, folder: Path, share: float) -> None:
     """Makes one run, unless there is its result already."""
     kept = folder / f"{task.name}-{seed}.json"
     if kept.exists():
         return
     print(f"{task.name}, seed {seed}: begins (load {load()})", file=sys.stderr, flush=True)
-    command = [sys.executable, __file__, "--run", task.name, str(seed)]
+    command = [sys.executable, __file__, "--run", task.name, str(seed), "--share", str(share)]
     done = subprocess.run(
         command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, text=True, check=False
     )
@@ -78,7 +79,7 @@ def in_a_process(task: Task, seed: int, folder: Path) -> None:
     )
 
 
-def run(task: Task, seed: int) -> dict[str, Any]:
+def run(task: Task, seed: int, share: float = 1.0) -> dict[str, Any]:
     """Trains with one seed, in this process."""
     import torch
 
@@ -88,8 +89,9 @@ def run(task: Task, seed: int) -> dict[str, Any]:
     curve: list[tuple[int, float]] = []
     began = time.perf_counter()
     with config.build_algo() as algo:
-        every = task.steps / POINTS
-        while algo.env_steps_sampled < task.steps:
+        steps = task.steps * share
+        every = steps / POINTS
+        while algo.env_steps_sampled < steps:
             result = algo.train()
             returned = result["env_runners"].get("episode_return_mean")
             if returned is not None and (not curve or algo.env_steps_sampled - curve[-1][0] >= every):
