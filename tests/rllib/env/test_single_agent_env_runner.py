@@ -382,3 +382,32 @@ def test_a_state_of_connectors_says_nothing_of_weights() -> None:
         "weights_seq_no",
         "num_env_steps_sampled_lifetime",
     }
+
+
+def test_environments_that_are_one_computation() -> None:
+    runners = [
+        SingleAgentEnvRunner(config=config_of(gym_env_vectorize_mode="vector_entry_point", num_envs_per_env_runner=4))
+        for _ in range(2)
+    ]
+    first, second = (runner.sample(num_timesteps=300) for runner in runners)
+    assert_same(first, second)
+    done = [episode for episode in first if episode.is_done]
+    assert len(done) > 3 and all(episode.get_return() == len(episode) for episode in done)
+
+
+class Reusing(Counting):
+    """Writes all its observations into one array."""
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__(config)
+        self.buffer = np.zeros(1, np.float32)
+
+    def _observation(self) -> Any:
+        self.buffer[0] = self.t
+        return self.buffer
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_an_environment_may_write_into_one_array_again_and_again(watched: bool) -> None:
+    episode = SingleAgentEnvRunner(config=config_of(Reusing, watched=watched)).sample(num_episodes=1)[0]
+    assert episode.get_observations()[:, 0].tolist() == [0, 1, 2, 3, 4, 5]

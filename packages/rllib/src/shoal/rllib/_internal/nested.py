@@ -70,3 +70,8 @@ def assign(tree: Any, index: Any, values: Any) -> None:
             assign(part, index, value)
     else:
         tree[index] = values
+
+
+def own(tree: Any) -> Any:
+    """Returns a tree with copies of its arrays: whoever gave it may write into its own again."""
+    return map_leaves(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, tree)

@@ -7,7 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from shoal.rllib._internal.nested import map_leaves
+from shoal.rllib._internal.nested import map_leaves, own
 from shoal.rllib._internal.sampling.answer_checks import check_form, check_reward, check_values
 from shoal.rllib._internal.sampling.column_recorder import Finished
 from shoal.rllib._internal.sampling.columns import Ongoing
@@ -108,7 +108,7 @@ class LiveRecorder:
             episode.observation_space = self._env_space
             terminated, truncated = bool(steps.terminateds[n]), bool(steps.truncateds[n])
             episode.add_env_step(
-                observation,
+                own(observation),
                 actions[n],
                 float(steps.rewards[n]),
                 info,
@@ -156,8 +156,8 @@ class LiveRecorder:
 
     def set_state(self, state: dict[str, Any]) -> None:
         self.resetting = list(state["resetting"])
-        self.episodes = [SingleAgentEpisode.from_state(own) for own in state["episodes"]]
-        self._chunks = [[SingleAgentEpisode.from_state(own) for own in chunks] for chunks in state["chunks"]]
+        self.episodes = [SingleAgentEpisode.from_state(each) for each in state["episodes"]]
+        self._chunks = [[SingleAgentEpisode.from_state(each) for each in chunks] for chunks in state["chunks"]]
 
     def _new_episode(self, n: int) -> SingleAgentEpisode:
         self._chunks[n] = []
@@ -170,7 +170,7 @@ class LiveRecorder:
         check_form(where, self._env_space, observation, types_too=self._checked)
         if self._checked:
             check_values(where, self._env_space, observation)
-        self.episodes[n].add_env_reset(observation, info)
+        self.episodes[n].add_env_reset(own(observation), info)
         self._events.append(("on_episode_start", n))
 
     def _cut_off(self, n: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from shoal.rllib._internal.nested import own
 from shoal.rllib._internal.sampling.stepping import Infos, Steps
 from shoal.rllib.env.multi_agent_episode import MultiAgentEpisode
 
@@ -21,9 +22,9 @@ class FinishedMultiAgent:
         self.by_module: dict[Any, float] = {}
         for chunk in chunks:
             for agent, episode in chunk.agent_episodes.items():
-                own = episode.get_return()
-                self.by_agent[agent] = self.by_agent.get(agent, 0.0) + own
-                self.by_module[episode.module_id] = self.by_module.get(episode.module_id, 0.0) + own
+                own_return = episode.get_return()
+                self.by_agent[agent] = self.by_agent.get(agent, 0.0) + own_return
+                self.by_module[episode.module_id] = self.by_module.get(episode.module_id, 0.0) + own_return
         self.returned = sum(self.by_agent.values())
         self.length = chunks[-1].env_t
         self.seconds = sum(chunk.get_duration_s() for chunk in chunks)
@@ -111,7 +112,7 @@ class MultiAgentRecorder:
             acted += len(actions[n])
             episode = self.episodes[n]
             episode.add_env_step(
-                steps.observations[n],
+                own(steps.observations[n]),
                 actions[n],
                 steps.rewards[n],
                 steps.infos[n],
@@ -156,10 +157,10 @@ class MultiAgentRecorder:
 
     def set_state(self, state: dict[str, Any]) -> None:
         self.resetting = list(state["resetting"])
-        self.episodes = [MultiAgentEpisode.from_state(own) for own in state["episodes"]]
+        self.episodes = [MultiAgentEpisode.from_state(each) for each in state["episodes"]]
         for episode in self.episodes:
             episode.agent_to_module_mapping_fn = self.mapping
-        self._chunks = [[MultiAgentEpisode.from_state(own) for own in chunks] for chunks in state["chunks"]]
+        self._chunks = [[MultiAgentEpisode.from_state(each) for each in chunks] for chunks in state["chunks"]]
 
     def _new_episode(self, n: int) -> MultiAgentEpisode:
         self._chunks[n] = []
@@ -173,7 +174,7 @@ class MultiAgentRecorder:
         return episode
 
     def _start(self, n: int, observations: Any, infos: Any) -> None:
-        self.episodes[n].add_env_reset(observations=observations, infos=infos)
+        self.episodes[n].add_env_reset(observations=own(observations), infos=infos)
         self._events.append(("on_episode_start", n))
 
     def _cut_off(self, n: int) -> None:

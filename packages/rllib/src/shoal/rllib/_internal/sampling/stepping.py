@@ -178,9 +178,13 @@ class VectorStepper:
         self.current: int | None = None
 
     def reset(self, seeds: Sequence[int | None]) -> tuple[list[Any], list[Infos]]:
-        seed = None if any(seed is None for seed in seeds) else [int(seed) for seed in seeds if seed is not None]
+        given = [int(seed) for seed in seeds if seed is not None]
+        seed: Any = None
+        if len(given) == self._n:
+            # Environments that are one computation take one seed.
+            seed = given if isinstance(self._env, gym.vector.AsyncVectorEnv) else given[0]
         try:
-            observations, infos = self._env.reset(seed=seed)  # type: ignore[arg-type]
+            observations, infos = self._env.reset(seed=seed)
         except Exception as error:
             raise EnvError(_failure(self._name(0), "reset()", error)) from error
         return unstack(_copied(observations)), self._infos(infos)
