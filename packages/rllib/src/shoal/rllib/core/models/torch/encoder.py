@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from shoal.rllib.core.models.torch.layers import ImageEncoder, initialize, mlp
+from shoal.rllib.core.models.torch.mlp import Mlp
 from shoal.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from shoal.rllib.utils.error import UnsupportedSpaceException
 
@@ -128,7 +129,7 @@ class Encoder(nn.Module):
                 **_initializers(config, "fcnet"),
             )
         )
-        self.layers = nn.Sequential(*layers)
+        self.layers = Mlp(*layers)
         size = config.fcnet_hiddens[-1] if config.fcnet_hiddens else size
         self.lstm: nn.LSTM | None = None
         if config.use_lstm:

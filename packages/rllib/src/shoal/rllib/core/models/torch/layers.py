@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from shoal.rllib.core.models.torch.mlp import Mlp
 from shoal.rllib.utils.error import ConfigError, UnsupportedSpaceException
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -64,7 +65,7 @@ def mlp(
     output_size: int | None = None,
     layernorm: bool = False,
     **initializers: Any,
-) -> nn.Sequential:
+) -> Mlp:
     """Returns linear layers with activations in between, and a last one without where `output_size` is given."""
     layers: list[nn.Module] = []
     size = input_size
@@ -76,7 +77,7 @@ def mlp(
         size = hidden
     if output_size is not None:
         layers.append(initialize(nn.Linear(size, output_size), **initializers))
-    return nn.Sequential(*layers)
+    return Mlp(*layers)
 
 
 def default_conv_filters(height: int, width: int) -> list[list[int]]:
