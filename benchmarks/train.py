@@ -133,6 +133,8 @@ def measure(backend: Backend, program: str, sizes: Mapping[str, int], figures: F
             return
         if program == "once":
             figures.add("whole", backend.name, [seconds])
+            if backend.name == "torchrun":
+                figures.add("cold", backend.name, [seconds])
         for path in Path(folder).glob("*.json"):
             figures.add(path.stem, backend.name, json.loads(path.read_text()))
 

@@ -52,8 +52,8 @@ class Row:
 
 
 ROWS = (
-    Row("whole", "a program from start to end: fit() of a toy model on 2 gloo workers", "s", "once", {"torchrun": 1.0}),
-    Row("cold", "fit() alone, the first of a session", "s", "once"),
+    Row("whole", "a program from start to end: fit() of a toy model on 2 gloo workers", "s", "once"),
+    Row("cold", "fit() alone, the first of a session (torchrun: from start to end)", "s", "once", {"torchrun": 1.0}),
     Row("warm", "fit() again in the same session", "s", "again", limit=2.0),
     Row("step", "a training step of 2 ranks, median of a run", "ms", "step", same_as="torchrun"),
     Row("report", "report() without a checkpoint", "ms", "report", limit=0.2),
