@@ -31,7 +31,7 @@ _GOOD_PART = 256 << 10
 """Bytes of a part that is large enough for the object store."""
 _WORTH_A_TASK = 4 << 20
 """Bytes of a partition that is worth a task of its own."""
-_PARTITIONS_A_SPLIT = 2
+_PARTITION_OF_A_SPLIT = 0.75
 """Merging holds a partition twice, before and after; splitting holds blocks and one part."""
 _TOO_LARGE = 2
 """A partition is split once more if it is so many times what it may be."""
@@ -288,7 +288,7 @@ class _ExchangeStage(Stage):
         self._planned, self._early = True, early
         if early and not self._takes_much_to_merge:
             # Fewer and larger parts: cutting and storing them is most of the work.
-            self._partition_bytes = max(self._partition_bytes, self._calls.split_bytes // _PARTITIONS_A_SPLIT)
+            self._partition_bytes = max(self._partition_bytes, int(self._calls.split_bytes * _PARTITION_OF_A_SPLIT))
         self._partitions = asked if asked is not None else self._partitions_for(total)
         self._sizes = [0] * self._partitions
         self._size_splits()
