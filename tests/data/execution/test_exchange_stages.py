@@ -68,7 +68,7 @@ def test_partitions_that_take_much_to_merge_are_as_small_as_blocks(
     monkeypatch.setattr(Exchange, "takes_much_to_merge", takes_much)
     calls = Calls(BLOCK, 4 * SPLIT, SPLIT, 1, cpus_there=2, reserves_cpus=True)
     stage = ExchangeStage(ShuffleExchange(RandomShuffle(NOTHING, 0)), calls, BLOCK)
-    assert planned(stage, 1) == DATA // (BLOCK if takes_much else SPLIT // 2)
+    assert planned(stage, 1) == -(-DATA // (BLOCK if takes_much else 3 * SPLIT // 4))
 
 
 def test_partitions_of_joins_are_as_small_as_blocks() -> None:
