@@ -19,9 +19,11 @@ class Measurements:
 
     Args:
         circumstances: date, machine, versions and so on, in the order in which they are shown.
+        floor_backend: the backend whose figures are the floors.
     """
 
     circumstances: dict[str, str]
+    floor_backend: str = "floors"
     figures: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     failures: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -37,7 +39,7 @@ class Measurements:
         return statistics.median(values) if values else None
 
     def floor(self, row: Row) -> float | None:
-        return self.median(row.floor, "floors") if row.floor else None
+        return self.median(row.floor, self.floor_backend) if row.floor else None
 
     def ratio(self, row: Row) -> float | None:
         """How many times as good shoal is as Ray."""
