@@ -86,6 +86,27 @@ def sac(env: str, lr: float, hiddens: list[int], warm_up: int) -> Any:
     )
 
 
+def asynchronous(config: Any) -> Any:
+    """Settings of IMPALA and APPO for CartPole: two runners of four environments each."""
+    return (
+        config.environment("CartPole-v1")
+        .env_runners(num_env_runners=2, num_envs_per_env_runner=4)
+        .training(lr=5e-4, vf_loss_coeff=0.05, entropy_coeff=0.0)
+    )
+
+
+def impala_cartpole() -> Any:
+    from shoal.rllib.algorithms.impala import IMPALAConfig
+
+    return asynchronous(IMPALAConfig())
+
+
+def appo_cartpole() -> Any:
+    from shoal.rllib.algorithms.appo import APPOConfig
+
+    return asynchronous(APPOConfig())
+
+
 TASKS = {
     task.name: task
     for task in (
@@ -96,6 +117,8 @@ TASKS = {
             "sac-pendulum-small", "SAC with small nets, Pendulum-v1", 20_000, -160,
             lambda: sac("Pendulum-v1", 1e-3, [64, 64], 100),
         ),
+        Task("impala-cartpole", "IMPALA, CartPole-v1", 500_000, 450, impala_cartpole),
+        Task("appo-cartpole", "APPO, CartPole-v1", 500_000, 450, appo_cartpole),
         Task("sac-halfcheetah", "SAC, HalfCheetah-v5", 100_000, 3500, lambda: sac("HalfCheetah-v5", 3e-4, [256, 256], 10_000)),
     )
 }  # fmt: skip

@@ -325,14 +325,20 @@ class Algorithm(Checkpointable):
             min_timesteps: steps that are enough; None for one round.
             **arguments: of runners' `sample`.
         """
-        runner: Any = self.env_runner if self.runners.num_env_runners == 0 else None
-        module: Any = getattr(runner, "module", None)
-        parameters = module.parameters() if module is not None and hasattr(module, "parameters") else ()
-        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)), threads_for(parameters):
+        with self.sampling_timer():
             sampled = self.runners.sample_all(
                 min_timesteps=min_timesteps, timesteps=self.env_steps_sampled, **arguments
             )
         return self.take_samples(sampled)
+
+    @contextmanager
+    def sampling_timer(self) -> Iterator[None]:
+        """Times sampling. A runner in this process has as many threads as suit its module."""
+        runner: Any = self.env_runner if self.runners.num_env_runners == 0 else None
+        module: Any = getattr(runner, "module", None)
+        parameters = module.parameters() if module is not None and hasattr(module, "parameters") else ()
+        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)), threads_for(parameters):
+            yield
 
     def take_samples(self, sampled: list[Any]) -> list[Any]:
         """Counts what runners sampled, takes their metrics in, and returns their episodes (or references to them)."""

@@ -100,6 +100,7 @@ class EnvRunnerGroup:
         self._stalled: dict[int, str] = {}
         self._requests: list[_Request] = []
         self._calls: list[tuple[int, Any]] = []
+        self._asked_states: list[Any] = []
         self._restarts = Restarts(
             RestartSettings(
                 restart=config.restart_failed_env_runners,
@@ -559,6 +560,39 @@ class EnvRunnerGroup:
         if self._config.broadcast_env_runner_states:
             self._runner_state = local.get_state(components=parts)
             self.foreach_env_runner("set_state", kwargs={"state": self._runner_state}, local_env_runner=False)
+
+    def exchange_env_runner_states(self, *, timesteps: int | None = None) -> None:
+        """Does what sync_env_runner_states() does, in turns and without waiting: a call asks all runners; the first one that finds all
+        answers there merges them and sends the result."""
+        if timesteps is not None:
+            self._timesteps = timesteps
+        local: Any = self.local_env_runner
+        merge = self._config.merge_env_runner_states in (True, "training_only")
+        if not self._actors or not merge or local is None or not getattr(local, "has_connector_states", False):
+            return
+        import shoal
+
+        parts = [COMPONENT_ENV_TO_MODULE_CONNECTOR, COMPONENT_MODULE_TO_ENV_CONNECTOR]
+        actors = [self._actors[index] for index in self.healthy_env_runner_ids()]
+        asked = self._asked_states
+        if not asked:
+            self._asked_states = [actor.call.remote("get_state", {"components": parts}) for actor in actors]
+            return
+        ready, _ = shoal.wait(asked, num_returns=len(asked), timeout=0)
+        if len(ready) < len(asked):
+            return
+        self._asked_states, states = [], []
+        for reference in asked:
+            try:
+                states.append(shoal.get(reference))
+            except shoal.exceptions.ActorError:
+                continue  # its process has ended; sampling comes upon that, and replaces it
+        if states:
+            local.merge_connector_states(states)
+        if self._config.broadcast_env_runner_states:
+            self._runner_state = local.get_state(components=parts)
+            for actor in actors:
+                actor.call.remote("set_state", {"state": self._runner_state})
 
     def get_state(self) -> dict[str, Any]:
         """Returns the states of all runners, for another group of as many."""

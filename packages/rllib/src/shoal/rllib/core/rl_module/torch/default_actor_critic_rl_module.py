@@ -57,13 +57,18 @@ class DefaultActorCriticRLModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionA
             return {}
         return {"h": torch.zeros(self._cell_size), "c": torch.zeros(self._cell_size)}
 
-    def _policy(self, batch: dict[str, Any], features: torch.Tensor, state: Any) -> dict[str, Any]:
-        outputs: torch.Tensor = self.pi(features)
-        if self.log_std is not None:
-            outputs = torch.cat([outputs, self.log_std.expand_as(outputs)], -1)
+    def _outputs(self, pi: nn.Module, log_std: nn.Parameter | None, features: torch.Tensor) -> torch.Tensor:
+        """What distributions of actions are made of, by a head and (where the deviation is free) its logarithm."""
+        outputs: torch.Tensor = pi(features)
+        if log_std is not None:
+            outputs = torch.cat([outputs, log_std.expand_as(outputs)], -1)
         if self._log_std_clip is not None:
-            mean, log_std = outputs.chunk(2, -1)
-            outputs = torch.cat([mean, log_std.clamp(-self._log_std_clip, self._log_std_clip)], -1)
+            mean, deviation = outputs.chunk(2, -1)
+            outputs = torch.cat([mean, deviation.clamp(-self._log_std_clip, self._log_std_clip)], -1)
+        return outputs
+
+    def _policy(self, batch: dict[str, Any], features: torch.Tensor, state: Any) -> dict[str, Any]:
+        outputs = self._outputs(self.pi, self.log_std, features)
         found: dict[str, Any] = {Columns.ACTION_DIST_INPUTS: outputs}
         if state is not None:
             found[Columns.STATE_OUT] = state
