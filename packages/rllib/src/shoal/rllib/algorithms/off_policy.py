@@ -114,7 +114,7 @@ class OffPolicyConfig(AlgorithmConfig):
 class OffPolicyLearner(TorchLearner):
     """Makes batches of transitions, and has target networks follow."""
 
-    recorded_outputs = ("weights", "n_step")
+    recorded_outputs: tuple[str, ...] = ("weights", "n_step")
 
     def build(self) -> None:
         if self._is_built:

@@ -15,7 +15,7 @@ from shoal.rllib.core import (
     COMPONENT_RL_MODULE,
 )
 from shoal.rllib.env.env_runner import EnvRunner
-from shoal.rllib.utils.error import EnvError, EnvRunnerLostError
+from shoal.rllib.utils.error import ConfigError, EnvError, EnvRunnerLostError
 
 if TYPE_CHECKING:
     from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -777,7 +777,15 @@ def default_env_runner_class(config: Any) -> type[EnvRunner]:
     if config.is_multi_agent:
         from shoal.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
 
+        if config.output is not None:
+            raise ConfigError(
+                f"output is {config.output!r}, and there are several policies; what is recorded is what one agent does: leave output None"
+            )
         return MultiAgentEnvRunner
+    if config.output is not None:
+        from shoal.rllib.offline.offline_env_runner import OfflineSingleAgentEnvRunner
+
+        return OfflineSingleAgentEnvRunner
     from shoal.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
     return SingleAgentEnvRunner

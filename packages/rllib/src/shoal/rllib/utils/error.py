@@ -46,6 +46,14 @@ class NonFiniteLossError(RLlibError, ArithmeticError):
     """A loss that came out infinite, or as no number."""
 
 
+class OfflineDataError(RLlibError, ValueError):
+    """Recorded data that cannot be learned from: columns are missing, or values are not in their spaces."""
+
+
+class MissingLibraryError(RLlibError, ImportError):
+    """A library that is not installed, and is needed for what was asked for."""
+
+
 class NotSerializable(RLlibError, TypeError):
     """What cannot be sent to another process."""
 

@@ -619,32 +619,32 @@ class ConfigSetters:
         """Sets what is learned from, where it is recorded data, and what is recorded.
 
         Args:
-            input_: paths or a Dataset of recorded steps or episodes; "sampler" for environments.
+            input_: paths of recorded steps or episodes, a Dataset, a list of episodes, or a dict of columns; "sampler" for environments.
             input_read_method: the name of Data's function that reads it.
             input_read_method_kwargs: arguments for that.
             input_read_schema: how the data's columns are called, by our names.
             input_read_episodes: whether the data's rows are episodes.
             input_read_sample_batches: whether they are batches of Ray's old stack.
-            input_read_batch_size: rows at a time.
+            input_read_batch_size: rows that are read at a time.
             dataset_num_iters_per_learner: batches for each learner in an iteration; None for all.
-            map_batches_kwargs: arguments of the mapping from rows to batches.
+            map_batches_kwargs: its `batch_size` goes for `input_read_batch_size`; rows are mapped in this process.
             iter_batches_kwargs: arguments of the iteration over batches.
             materialize_data: whether what is read stays in memory.
-            materialize_mapped_data: whether what is mapped stays in memory.
-            prelearner_class: what makes batches of rows.
-            prelearner_buffer_class: the buffer that episodes go through.
-            prelearner_buffer_kwargs: arguments for it.
-            prelearner_module_synch_period: after how many batches it has the learner's weights.
-            ignore_final_observation: whether the last observation of an episode may be missing.
+            materialize_mapped_data: whether all steps stay in memory; otherwise those of `input_read_batch_size` rows at a time.
+            prelearner_class: a class derived from `OfflinePreLearner`, that makes episodes or batches of rows.
+            prelearner_buffer_class: accepted for Ray's sake.
+            prelearner_buffer_kwargs: accepted for Ray's sake.
+            prelearner_module_synch_period: accepted for Ray's sake: learners work out what depends on weights.
+            ignore_final_observation: whether the last step of an episode counts though what it led to was not recorded: for BC.
             input_filesystem: of the paths.
             input_filesystem_kwargs: arguments for it.
-            input_compress_columns: columns that were compressed.
+            input_compress_columns: accepted for Ray's sake: what is packed is unpacked.
             input_spaces_jsonable: accepted for Ray's sake.
             offline_data_class: a class derived from `OfflineData`.
             offline_data_class_kwargs: arguments for it.
             offline_sampling: accepted for Ray's sake.
             input_config: accepted for Ray's sake.
-            actions_in_input_normalized: accepted for Ray's sake.
+            actions_in_input_normalized: whether recorded actions of bounded Boxes are between -1 and 1, as modules make them.
             postprocess_inputs: accepted for Ray's sake.
             shuffle_buffer_size: accepted for Ray's sake.
             output: a folder to record in; None for no records.
@@ -655,7 +655,7 @@ class ConfigSetters:
             output_write_method_kwargs: arguments for it.
             output_filesystem: of the folder.
             output_filesystem_kwargs: arguments for it.
-            output_compress_columns: columns to compress.
+            output_compress_columns: accepted for Ray's sake: Parquet compresses all.
             output_config: accepted for Ray's sake.
             output_max_file_size: accepted for Ray's sake.
 

@@ -1,0 +1,1 @@
+"""From recorded rows and episodes to batches, and from episodes to rows."""

@@ -1,0 +1,1 @@
+"""Recorded data: what records it, what reads it, and what makes episodes of it. Loads neither torch nor shoal.data."""
