@@ -1,0 +1,95 @@
+"""The tables in `docs/coming-from-ray-rllib.md` tell the truth, both ways."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import shoal.rllib
+from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "coming-from-ray-rllib.md").read_text()
+SOURCES = Path(shoal.rllib.__file__).parent
+NAMES = re.findall(r"^\| `(ray\.[^`]+)` \| [AB] \| (.+) \|$", PAGE, re.MULTILINE)
+IDLE_ROWS = re.findall(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \| (.+) \|$", PAGE, re.MULTILINE)
+IDLE = {name for names, _ in IDLE_ROWS for name in re.findall(r"`([a-z_]+)`", names)}
+# What users' own learners read, who builds it, and the one framework.
+NOT_READ = {"learner_config_dict", "algo_class", "framework_str"}
+SETTINGS = sorted(name for name in vars(AlgorithmConfig()) if not name.startswith("_") and name not in NOT_READ)
+
+
+def find(path: str) -> Any:
+    """Returns what a path leads to. Raises LookupError."""
+    parts = path.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        for name in parts[length:]:
+            try:
+                found = getattr(found, name)
+            except (AttributeError, ModuleNotFoundError):
+                if not is_set_by_objects(found, name):
+                    raise LookupError(path) from None
+        return found
+    raise LookupError(path)
+
+
+def is_set_by_objects(cls: Any, name: str) -> bool:
+    """Whether objects of a class have an attribute that the class itself has not: a field, or one that a method sets."""
+    if not inspect.isclass(cls):
+        return False
+    if dataclasses.is_dataclass(cls) and name in {field.name for field in dataclasses.fields(cls)}:
+        return True
+    ours = [base for base in cls.__mro__ if base.__module__.startswith("shoal.")]
+    set_somewhere = re.compile(rf"self\.{name}\b[^=\n]*= ")
+    return any(name in inspect.get_annotations(base) or set_somewhere.search(source(base)) for base in ours)
+
+
+@functools.cache
+def source(cls: type[Any]) -> str:
+    return inspect.getsource(cls)
+
+
+@functools.cache
+def package_source() -> str:
+    """All of the package, but for the configuration's own files."""
+    files = [path for path in SOURCES.rglob("*.py") if "_internal/config" not in path.as_posix()]
+    return "\n".join(path.read_text() for path in files)
+
+
+def is_read(setting: str) -> bool:
+    return re.search(rf"\.{setting}\b|[\"']{setting}[\"']", package_source()) is not None
+
+
+def test_the_tables_are_read() -> None:
+    assert len(NAMES) > 500
+    assert len(SETTINGS) > 150 and len(IDLE) > 20
+    assert set(SETTINGS) >= IDLE, f"no such settings: {sorted(IDLE - set(SETTINGS))}"
+
+
+@pytest.mark.parametrize(("name", "state"), NAMES, ids=[name for name, _ in NAMES])
+def test_each_name_is_where_the_page_says(name: str, state: str) -> None:
+    try:
+        find("shoal" + name.removeprefix("ray"))
+    except LookupError:
+        assert not state.startswith("there"), "the page says that it is there"
+    else:
+        assert state.startswith("there"), "it is there now: let the page say so"
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_settings_without_effect_are_those_that_nothing_reads(setting: str) -> None:
+    if setting in IDLE:
+        assert not is_read(setting), "the code reads it now: take it off the list of settings without effect"
+    else:
+        assert is_read(setting), "no code reads it: put it on the list of settings without effect"

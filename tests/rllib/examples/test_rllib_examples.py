@@ -1,0 +1,66 @@
+"""The examples whose names begin with rllib_, as users run them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+pytestmark = pytest.mark.timeout(240)
+
+
+def run(example: str, *arguments: object, folder: Path, seconds: float = 230) -> str:
+    command = [sys.executable, str(EXAMPLES / example), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False, cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Warning" not in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr, "a live table was drawn, and this is no terminal"
+    return done.stdout
+
+
+def test_a_room_is_heated(tmp_path: Path) -> None:
+    text = run("rllib_custom_env.py", "--quick", folder=tmp_path)
+    assert re.search(r"mean return of 20 new days: -\d+\.\d+; of the thermostat: -\d+\.\d+", text)
+    hours = re.findall(r"^ +(\d+) +-?[\d.]+ +-?[\d.]+ +(?:16|20) +0\.[135]0 +[01]\.\d\d$", text, re.MULTILINE)
+    assert hours == [str(hour) for hour in range(24)]
+    assert (tmp_path / "rllib_custom_env_results" / "policy" / "metadata.json").is_file()
+
+
+def test_a_network_acts_with_torch_alone(tmp_path: Path) -> None:
+    text = run("rllib_custom_module.py", "--quick", "--output", tmp_path / "made", folder=tmp_path)
+    assert float(text.split("with torch alone: ")[1]) >= 8  # the fewest steps in which a pole can fall
+    assert (tmp_path / "made" / "actor.pt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "policies"), [([], "blue, red"), (["--shared"], "both")], ids=["one each", "shared"]
+)
+def test_two_agents_meet(arguments: list[str], policies: str, tmp_path: Path) -> None:
+    text = run("rllib_multi_agent.py", "--quick", *arguments, folder=tmp_path)
+    assert f"policies: {policies}\n" in text
+    found = re.search(r"([\d.]+) steps to meet; ([\d.]+) is the least", text)
+    assert found is not None and float(found[1]) >= float(found[2]) > 0
+
+
+def test_settings_are_searched(tmp_path: Path) -> None:
+    text = run("rllib_tune.py", "--quick", "--cpus", 2, folder=tmp_path)
+    assert len(re.findall(r"^lr 0\.\d+, lambda .*: [12] iterations, mean return \d", text, re.MULTILINE)) == 2
+    assert "the best, without exploration: mean return" in text
+    assert Path(text.rsplit("checkpoint: ", 1)[1].strip(), "metadata.json").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_what_they_are_for_is_learned(tmp_path: Path) -> None:
+    text = run("rllib_custom_env.py", folder=tmp_path, seconds=290)
+    ours, theirs = re.findall(r"(?:days|thermostat): (-[\d.]+)", text)
+    assert float(ours) > float(theirs)
+    text = run("rllib_custom_module.py", folder=tmp_path, seconds=290)
+    assert float(text.split("with torch alone: ")[1]) > 400
+    text = run("rllib_multi_agent.py", folder=tmp_path, seconds=290)
+    needed, fewest = map(float, re.findall(r"([\d.]+) steps to meet; ([\d.]+) is", text)[0])
+    assert needed < fewest + 2
