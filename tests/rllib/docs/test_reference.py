@@ -32,6 +32,8 @@ MODULES = (
     "connectors.env_to_module.mean_std_filter",
     "connectors.env_to_module.observation_preprocessor",
     "connectors.env_to_module.prev_actions_prev_rewards",
+    "offline.offline_data",
+    "offline.offline_prelearner",
     "utils.metrics.metrics_logger",
     "utils.replay_buffers",
     "utils.checkpoints",
