@@ -134,7 +134,7 @@ def replay(checkpoint: str, folder: Path) -> Path:
     """Has the policy alone, without an algorithm, act for an episode, and records it. Returns the video."""
     policy: Any = RLModule.from_checkpoint(Path(checkpoint, "learner_group", "learner", "rl_module", "default_policy"))
     distribution = policy.get_inference_action_dist_cls()
-    env: gym.Env[Any, Any] = gym.make(ENV, render_mode="rgb_array")
+    env: Any = gym.make(ENV, render_mode="rgb_array")
     env = gym.wrappers.RecordVideo(env, str(folder), name_prefix="ppo_cartpole", disable_logger=True)
     observation, _ = env.reset(seed=1)
     over = False
