@@ -52,10 +52,10 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Three algorithms learn from what a fourth one did.")
     parser.add_argument("--output", type=Path, default=Path("rllib_offline_results"), metavar="FOLDER")
     parser.add_argument(
-        "--record-return", type=float, default=200.0, metavar="R", help="of the policy that is recorded"
+        "--record-return", type=float, default=100.0, metavar="R", help="of the policy that is recorded"
     )
     parser.add_argument("--episodes", type=int, default=100, metavar="N", help="how many are recorded (default: 100)")
-    parser.add_argument("--passes", type=int, default=20, metavar="N", help="over the records (default: 20)")
+    parser.add_argument("--passes", type=int, default=10, metavar="N", help="over the records (default: 10)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="a little of everything, to see that it works")
     options = parser.parse_args()

@@ -54,6 +54,10 @@ class BCConfig(MARWILConfig):
     def needed_columns(self) -> tuple[str, ...]:
         return (Columns.OBS, Columns.ACTIONS)
 
+    @property
+    def _model_config_auto_includes(self) -> dict[str, Any]:
+        return {**super()._model_config_auto_includes, "vf_share_layers": True}  # there is no value function to speak of
+
     def get_default_learner_class(self) -> type[Learner]:
         return BCTorchLearner
 

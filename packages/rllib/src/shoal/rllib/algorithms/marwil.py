@@ -102,6 +102,11 @@ class MARWILConfig(AlgorithmConfig):
 
         return RLModuleSpec(module_class=DefaultActorCriticRLModule)
 
+    @property
+    def _model_config_auto_includes(self) -> dict[str, Any]:
+        # Returns are far larger than log-likelihoods: in shared layers the value function's loss drowns the policy's.
+        return {**super()._model_config_auto_includes, "vf_share_layers": False}
+
     def get_default_learner_class(self) -> type[Learner]:
         return MARWILTorchLearner
 
