@@ -1,0 +1,1 @@
+"""Other systems that carry shoal's programs out, one package each: engines (see `shoal.engines`)."""

@@ -1,0 +1,71 @@
+"""Where code runs, in shoal's words."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import ray
+
+from shoal.engines import ExecutionContext, SessionInfo
+from shoal.integrations.ray.placement_groups import shoal_id
+from shoal.integrations.ray.running_call import running_call
+
+
+def session_info(address: str) -> SessionInfo:
+    """Returns what is known of the Ray that this process belongs to.
+
+    Args:
+        address: what the user gave to join it; '' for what Ray says.
+    """
+    context = ray.get_runtime_context()
+    node_id = context.get_node_id()
+    return SessionInfo(
+        engine="ray",
+        address=address or str(context.gcs_address),
+        session_dir=os.path.join(context.get_temp_dir(), context.get_session_name()),
+        node_id=bytes.fromhex(node_id),
+        node_ip=ray.util.get_node_ip_address(),
+        job_id=bytes.fromhex(context.get_job_id()),
+        worker_id=bytes.fromhex(context.get_worker_id()),
+        namespace=context.namespace,
+        joinable=True,
+    )
+
+
+def execution_context(is_driver: bool) -> ExecutionContext:
+    """Returns what the calling thread runs.
+
+    Args:
+        is_driver: whether this process is a driver.
+    """
+    call = running_call.get()
+    context = ray.get_runtime_context()
+    if is_driver:
+        return ExecutionContext(
+            task_id=_bytes(context.get_task_id()), environment_json=context.get_runtime_env_string()
+        )
+    host = call.actor if call is not None else None
+    is_async = host is not None and host.template.is_async
+    group_id = _bytes(context.get_placement_group_id())
+    actor_id = _bytes(context.get_actor_id())
+    return ExecutionContext(
+        task_id=_bytes(context.get_task_id()),
+        task_name=context.get_task_name() or "",
+        function_name=call.function_name if call is not None else context.get_task_function_name() or "",
+        actor_id=actor_id,
+        actor_name=(context.get_actor_name() or "") if actor_id else "",
+        is_driver=False,
+        in_async_actor=is_async,
+        canceled=False if is_async else context.is_canceled(),
+        was_reconstructed=host is not None and host.was_reconstructed,
+        resources=context.get_assigned_resources(),
+        gpu_ids=[int(gpu) if str(gpu).isdigit() else gpu for gpu in ray.get_gpu_ids()],
+        placement_group_id=shoal_id(group_id) if group_id else b"",
+        capture_child_tasks=context.should_capture_child_tasks_in_placement_group,
+        environment_json=context.get_runtime_env_string(),
+    )
+
+
+def _bytes(hex_id: Any) -> bytes:
+    return bytes.fromhex(hex_id) if hex_id else b""

@@ -1,0 +1,262 @@
+"""shoal's API on a real Ray. (The conformance suite runs on this engine, too: SHOAL_CONFORMANCE_ENGINE=ray.)"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import shoal
+from shoal import engines, exceptions
+from shoal.experimental import internal_kv
+from shoal.util.placement_group import placement_group, remove_placement_group
+from shoal.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+ray = pytest.importorskip(
+    "ray", minversion="2.60", reason="the ray engine needs ray: pip install 'shoal-integrations[ray]'"
+)
+# Ray warns of its own matters; starting it takes seconds, and so does each new worker on a busy machine.
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(240)]
+
+
+@shoal.remote
+def add(x: int, y: int = 1) -> int:
+    return x + y
+
+
+@shoal.remote
+class Counter:
+    def __init__(self, start: int = 0) -> None:
+        self.sum = start
+
+    def add(self, n: int = 1) -> int:
+        self.sum += n
+        return self.sum
+
+    def count(self, n: int) -> Iterator[int]:
+        yield from range(n)
+
+    def fail(self) -> None:
+        raise KeyError("no such thing")
+
+    def pid(self) -> int:
+        return os.getpid()
+
+
+def test_the_session_is_on_ray() -> None:
+    engine = engines.current()
+    assert engine.name == engine.session.engine == "ray"
+    assert {"actors", "streaming", "process_isolation", "placement_groups"} <= engine.capabilities
+    assert shoal.cluster_resources()["CPU"] == 4
+    assert [node["NodeID"] for node in shoal.nodes()] == [shoal.get_runtime_context().get_node_id()]
+
+
+def test_tasks_call_tasks_where_shoal_is_ray_again() -> None:
+    @shoal.remote
+    def twice(x: int) -> tuple[int, str, bool]:
+        return shoal.get(add.remote(x, x)), engines.current().name, os.getpid() != driver
+
+    driver = os.getpid()
+    assert shoal.get(twice.remote(21)) == (42, "ray", True)
+
+
+def test_references_are_values_at_the_top_and_references_inside() -> None:
+    @shoal.remote
+    def look(value: int, holder: dict[str, Any]) -> tuple[int, bool, int, Any]:
+        ref = holder["ref"]
+        return value, isinstance(ref, shoal.ObjectRef), shoal.get(ref), {"back": ref, "new": shoal.put("new")}
+
+    ref = shoal.put(7)
+    value, is_ref, inner, answer = shoal.get(look.remote(ref, {"ref": ref}))
+    assert (value, is_ref, inner) == (7, True, 7)
+    assert answer["back"] == ref
+    assert shoal.get([answer["back"], answer["new"]]) == [7, "new"]
+
+
+def test_references_pass_between_ray_and_shoal() -> None:
+    @ray.remote
+    def plain(holder: list[Any]) -> Any:
+        return shoal.get(holder[0]), engines.current().name, [shoal.put("from a task of Ray")]
+
+    value, name, refs = ray.get(plain.remote([shoal.put(1)]))
+    assert (value, name) == (1, "ray")
+    assert shoal.get(refs[0]) == "from a task of Ray"
+
+
+def test_an_error_comes_back_as_itself_with_the_remote_traceback() -> None:
+    @shoal.remote(max_retries=0)
+    def fail() -> None:
+        try:
+            raise OSError("disk")
+        except OSError as error:
+            raise KeyError("no such thing") from error
+
+    with pytest.raises(KeyError, match="no such thing") as caught:
+        shoal.get(fail.remote())
+    assert isinstance(caught.value, exceptions.TaskError)
+    assert isinstance(caught.value.__cause__, OSError)
+    assert "in fail" in caught.value.traceback_str
+    assert "run_task" not in caught.value.traceback_str
+
+
+def test_an_error_that_cannot_be_pickled_comes_back_with_its_text() -> None:
+    class Stubborn(Exception):
+        def __reduce__(self) -> Any:
+            raise TypeError("never")
+
+    @shoal.remote(max_retries=0)
+    def fail() -> None:
+        raise Stubborn("it is stuck")
+
+    with pytest.raises(exceptions.TaskError, match="it is stuck"):
+        shoal.get(fail.remote())
+
+
+def test_errors_of_the_runtime_have_namesakes() -> None:
+    @shoal.remote(max_retries=0)
+    def die() -> None:
+        os._exit(3)
+
+    counter = Counter.remote()
+    shoal.get(counter.add.remote())
+    shoal.kill(counter)
+    with pytest.raises(exceptions.ActorDiedError):
+        shoal.get(counter.add.remote())
+    with pytest.raises(exceptions.WorkerCrashedError):
+        shoal.get(die.remote())
+    never = Counter.remote(shoal.get_runtime_context())  # any value will do
+    with pytest.raises(exceptions.GetTimeoutError):
+        shoal.get(add.options(resources={"camera": 2}).remote(1), timeout=0)
+    with pytest.raises(TypeError):
+        shoal.get(never.add.remote())
+
+
+def test_retries_follow_the_users_classes() -> None:
+    @shoal.remote
+    class Attempts:
+        def __init__(self) -> None:
+            self.count = 0
+
+        def next(self) -> int:
+            self.count += 1
+            return self.count
+
+    class Flaky(Exception):
+        pass
+
+    @shoal.remote(max_retries=3, retry_exceptions=[Flaky])
+    def work(attempts: Any, error: type[Exception]) -> int:
+        attempt: int = shoal.get(attempts.next.remote())
+        if attempt < 3:
+            raise error("again")
+        return attempt
+
+    assert shoal.get(work.remote(Attempts.remote(), Flaky)) == 3
+    other = Attempts.remote()
+    with pytest.raises(ValueError, match="again"):
+        shoal.get(work.remote(other, ValueError))
+    assert shoal.get(other.next.remote()) == 2
+
+
+def test_handles_pass_on_and_are_found_by_name() -> None:
+    counter = Counter.options(name="counter").remote(5)
+
+    @shoal.remote
+    def use(handle: Any) -> tuple[int, int]:
+        return shoal.get(handle.add.remote(10)), shoal.get(shoal.get_actor("counter").add.remote(100))
+
+    assert shoal.get(use.remote(counter)) == (15, 115)
+    assert shoal.get(shoal.get_actor("counter").add.remote()) == 116
+    assert {"counter"} <= {name for _, name in engines.current().named_actors(all_namespaces=False)}
+    with pytest.raises(exceptions.ActorAlreadyExistsError):
+        Counter.options(name="counter").remote()
+    assert Counter.options(name="counter", get_if_exists=True).remote() == counter
+    with pytest.raises(KeyError, match="no such thing"):
+        shoal.get(counter.fail.remote())
+
+
+def test_an_actor_of_rays_is_left_to_ray() -> None:
+    class Plain:
+        def ping(self) -> str:
+            return "pong"
+
+    actor = ray.remote(Plain).options(name="plain").remote()
+    assert ray.get(actor.ping.remote()) == "pong"
+    with pytest.raises(exceptions.NotSupportedByEngineError, match="ray engine"):
+        shoal.get_actor("plain")
+
+
+def test_streams_in_tasks_and_actors() -> None:
+    @shoal.remote
+    def count(n: int) -> Iterator[int]:
+        yield from range(n)
+        raise ValueError("that was all")
+
+    refs = list(count.remote(2))
+    assert shoal.get(refs[:2]) == [0, 1]
+    with pytest.raises(ValueError, match="that was all"):
+        shoal.get(refs[2])
+    assert [shoal.get(ref) for ref in Counter.remote().count.remote(3)] == [0, 1, 2]
+
+    async def collect() -> list[int]:
+        return [await ref async for ref in Counter.remote().count.remote(3)]
+
+    assert asyncio.run(collect()) == [0, 1, 2]
+
+
+def test_async_actors_await_references() -> None:
+    @shoal.remote
+    class Adder:
+        async def add(self, refs: list[Any]) -> int:
+            values: list[int] = await asyncio.gather(*refs)
+            return sum(values)
+
+    assert shoal.get(Adder.remote().add.remote([shoal.put(1), add.remote(1)])) == 3
+
+
+def test_cancelled_tasks_say_so() -> None:
+    ref = add.options(resources={"camera": 2}).remote(1)  # waits for ever
+    shoal.cancel(ref)
+    with pytest.raises(exceptions.TaskCancelledError):
+        shoal.get(ref)
+
+
+def test_placement_groups() -> None:
+    group = placement_group([{"CPU": 1}, {"CPU": 1}])
+    assert group.wait(60)
+    assert shoal.get(group.ready()) == group
+
+    @shoal.remote(num_cpus=1, scheduling_strategy=PlacementGroupSchedulingStrategy(group, 1))
+    def where() -> str | None:
+        return shoal.get_runtime_context().get_placement_group_id()
+
+    assert shoal.get(where.remote()) == group.id.hex()
+    remove_placement_group(group)
+
+
+def test_environment_of_a_task() -> None:
+    @shoal.remote(runtime_env={"env_vars": {"COLOUR": "blue"}})
+    def colour() -> str | None:
+        return os.environ.get("COLOUR")
+
+    assert shoal.get(colour.remote()) == "blue"
+
+
+def test_key_values() -> None:
+    assert not internal_kv._internal_kv_put("colour", "blue")
+    assert internal_kv._internal_kv_get("colour") == b"blue"
+    assert internal_kv._internal_kv_list("col") == [b"colour"]
+    internal_kv._internal_kv_del("colour")
+    assert internal_kv._internal_kv_get("colour") is None
+
+
+def test_what_cannot_be_chosen_any_more_is_refused() -> None:
+    shoal.shutdown()
+    assert ray.is_initialized()  # the program began it, and the program ends it
+    with pytest.raises(exceptions.InvalidOptionError, match="namespace"):
+        shoal.init("ray", namespace="elsewhere")
+    shoal.init("ray")
+    assert shoal.get(add.remote(1)) == 2
