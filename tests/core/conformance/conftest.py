@@ -12,11 +12,15 @@ To see whether an expectation is what Ray does, run the suite on Ray itself, wit
 
 `import shoal` is then ray. Sessions are reused there where the init arguments are the same, since starting one takes seconds;
 tests marked `shoal_only` (where shoal promises more than Ray does) are skipped.
+
+SHOAL_CONFORMANCE_ENGINE=ray runs the suite on shoal's ray engine instead (shoal-integrations[ray]), with a local Ray cluster that is
+reused likewise.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import importlib
 import os
@@ -27,7 +31,8 @@ from typing import Any
 import pytest
 
 ON_RAY = os.environ.get("SHOAL_CONFORMANCE_MODULE") == "ray"
-ENGINES = ("ray",) if ON_RAY else ("native", "inline")
+ADAPTER = os.environ.get("SHOAL_CONFORMANCE_ENGINE", "")
+ENGINES = ("ray",) if ON_RAY else (f"{ADAPTER} engine",) if ADAPTER else ("native", "inline")
 INLINE_SEED = int(os.environ.get("SHOAL_CONFORMANCE_SEED", "0"))
 SUITE_ARGUMENTS: dict[str, Any] = {"num_cpus": 4}
 
@@ -48,9 +53,11 @@ RAY_MODULES = (
     "util.state",
 )
 
-if ON_RAY:
+if ON_RAY or ADAPTER == "ray":
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+if ON_RAY:
     sys.modules["shoal"] = importlib.import_module("ray")
     for _name in RAY_MODULES:
         sys.modules[f"shoal.{_name}"] = importlib.import_module(f"ray.{_name}")
@@ -73,6 +80,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def _start(engine: str, arguments: dict[str, Any]) -> Any:
     if engine == "ray":
         return shoal.init(include_dashboard=False, log_to_driver=False, **arguments)
+    if engine == "ray engine":
+        _cluster_of_ray().enter(arguments)
+        return shoal.init("ray")
     if engine == "inline":
         return shoal.init(local_mode=True, seed=INLINE_SEED, **arguments)
     return shoal.init(log_to_driver=False, **arguments)
@@ -85,30 +95,40 @@ class _RaySessions:
         self._arguments: dict[str, Any] | None = None
 
     def enter(self, arguments: dict[str, Any]) -> None:
-        if self._arguments != arguments or not shoal.is_initialized():
+        import ray
+
+        if self._arguments != arguments or not ray.is_initialized():
             self.end()
-            _start("ray", arguments)
+            ray.init(include_dashboard=False, log_to_driver=False, **arguments)
             self._arguments = arguments
 
     def leave(self) -> None:
+        import ray
+
         gc.collect()
-        if shoal.is_initialized():
-            for row in shoal.util.list_named_actors(all_namespaces=True):
-                shoal.kill(shoal.get_actor(row["name"], namespace=row["namespace"]))
-            placement = sys.modules["shoal.util.placement_group"]
+        if ray.is_initialized():
+            for row in ray.util.list_named_actors(all_namespaces=True):
+                ray.kill(ray.get_actor(row["name"], namespace=row["namespace"]))
+            placement = importlib.import_module("ray.util.placement_group")
             for group_id, row in placement.placement_group_table().items():
                 if row["state"] != "REMOVED":
-                    group = placement.PlacementGroup(shoal.PlacementGroupID(bytes.fromhex(group_id)))
+                    group = placement.PlacementGroup(ray.PlacementGroupID(bytes.fromhex(group_id)))
                     placement.remove_placement_group(group)
 
     def end(self) -> None:
-        shoal.shutdown()
+        if "ray" in sys.modules:
+            sys.modules["ray"].shutdown()
         self._arguments = None
+
+
+@functools.cache
+def _cluster_of_ray() -> _RaySessions:
+    return _RaySessions()
 
 
 @pytest.fixture(scope="session")
 def _ray_sessions() -> Iterator[_RaySessions]:
-    sessions = _RaySessions()
+    sessions = _cluster_of_ray()
     yield sessions
     sessions.end()
 
@@ -130,6 +150,7 @@ def session(request: pytest.FixtureRequest, engine: str, _ray_sessions: _RaySess
         yield
         shoal.shutdown()
         assert not shoal.is_initialized()
+        _ray_sessions.end()
         return
     mark = request.node.get_closest_marker("session")
     arguments = SUITE_ARGUMENTS | (mark.kwargs if mark else {})
@@ -149,6 +170,8 @@ def session(request: pytest.FixtureRequest, engine: str, _ray_sessions: _RaySess
         yield
     finally:
         shoal.shutdown()
+        if ADAPTER == "ray":
+            _ray_sessions.leave()
     assert not shoal.is_initialized()
 
 
