@@ -91,7 +91,9 @@ def asynchronous(config: Any) -> Any:
     return (
         config.environment("CartPole-v1")
         .env_runners(num_env_runners=2, num_envs_per_env_runner=4)
-        .training(lr=5e-4, vf_loss_coeff=0.05, entropy_coeff=0.0)
+        .training(
+            lr=[[0, 1e-3], [500_000, 1e-4]], train_batch_size_per_learner=300, vf_loss_coeff=0.05, entropy_coeff=0.0
+        )
     )
 
 
