@@ -35,7 +35,7 @@ def main() -> int:
     shown = Table(
         title=f"Learned from {shoal.data.read_parquet(str(folder / 'records')).count():,} recorded steps of {ENV}"
     )
-    for column in ("", "updates", "s", "mean return"):
+    for column in ("", "batches", "s", "mean return"):
         shown.add_column(column, justify="right")
     shown.add_row("the recorded policy", "", "", f"{recorded:.1f}")
     best = 0.0
@@ -98,7 +98,7 @@ def learners(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def learn(config: Any, options: argparse.Namespace) -> tuple[int, float, float]:
-    """Goes over the records, and evaluates. Returns the updates, the seconds they took, and the mean return without exploration."""
+    """Goes over the records, and evaluates. Returns how many batches there were, the seconds, and the mean return without exploration."""
     config.evaluation(evaluation_duration=20, evaluation_config={"explore": False})
     started = time.perf_counter()
     with config.build_algo() as algo:

@@ -56,7 +56,8 @@ class BCConfig(MARWILConfig):
 
     @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
-        return {**super()._model_config_auto_includes, "vf_share_layers": True}  # there is no value function to speak of
+        # Nothing is learned by a value function: it need not have layers of its own.
+        return {**super()._model_config_auto_includes, "vf_share_layers": True}
 
     def get_default_learner_class(self) -> type[Learner]:
         return BCTorchLearner
