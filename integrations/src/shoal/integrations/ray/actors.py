@@ -8,7 +8,7 @@ from typing import Any
 import ray
 from ray.experimental import internal_kv
 
-from shoal.engines import STREAMING, ActorTemplate, MethodTemplate, ObjectRef
+from shoal.engines import DYNAMIC, STREAMING, ActorTemplate, MethodTemplate, ObjectRef
 from shoal.exceptions import ActorAlreadyExistsError, NotSupportedByEngineError
 from shoal.integrations.ray.errors import error_from_ray
 from shoal.integrations.ray.host import AsyncHost, Host
@@ -60,7 +60,7 @@ class HeldActor:
             prepared: tuple[Any, tuple[Any, ...]] = (self.handle.__ray_terminate__, ())
         else:
             name = options.name or f"{self.template.definition.name}.{template.name}"
-            method = self.handle.stream if options.num_returns == STREAMING else self.handle.call
+            method = self.handle.stream if options.num_returns in (STREAMING, DYNAMIC) else self.handle.call
             prepared = (
                 method.options(**method_keywords(options, name)),
                 ((template.name, options.retry_exceptions),),

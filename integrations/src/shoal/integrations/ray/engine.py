@@ -277,7 +277,8 @@ class RayEngine:
 
 
 def _space(namespace: str) -> bytes:
-    return b"shoal:" + namespace.encode()
+    # Ray ends namespaces at their first colon.
+    return b"shoal-" + namespace.encode().hex().encode()
 
 
 def _join(request: SessionRequest) -> None:

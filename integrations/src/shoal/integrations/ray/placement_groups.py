@@ -9,7 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import ray
-from ray.util import placement_group as of_ray
+from ray.util.placement_group import (
+    PlacementGroup,
+    placement_group,
+    placement_group_table,
+    remove_placement_group,
+)
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from shoal.exceptions import NotSupportedByEngineError
@@ -29,9 +34,9 @@ def shoal_id(ray_id: bytes) -> bytes:
     return ray_id[:_ID_SIZE]
 
 
-def ray_group(group_id: bytes) -> of_ray.PlacementGroup:
+def ray_group(group_id: bytes) -> PlacementGroup:
     """Returns Ray's group of an id of shoal."""
-    return of_ray.PlacementGroup(ray.PlacementGroupID(group_id + _CUT))
+    return PlacementGroup(ray.PlacementGroupID(group_id + _CUT))
 
 
 def create_group(
@@ -42,7 +47,7 @@ def create_group(
     label_selectors: list[dict[str, str]],
 ) -> bytes:
     """Asks Ray for a group and returns its id."""
-    group = of_ray.placement_group(
+    group = placement_group(
         bundles,
         strategy=strategy,
         name=name,
@@ -66,13 +71,13 @@ def _same(value: Any) -> Any:
 
 def remove_group(group_id: bytes) -> None:
     """Gives the group's resources back."""
-    of_ray.remove_placement_group(ray_group(group_id))
+    remove_placement_group(ray_group(group_id))
 
 
 def group_rows() -> list[dict[str, Any]]:
     """Returns what is known of all groups, in the shape of `placement_group_table`."""
     rows = []
-    for row in of_ray.placement_group_table().values():
+    for row in placement_group_table().values():
         ray_id = bytes.fromhex(row["placement_group_id"])
         if ray_id[_ID_SIZE:] == _CUT:
             rows.append({**row, "placement_group_id": shoal_id(ray_id).hex()})

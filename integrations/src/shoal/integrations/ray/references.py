@@ -141,10 +141,10 @@ def to_shoal(value: Any) -> Any:
 def values_of(refs: Iterable[Any], timeout: float | None) -> list[Any]:
     """Returns the values of references. Raises the first error met, in shoal's words; GetTimeoutError after `timeout` seconds."""
     try:
-        values = ray.get(held_refs(refs), timeout=timeout)
+        return [to_shoal(value) for value in ray.get(held_refs(refs), timeout=timeout)]
     except Exception as error:
-        raise error_from_ray(error) from None
-    return [to_shoal(value) for value in values]
+        failure = error_from_ray(error)
+    raise failure  # here, where nothing is handled: its own cause and context stay
 
 
 def results_of(answer: Any) -> list[ObjectRef[Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 
-from shoal.engines import STREAMING, Definition, ObjectRef, TaskTemplate
+from shoal.engines import DYNAMIC, STREAMING, Definition, ObjectRef, TaskTemplate
 from shoal.integrations.ray.errors import captured, error_from_ray
 from shoal.integrations.ray.options import task_keywords
 from shoal.integrations.ray.references import results_of, to_ray, to_shoal
@@ -43,11 +43,11 @@ class Tasks:
 
     def _prepare(self, template: TaskTemplate) -> Any:
         definition, options = template.definition, template.options
-        is_stream = options.num_returns == STREAMING
-        key = (definition.id, is_stream, options.retry_exceptions, options.max_calls)
+        yields = options.num_returns in (STREAMING, DYNAMIC)
+        key = (definition.id, yields, options.retry_exceptions, options.max_calls)
         function = self._functions.get(key)
         if function is None:
-            make = _stream_body if is_stream else _body
+            make = _generator_body if yields else _body
             body = make(definition, options.retry_exceptions)
             function = self._functions[key] = ray.remote(max_calls=options.max_calls)(body)
         prepared = function.options(**task_keywords(options, template.name))
@@ -65,12 +65,12 @@ def _body(definition: Definition, retried: Retried) -> Callable[..., Any]:
     return _named(body, definition)
 
 
-def _stream_body(definition: Definition, retried: Retried) -> Callable[..., Any]:
+def _generator_body(definition: Definition, retried: Retried) -> Callable[..., Any]:
     data, name = definition.data, definition.name
 
     def body(*args: Any, **kwargs: Any) -> Any:
         # Not `yield from`: Ray sends values into generators, which those of users do not expect.
-        for item in run_streaming_task(data, name, retried, args, kwargs):  # noqa: UP028
+        for item in run_generator(data, name, retried, args, kwargs):  # noqa: UP028
             yield item
 
     return _named(body, definition)
@@ -100,7 +100,7 @@ def run_task(data: bytes, name: str, retried: Retried, args: tuple[Any, ...], kw
         running_call.reset(token)
 
 
-def run_streaming_task(
+def run_generator(
     data: bytes, name: str, retried: Retried, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Iterator[Any]:
     """The same for tasks whose items are sent as they come."""
