@@ -132,7 +132,7 @@ class Router:
         for call in shed:
             call.done(None, BackPressureError(len(self._waiting), targets.max_queued))
         for call in lost:
-            call.done(None, DeploymentUnavailableError(f"{self.deployment} is not there: {targets.gone}"))
+            call.done(None, self._not_there(targets.gone))
         self._send_waiting()
 
     @property
@@ -253,6 +253,10 @@ class Router:
                 self._choice.gone(replica.replica_id)
             elif refused:
                 ask = self._choice.full(replica.replica_id)
+            if again and self._gone:
+                # It would wait for ever: those that waited have been told.
+                again = False
+                value, error = None, error or self._not_there(self._gone)
             if again:
                 call.may_repeat = call.may_repeat and not died
                 call.replica = None
@@ -269,6 +273,9 @@ class Router:
             self._send_waiting()
         if not again:
             call.done(value, _lost(replica, error) if error is not None and died else error)
+
+    def _not_there(self, why: str) -> DeploymentUnavailableError:
+        return DeploymentUnavailableError(f"{self.deployment} is not there: {why}")
 
     def _has_room(self, replica_id: str) -> None:
         with self._lock:

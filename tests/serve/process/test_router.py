@@ -1,0 +1,124 @@
+"""What a router does with calls, in any order in which it hears of replicas and of answers."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from shoal.exceptions import ActorDiedError
+from shoal.serve._internal.process.router import Call, Router
+from shoal.serve._internal.schema.deployments import DeploymentId, DeploymentTargets, ReplicaInfo
+from shoal.serve._internal.schema.requests import Busy, RequestMeta
+from shoal.serve.exceptions import DeploymentUnavailableError, ReplicaUnavailableError
+
+GONE = DeploymentTargets((), gone="it was deleted")
+
+
+class FakeLink:
+    """Tells its one listener what the test says."""
+
+    def listen(self, key: str, listener: Any) -> None:
+        self.tell = listener
+
+
+class FakeActor:
+    """A replica that has what it was sent, and answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.answers: list[Future[Any]] = []
+
+    @property
+    def call(self) -> Any:
+        return self
+
+    def remote(self, *args: Any) -> Any:
+        self.answers.append(Future())
+        return self
+
+    def future(self) -> Future[Any]:
+        return self.answers[-1]
+
+
+class Told:
+    """What became of a call."""
+
+    def __init__(self, router: Router, may_repeat: bool = False) -> None:
+        self.outcomes: list[tuple[Any, BaseException | None]] = []
+        meta = RequestMeta("request", "call", "app")
+        router.submit(Call(meta, (), {}, "call", lambda *outcome: self.outcomes.append(outcome), may_repeat))
+
+    @property
+    def error(self) -> BaseException | None:
+        ((value, error),) = self.outcomes
+        assert value is None
+        return error
+
+
+@pytest.fixture
+def link() -> Any:
+    return FakeLink()
+
+
+@pytest.fixture
+def router(link: Any) -> Router:
+    return Router(DeploymentId("app", "One"), link)
+
+
+def serving(*actors: FakeActor) -> DeploymentTargets:
+    return DeploymentTargets(tuple(ReplicaInfo(f"app#One#{i}", actor, 1, "node") for i, actor in enumerate(actors)))
+
+
+def test_who_waits_when_the_deployment_goes_is_told(router: Router, link: Any) -> None:
+    actor = FakeActor()
+    link.tell(serving(actor))
+    told, waits = Told(router), Told(router)
+    link.tell(GONE)
+    assert isinstance(waits.error, DeploymentUnavailableError)
+    assert not told.outcomes
+    assert router.load == 1
+
+
+def test_who_is_refused_once_the_deployment_is_gone_is_told(router: Router, link: Any) -> None:
+    actor = FakeActor()
+    link.tell(serving(actor))
+    told = Told(router)
+    link.tell(GONE)
+    actor.answers[0].set_result(Busy(ending=True))
+    assert isinstance(told.error, DeploymentUnavailableError)
+    assert "it was deleted" in str(told.error)
+    assert router.load == 0
+
+
+@pytest.mark.parametrize("may_repeat", [False, True])
+def test_whose_replica_dies_once_the_deployment_is_gone_is_told(router: Router, link: Any, may_repeat: bool) -> None:
+    actor = FakeActor()
+    link.tell(serving(actor))
+    told = Told(router, may_repeat)
+    link.tell(GONE)
+    actor.answers[0].set_exception(ActorDiedError("killed"))
+    assert isinstance(told.error, ReplicaUnavailableError)
+    assert router.load == 0
+
+
+def test_who_is_refused_before_the_deployment_goes_is_told_when_it_does(router: Router, link: Any) -> None:
+    actor = FakeActor()
+    link.tell(serving(actor))
+    told = Told(router)
+    actor.answers[0].set_result(Busy(ending=True))
+    assert not told.outcomes
+    link.tell(GONE)
+    assert isinstance(told.error, DeploymentUnavailableError)
+    assert router.load == 0
+
+
+@pytest.mark.parametrize("may_repeat", [False, True])
+def test_who_is_refused_goes_to_another_replica(router: Router, link: Any, may_repeat: bool) -> None:
+    first, second = FakeActor(), FakeActor()
+    link.tell(serving(first))
+    told = Told(router, may_repeat)
+    link.tell(serving(first, second))
+    first.answers[0].set_result(Busy(ending=True))
+    second.answers[0].set_result("done")
+    assert told.outcomes == [("done", None)]
