@@ -9,12 +9,20 @@ import weakref
 from collections import deque
 from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 K = TypeVar("K")
 
 AT_A_TIME = 8
 """Batches whose coroutines run at the same time."""
+
+
+class _Running(NamedTuple, Generic[K]):
+    """A call whose value (a coroutine, an asynchronous generator) was given to the loop."""
+
+    key: K
+    value: Any
+    future: Future[Any]
 
 
 class AsyncCalls:
@@ -28,17 +36,33 @@ class AsyncCalls:
 
     def in_order(self, calls: Iterable[tuple[K, Any]]) -> Iterator[tuple[K, Future[Any]]]:
         """Starts calls (anything with them, and a coroutine or an asynchronous generator) ahead; yields each when it is done, in order."""
-        running: deque[tuple[K, Future[Any]]] = deque()
+        running: deque[_Running[K]] = deque()
         try:
             for key, value in calls:
-                running.append((key, asyncio.run_coroutine_threadsafe(whole(value), self._loop)))
+                running.append(_Running(key, value, asyncio.run_coroutine_threadsafe(whole(value), self._loop)))
                 if len(running) >= AT_A_TIME:
-                    yield running.popleft()
+                    yield running[0].key, running[0].future
+                    running.popleft()
             while running:
-                yield running.popleft()
+                yield running[0].key, running[0].future
+                running.popleft()
         finally:
-            for _, future in running:
-                future.cancel()
+            for one in running:
+                self._cancel(one)
+
+    def _cancel(self, one: _Running[K]) -> None:
+        if one.future.done():
+            _close_unstarted(one.value)
+            return
+        one.future.cancel()
+        # Only the loop's own thread can tell whether it has begun.
+        self._loop.call_soon_threadsafe(_close_unstarted, one.value)
+
+
+def _close_unstarted(value: Any) -> None:
+    """A coroutine whose task was cancelled before its first step has nobody else to close it."""
+    if inspect.iscoroutine(value) and inspect.getcoroutinestate(value) == inspect.CORO_CREATED:
+        value.close()
 
 
 def is_async(value: Any) -> bool:
