@@ -40,3 +40,17 @@ def test_a_loop_that_has_ended_runs_nothing() -> None:
         return wakeups_of(asyncio.get_running_loop())
 
     assert asyncio.run(other_loop()) is not wakeups
+
+
+def test_those_behind_one_that_raises_are_called_all_the_same() -> None:
+    async def run() -> None:
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        reported: list[object] = []
+        loop.set_exception_handler(lambda _, context: reported.append(type(context["exception"])))
+        wakeups = wakeups_of(loop)
+        for function in (lambda: 1 / 0, done.set):
+            wakeups.call(function)  # type: ignore[arg-type]
+        await asyncio.wait_for(done.wait(), 30)
+        assert reported == [ZeroDivisionError]
+
+    asyncio.run(run())

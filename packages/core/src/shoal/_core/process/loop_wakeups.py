@@ -34,8 +34,14 @@ class LoopWakeups:
 
     def _run(self) -> None:
         self._woken = False
-        for _ in range(len(self._due)):
-            self._due.popleft()()
+        try:
+            for _ in range(len(self._due)):
+                self._due.popleft()()
+        finally:
+            if self._due and not self._woken:
+                # One raised: those behind it are called all the same.
+                self._woken = True
+                self.loop.call_soon(self._run)
 
 
 class _OfThread(threading.local):

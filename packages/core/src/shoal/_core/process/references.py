@@ -201,8 +201,12 @@ class References:
 
     def run_due(self) -> None:
         """Runs callbacks that came due under the lock; call it after releasing."""
-        while self._due:
-            self._due.pop()()
+        while True:
+            try:
+                callback = self._due.pop()
+            except IndexError:  # Another thread may have taken the last one.
+                return
+            callback()
 
     def value_locked(self, object_id: bytes) -> ObjectValue:
         """A completed object in wire form."""
