@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from shoal.tune._internal.logic.reported_number import check_mode, check_name, number, reported, score
 from shoal.tune.exceptions import InvalidArgumentError, MetricNotReportedError
-from shoal.tune.experiment.trial import Trial
+from shoal.tune.experiment.trial import PAUSED, PENDING, Trial
 from shoal.tune.schedulers.trial_scheduler import TrialScheduler, TuneController
 
 
@@ -90,9 +90,10 @@ class ComparingScheduler(TrialScheduler):
         return number(result, self._time_attr, "the scheduler's time_attr", trial)
 
     def _add_unknown(self, tune_controller: TuneController) -> None:
-        """Takes in trials that began before the scheduler's state was stored, were over then, and are tried again now."""
+        """Takes in trials that wait: they began before the scheduler's state was stored, were over then, and are tried again now."""
         for trial in tune_controller.get_live_trials():
-            if not self._is_known(trial):
+            # One that runs and is not known was told to end, and has not ended yet: nobody would say again that it is over.
+            if trial.status in (PENDING, PAUSED) and not self._is_known(trial):
                 self.on_trial_add(tune_controller, trial)
 
     def _is_known(self, trial: Trial) -> bool:

@@ -278,6 +278,7 @@ class Dispatch:
         # Paused trials come back when the scheduler wants them: an executor that has gone must not be missing then.
         if not self.running and not ready and live:
             paused = self._scheduler.choose_trial_to_run(self._controller)
+            self._controller.carry_out()
             return None if paused is None else paused.resources
         return None
 
