@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hypothesis import example, given, settings
@@ -51,7 +51,7 @@ def test_a_bracket_does_not_wait_for_trials_that_were_told_to_end(seed: int) -> 
 class EndsEarly(Stopper):
     """Ends each trial at a time of its own."""
 
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+    def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
         return bool(result["t"] >= 3 + int(result["config"]["lr"]))
 
     def stop_all(self) -> bool:
