@@ -99,7 +99,7 @@ class _RaySessions:
 
         if self._arguments != arguments or not ray.is_initialized():
             self.end()
-            ray.init(include_dashboard=False, log_to_driver=False, **arguments)
+            ray.init("local", include_dashboard=False, log_to_driver=False, **arguments)
             self._arguments = arguments
 
     def leave(self) -> None:

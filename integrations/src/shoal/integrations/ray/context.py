@@ -16,18 +16,18 @@ def session_info(address: str) -> SessionInfo:
     """Returns what is known of the Ray that this process belongs to.
 
     Args:
-        address: what the user gave to join it; '' for what Ray says.
+        address: where the driver joined by Ray Client, which knows no folder and no worker; '' for other processes.
     """
     context = ray.get_runtime_context()
     node_id = context.get_node_id()
     return SessionInfo(
         engine="ray",
         address=address or str(context.gcs_address),
-        session_dir=os.path.join(context.get_temp_dir(), context.get_session_name()),
+        session_dir="" if address else os.path.join(context.get_temp_dir(), context.get_session_name()),
         node_id=bytes.fromhex(node_id),
         node_ip=ray.util.get_node_ip_address(),
         job_id=bytes.fromhex(context.get_job_id()),
-        worker_id=bytes.fromhex(context.get_worker_id()),
+        worker_id=b"" if address else bytes.fromhex(context.get_worker_id()),
         namespace=context.namespace,
         joinable=True,
     )

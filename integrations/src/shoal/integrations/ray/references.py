@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -17,6 +18,8 @@ from shoal.integrations.ray.errors import error_from_ray
 from shoal.integrations.ray.sessions import ensure_session
 
 T_co = TypeVar("T_co", covariant=True)
+_CLIENT_SERVER = "ray.util.client.server.server"
+"""Loaded in processes that serve a Ray Client, whose pickler has to see the references itself."""
 _JOB_ID_IN_OBJECT_ID = slice(20, 24)
 
 
@@ -82,7 +85,7 @@ class RayObjectRef(ObjectRef[T_co]):
         return future
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if type(self.ray_ref) is ray.ObjectRef:
+        if type(self.ray_ref) is ray.ObjectRef and _CLIENT_SERVER not in sys.modules:
             # Ray's own pickler sees to it that the object is counted, wherever this is pickled: also inside of a function.
             return arrived_pickled_ref, (ray.cloudpickle.dumps(self.ray_ref),)
         return arrived_ref, (self.ray_ref,)
