@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,8 +43,8 @@ class Counter:
     def fail(self) -> None:
         raise KeyError("no such thing")
 
-    def pid(self) -> int:
-        return os.getpid()
+    def hold(self) -> None:
+        time.sleep(1000)
 
 
 def test_the_session_is_on_ray() -> None:
@@ -122,9 +123,10 @@ def test_errors_of_the_runtime_have_namesakes() -> None:
 
     counter = Counter.remote()
     shoal.get(counter.add.remote())
+    held = counter.hold.remote()
     shoal.kill(counter)
     with pytest.raises(exceptions.ActorDiedError):
-        shoal.get(counter.add.remote())
+        shoal.get(held)
     with pytest.raises(exceptions.WorkerCrashedError):
         shoal.get(die.remote())
     never = Counter.remote(shoal.get_runtime_context())  # any value will do
