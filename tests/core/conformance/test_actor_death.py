@@ -46,6 +46,18 @@ def test_kill_ends_running_and_queued_calls(blocked_class, gate) -> None:
             shoal.get(ref)
 
 
+def test_kill_ends_calls_by_name_where_the_first_handle_is_gone(blocked_class, gate) -> None:
+    first = blocked_class.options(name="found", lifetime="detached").remote()
+    shoal.get(first.work.remote())
+    del first
+    actor = shoal.get_actor("found")
+    running = actor.wait.remote(gate)
+    shoal.get(gate.arrivals.remote(1))
+    shoal.kill(actor)
+    with pytest.raises(RayActorError):
+        shoal.get(running, timeout=60)
+
+
 def test_kill_before_the_constructor_has_run(gate) -> None:
     @shoal.remote(num_cpus=0)
     class Slow:

@@ -293,8 +293,7 @@ class ActorCaller:
         link = self._links.get(actor_id)
         if link is not None:
             link.unheld = True
-            if link.state == "DEAD":
-                del self._links[actor_id]
+            self._forget_locked(link)
         self._node.send(ReleaseActor(actor_id))
 
     def kill(self, actor_id: bytes, no_restart: bool) -> None:
@@ -503,8 +502,7 @@ class ActorCaller:
                     self._ended_locked(link)
                 if message.state == "DEAD":
                     self._let_arguments_go_locked(link.actor_id)
-                    if link.unheld:
-                        self._links.pop(link.actor_id, None)
+                    self._forget_locked(link)
         self._references.run_due()
 
     def _connect_locked(self, link: ActorLink, address: str) -> None:
@@ -525,6 +523,7 @@ class ActorCaller:
                     link.peer = None
                     if link.state in ("RESTARTING", "DEAD"):
                         self._ended_locked(link)
+                        self._forget_locked(link)
                         if link.next_address:
                             link.state = "ALIVE"
                             address, link.next_address = link.next_address, ""
@@ -554,6 +553,12 @@ class ActorCaller:
             link.outbox = []
             for task in waiting:
                 self._owner.fail_task_locked(task, link.end_error)
+
+    def _forget_locked(self, link: ActorLink) -> None:
+        """Forgets an actor that is dead and that nobody holds, once the calls that it had are over: handles found by its name can make some
+        although no counted hold is left."""
+        if link.unheld and link.state == "DEAD" and link.peer is None:
+            self._links.pop(link.actor_id, None)
 
     def _let_arguments_go_locked(self, actor_id: bytes) -> None:
         uses = self._creation_uses.pop(actor_id, None)
