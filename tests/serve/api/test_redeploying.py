@@ -168,3 +168,19 @@ def test_who_waits_for_a_version_that_another_one_replaces_is_told() -> None:
     serve.delete("slow")
     deploying.join()
     assert "was deleted" in str(outcome[0])
+
+
+def test_a_process_hears_that_another_one_ended_serving() -> None:
+    @shoal.remote(num_cpus=0)
+    def end() -> None:
+        serve.shutdown()
+
+    handle = serve.run(Alone.bind(), name="ended", route_prefix=None)
+    handle.remote(None).result()
+    shoal.get(end.remote())
+    with pytest.raises(serve.exceptions.ServeError):
+        handle.remote(None).result(timeout_s=30)
+    serve.start(http_options={"port": 0})
+    serve.run(Alone.bind(), name="ended", route_prefix=None)
+    handle.remote(None).result(timeout_s=30)
+    serve.delete("ended")

@@ -19,8 +19,11 @@ GONE = DeploymentTargets((), gone="it was deleted")
 class FakeLink:
     """Tells its one listener what the test says."""
 
-    def listen(self, key: str, listener: Any) -> None:
-        self.tell = listener
+    def listen(self, key: str, listener: Any, lost: Any) -> None:
+        self.tell, self.lose = listener, lost
+
+    def look_again(self, key: str) -> None:
+        self.lose(ActorDiedError("killed"))
 
 
 class FakeActor:
@@ -122,3 +125,22 @@ def test_who_is_refused_goes_to_another_replica(router: Router, link: Any, may_r
     first.answers[0].set_result(Busy(ending=True))
     second.answers[0].set_result("done")
     assert told.outcomes == [("done", None)]
+
+
+def test_who_waits_when_serving_ends_is_told_and_who_is_served_goes_on(router: Router, link: Any) -> None:
+    actor = FakeActor()
+    link.tell(serving(actor))
+    told, waits = Told(router), Told(router)
+    link.lose(ActorDiedError("killed"))
+    assert isinstance(waits.error, DeploymentUnavailableError)
+    actor.answers[0].set_result("done")
+    assert told.outcomes == [("done", None)]
+    assert router.load == 0
+
+
+def test_who_comes_when_serving_has_ended_is_told(router: Router, link: Any) -> None:
+    link.lose(ActorDiedError("killed"))
+    assert isinstance(Told(router).error, DeploymentUnavailableError)
+    link.tell(GONE)
+    assert isinstance(Told(router).error, DeploymentUnavailableError)
+    assert router.load == 0

@@ -15,6 +15,7 @@ from shoal.serve.exceptions import ServeError
 CONTROLLER, REST_SERVER, NAMESPACE = "SERVE_CONTROLLER_ACTOR", "SERVE_REST_ACTOR", "serve"
 
 Listener = Callable[[Any], None]
+Lost = Callable[[BaseException], None]
 
 
 def find_controller() -> Any:
@@ -38,13 +39,18 @@ class ControllerLink:
         self._lock = threading.Lock()
         self._versions: dict[str, int] = {}
         self._listeners: dict[str, list[Listener]] = {}
+        self._to_tell_of_loss: list[Lost] = []
+        self.is_lost = False
+        """There is no such controller any more: serving was ended, maybe by another process."""
         self._asking = 0
         self._name = name or CALL_IDS.next()
         self.load_reports = LoadReports(controller)
 
-    def listen(self, key: str, listener: Listener) -> None:
-        """`listener` is told the value of `key` now and whenever it changes."""
+    def listen(self, key: str, listener: Listener, lost: Lost | None = None) -> None:
+        """`listener` is told the value of `key` now and whenever it changes; `lost`, maybe more than once, why it will hear no more."""
         with self._lock:
+            if lost is not None:
+                self._to_tell_of_loss.append(lost)
             self._listeners.setdefault(key, []).append(listener)
             self._versions[key] = -1
             self._asking += 1
@@ -56,7 +62,9 @@ class ControllerLink:
         future.add_done_callback(lambda done: self._seen_again(key, done))
 
     def _seen_again(self, key: str, done: Future[Any]) -> None:
-        if done.exception() is not None:
+        error = done.exception()
+        if error is not None:
+            self._lose(error)
             return
         version, value = done.result()
         with self._lock:
@@ -74,8 +82,10 @@ class ControllerLink:
         future.add_done_callback(lambda done: self._answered(asking, done))
 
     def _answered(self, asking: int, done: Future[Any]) -> None:
-        if done.exception() is not None:
-            # The controller is gone for good: serving was ended, or the session was. There is nothing more to hear.
+        error = done.exception()
+        if error is not None:
+            # One that was to be made again has been: serving was ended, or the session was. There is nothing more to hear.
+            self._lose(error)
             return
         told = []
         with self._lock:
@@ -88,3 +98,11 @@ class ControllerLink:
             listener(value)
         if current:
             self._ask()
+
+    def _lose(self, error: BaseException) -> None:
+        if isinstance(error, shoal.exceptions.ActorError):
+            self.is_lost = True
+        with self._lock:
+            told = list(self._to_tell_of_loss)
+        for lost in told:
+            lost(error)

@@ -104,7 +104,7 @@ class Router:
         """Calls that it was given."""
         self._link = link
         self._key = f"deployment:{deployment.app}:{deployment.name}"
-        link.listen(self._key, self._targets_changed)
+        link.listen(self._key, self._targets_changed, self._controller_lost)
 
     def _targets_changed(self, targets: DeploymentTargets | None) -> None:
         if targets is None:
@@ -134,6 +134,16 @@ class Router:
         for call in lost:
             call.done(None, self._not_there(targets.gone))
         self._send_waiting()
+
+    def _controller_lost(self, error: BaseException) -> None:
+        """No replica will come any more; those that are there go on."""
+        with self._lock:
+            self._gone = self._gone or f"serving was ended ({error})"
+            why, lost = self._gone, list(self._waiting)
+            self._waiting.clear()
+            self._busy -= len(lost)
+        for call in lost:
+            call.done(None, self._not_there(why))
 
     @property
     def load(self) -> int:

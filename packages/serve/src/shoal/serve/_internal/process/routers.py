@@ -34,7 +34,7 @@ class Routers:
 
     def _link_locked(self) -> ControllerLink:
         session = shoal.get_runtime_context().get_job_id() if shoal.is_initialized() else ""
-        if self._link is None or session != self._session:
+        if self._link is None or self._link.is_lost or session != self._session:
             self._link = ControllerLink(find_controller(), self.name)
             self._session = session
             self._routers.clear()
