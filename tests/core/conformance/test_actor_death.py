@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 import pytest
@@ -46,16 +47,25 @@ def test_kill_ends_running_and_queued_calls(blocked_class, gate) -> None:
             shoal.get(ref)
 
 
-def test_kill_ends_calls_by_name_where_the_first_handle_is_gone(blocked_class, gate) -> None:
-    first = blocked_class.options(name="found", lifetime="detached").remote()
+def test_kill_ends_calls_by_name_where_the_first_handle_is_gone() -> None:
+    @shoal.remote(num_cpus=0)
+    class Waits:
+        async def wait(self):
+            await asyncio.Event().wait()
+
+        async def work(self):
+            pass
+
+    first = Waits.options(name="found", lifetime="detached").remote()
     shoal.get(first.work.remote())
     del first
     actor = shoal.get_actor("found")
-    running = actor.wait.remote(gate)
-    shoal.get(gate.arrivals.remote(1))
+    shoal.get(actor.work.remote())
+    running = actor.wait.remote()
+    shoal.get(actor.work.remote())
     shoal.kill(actor)
     with pytest.raises(RayActorError):
-        shoal.get(running, timeout=60)
+        shoal.get(running, timeout=30)
 
 
 def test_kill_before_the_constructor_has_run(gate) -> None:
