@@ -43,7 +43,9 @@ def test_a_queue_is_full_and_loses_nothing() -> None:
 
 
 @given(st.integers(1, 4), st.integers(1, 3), st.lists(st.booleans(), max_size=40))
-def test_a_circular_buffer_hands_out_no_batch_too_often_and_counts_what_it_drops(size: int, uses: int, adds: list[bool]) -> None:
+def test_a_circular_buffer_hands_out_no_batch_too_often_and_counts_what_it_drops(
+    size: int, uses: int, adds: list[bool]
+) -> None:
     buffer = CircularBuffer(1, size, uses, seed=0)
     used: Counter[int] = Counter()
     arrived = 0
