@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -49,8 +50,10 @@ def kill_some(shared_session: None) -> Any:
                 except shoal.exceptions.GetTimeoutError:
                     continue
                 if any(worker.pid == pid and worker.is_alive for worker in list_workers(limit=1000)):
-                    os.kill(pid, signal.SIGKILL)
-                    killed.append(pid)
+                    # It may have ended since it was listed.
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                        killed.append(pid)
 
         thread = threading.Thread(target=killer)
         thread.start()
