@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -86,9 +87,10 @@ def test_blocked_threads_end_with_the_session(start) -> None:
         Waiting.remote().wait.remote(gate),
         Waiting.options(max_concurrency=2).remote().wait.remote(gate),
     ]
-    shoal.wait(keep, timeout=0.05)
-    names = {thread.name for thread in threading.enumerate()}
-    assert {"Gate", "Waiting"} <= {name.rpartition(".")[2] for name in names}
+    deadline = time.monotonic() + 30
+    while not {"Gate", "Waiting"} <= {thread.name.rpartition(".")[2] for thread in threading.enumerate()}:
+        assert time.monotonic() < deadline, threading.enumerate()
+        shoal.wait(keep, timeout=0.05)
     shoal.shutdown()
 
 
