@@ -5,132 +5,44 @@ python benchmarks/rllib.py --ray-python /ray-venv/bin/python --sb3-python /sb3-v
 
 from __future__ import annotations
 
-import argparse
-import datetime as dt
-import json
-import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
-from fnmatch import fnmatch
 from pathlib import Path
 
 import rllib_cases
-from backend import Backend, BackendFailed
-from machine import load, machine
-from report import Measurements, cells, heading, markdown_line
+import sitting
+from backend import Backend
 from rllib_rows import ROWS
-from rows import Row
-
-CASES = Path(__file__).with_name("rllib_cases.py")
-PATIENCE = 400.0
-"""Seconds after which a case is given up."""
 
 
-def main() -> int:
-    options = parse_arguments()
-    rows = [row for row in ROWS if not options.only or any(fnmatch(row.name, pattern) for pattern in options.only)]
-    pythons = {"ray": options.ray_python, "sb3": options.sb3_python}
-    backends = [Backend(name, pythons.get(name) or sys.executable) for name in options.backends]
-    figures = Measurements(circumstances(options, backends))
-    for round_ in range(1, options.rounds + 1):
-        for row in rows:
-            for backend in backends:
-                if row.name in rllib_cases.CASES[backend.name]:
-                    print(
-                        f"round {round_} of {options.rounds}: {row.name} on {backend.name}", file=sys.stderr, flush=True
-                    )
-                    measure(backend, row, options.quick, figures)
-    page = markdown(rows, options.backends, figures)
-    print(page)
-    if options.markdown:
-        options.markdown.write_text(page)
-    if options.json:
-        options.json.write_text(figures.as_json())
-    return 1 if any("shoal" in failed for failed in figures.failures.values()) else 0
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Measures shoal's RLlib beside Ray's, stable-baselines3 and a single file of torch."
-    )
-    parser.add_argument(
-        "--backends", help="comma-separated; default: shoal, single, and ray and sb3 with their interpreters"
-    )
-    parser.add_argument("--ray-python", metavar="PATH", help="an interpreter that has ray[rllib]")
-    parser.add_argument("--sb3-python", metavar="PATH", help="an interpreter that has stable-baselines3")
-    parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="rows by name; may be repeated")
-    parser.add_argument("--rounds", type=int, metavar="N", help="times that everything is measured (default: 3)")
-    parser.add_argument("--quick", action="store_true", help="one round of a little of all: a glance, no measurement")
-    parser.add_argument("--json", type=Path, metavar="PATH")
-    parser.add_argument("--markdown", type=Path, metavar="PATH", help="write a page like docs/benchmarks-rllib.md here")
-    options = parser.parse_args()
-    options.rounds = options.rounds or (1 if options.quick else 3)
-    peers = [name for name, python in (("ray", options.ray_python), ("sb3", options.sb3_python)) if python]
-    default = ["shoal", *peers, "single"]
-    options.backends = options.backends.split(",") if options.backends else default
-    if "ray" in options.backends and not options.ray_python:
-        parser.error("--backends ray needs --ray-python PATH")
-    return options
-
-
-def circumstances(options: argparse.Namespace, backends: Sequence[Backend]) -> dict[str, str]:
-    return {
-        "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
-        "machine": machine(),
-        "load when started": load(),
-        **{backend.name: f"{backend.versions()}, {torch_of(backend)}" for backend in backends},
-        "settings": f"one thread of torch but for Ray's own, rounds: {options.rounds}{', quick' if options.quick else ''}",
-        "again": f"`{shlex.join(['python', 'benchmarks/rllib.py', *sys.argv[1:]])}`",
-    }
-
-
-def torch_of(backend: Backend) -> str:
-    """The version of torch that a backend has, and of stable-baselines3 where it is that."""
+def versions(backend: Backend) -> str:
+    """The versions of a backend, of its torch, and of stable-baselines3 where it is that."""
     program = "import importlib.metadata as m; print('torch ' + m.version('torch')"
     program += " + ', stable-baselines3 ' + m.version('stable-baselines3'))" if backend.name == "sb3" else ")"
     done = subprocess.run(
         [backend.python, "-c", program], env=backend.environment(), capture_output=True, text=True, check=True
     )
-    return done.stdout.strip()
+    return f"{backend.versions()}, {done.stdout.strip()}"
 
 
-def measure(backend: Backend, row: Row, quick: bool, figures: Measurements) -> None:
-    """Runs one case in a process of its own."""
-    request = json.dumps({"backend": backend.name, "case": row.name, "quick": quick})
-    try:
-        with backend.start(str(CASES), request) as process:
-            answer = process.next_message(PATIENCE)
-    except BackendFailed as error:
-        answer = {"error": str(error)}
-    if answer is None or "error" in answer:
-        error_text = answer["error"] if answer else "it said nothing"
-        print(f"  {row.name} on {backend.name} failed: {error_text}", file=sys.stderr, flush=True)
-        figures.add_failure(backend.name, row.name, error_text)
-        return
-    figures.add(backend.name, {row.name: answer["figure"]})
-
-
-def markdown(rows: Sequence[Row], backends: Sequence[str], figures: Measurements) -> str:
-    """A page that says what was measured, where, how and how to do it again."""
-    lines = ["# Benchmarks of RLlib", "", *(f"- {name}: {value}" for name, value in figures.circumstances.items()), ""]
-    lines += [
-        "Each figure is the median of the rounds, with the least and the most in parentheses, each of a process of its own.",
+SITTING = sitting.Sitting(
+    title="Benchmarks of RLlib",
+    description="Measures shoal's RLlib beside Ray's, stable-baselines3 and a single file of torch.",
+    program="benchmarks/rllib.py",
+    page="docs/benchmarks-rllib.md",
+    rows=ROWS,
+    cases=Path(__file__).with_name("rllib_cases.py"),
+    able=rllib_cases.CASES,
+    peers={"ray": "ray[rllib]", "sb3": "stable-baselines3"},
+    others=["single"],
+    settings="one thread of torch but for Ray's own",
+    remarks=[
         "What is done: [rllib_cases.py](../benchmarks/rllib_cases.py) and [rllib_single_file.py](../benchmarks/rllib_single_file.py);",
         "what it is held against: [rllib_rows.py](../benchmarks/rllib_rows.py).",
-        "",
-        markdown_line(heading(backends)),
-        markdown_line(["---"] * len(heading(backends))),
-        *(markdown_line(cells(row, figures, backends, spread=True)) for row in rows),
-        "",
-        "## How each row is measured",
-        "",
-        *(f"- **{row.title}** (`{row.name}`): {row.how}" for row in rows),
-    ]
-    for name, errors in figures.failures.items():
-        lines += [f"- failed: `{name}` on {backend}: {error.splitlines()[0]}" for backend, error in errors.items()]
-    return "\n".join(lines).rstrip() + "\n"
-
+    ],
+    patience=400.0,
+    versions=versions,
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(sitting.main(SITTING))

@@ -5,118 +5,32 @@ python benchmarks/tune.py --ray-python /path/to/ray-venv/bin/python --markdown d
 
 from __future__ import annotations
 
-import argparse
-import datetime as dt
 import importlib.util
-import json
-import shlex
 import sys
-from collections.abc import Sequence
-from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 
+import sitting
 import tune_cases
-from backend import Backend, BackendFailed
-from machine import load, machine
-from report import Measurements, cells, heading, markdown_line
-from rows import Row
+from backend import Backend
 from tune_rows import ROWS
 
-CASES = Path(__file__).with_name("tune_cases.py")
-PATIENCE = 300.0
-"""Seconds after which a case is given up."""
-
-
-def main() -> int:
-    options = parse_arguments()
-    rows = [row for row in ROWS if not options.only or any(fnmatch(row.name, pattern) for pattern in options.only)]
-    backends = [Backend(name, options.ray_python if name == "ray" else sys.executable) for name in options.backends]
-    figures = Measurements(circumstances(options, backends))
-    for round_ in range(1, options.rounds + 1):
-        for row in rows:
-            for backend in backends:
-                if row.name in tune_cases.CASES[backend.name]:
-                    print(
-                        f"round {round_} of {options.rounds}: {row.name} on {backend.name}", file=sys.stderr, flush=True
-                    )
-                    measure(backend, row, options.quick, figures)
-    page = markdown(rows, options.backends, figures)
-    print(page)
-    if options.markdown:
-        options.markdown.write_text(page)
-    if options.json:
-        options.json.write_text(figures.as_json())
-    return 1 if any("shoal" in failed for failed in figures.failures.values()) else 0
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measures shoal's Tune beside Ray Tune and Optuna alone.")
-    parser.add_argument(
-        "--backends", help="comma-separated; default: shoal, ray with --ray-python, optuna if it is there"
-    )
-    parser.add_argument("--ray-python", metavar="PATH", help="an interpreter that has ray[tune]")
-    parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="rows by name; may be repeated")
-    parser.add_argument("--rounds", type=int, metavar="N", help="times that everything is measured (default: 3)")
-    parser.add_argument("--quick", action="store_true", help="one round of a little of all: a glance, no measurement")
-    parser.add_argument("--json", type=Path, metavar="PATH")
-    parser.add_argument("--markdown", type=Path, metavar="PATH", help="write a page like docs/benchmarks-tune.md here")
-    options = parser.parse_args()
-    options.rounds = options.rounds or (1 if options.quick else 3)
-    optuna = ["optuna"] if importlib.util.find_spec("optuna") else []
-    default = ["shoal", *(["ray"] if options.ray_python else []), *optuna]
-    options.backends = options.backends.split(",") if options.backends else default
-    if "ray" in options.backends and not options.ray_python:
-        parser.error("--backends ray needs --ray-python PATH")
-    return options
-
-
-def circumstances(options: argparse.Namespace, backends: Sequence[Backend]) -> dict[str, str]:
-    return {
-        "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d"),
-        "machine": machine(),
-        "load when started": load(),
-        **{backend.name: version("optuna") if backend.name == "optuna" else backend.versions() for backend in backends},
-        "settings": f"{tune_cases.SLOTS} slots, rounds: {options.rounds}{', quick' if options.quick else ''}",
-        "again": f"`{shlex.join(['python', 'benchmarks/tune.py', *sys.argv[1:]])}`",
-    }
-
-
-def measure(backend: Backend, row: Row, quick: bool, figures: Measurements) -> None:
-    """Runs one case in a process of its own."""
-    request = json.dumps({"backend": backend.name, "case": row.name, "quick": quick})
-    try:
-        with backend.start(str(CASES), request) as process:
-            answer = process.next_message(PATIENCE)
-    except BackendFailed as error:
-        answer = {"error": str(error)}
-    if answer is None or "error" in answer:
-        error_text = answer["error"] if answer else "it said nothing"
-        print(f"  {row.name} on {backend.name} failed: {error_text}", file=sys.stderr, flush=True)
-        figures.add_failure(backend.name, row.name, error_text)
-        return
-    figures.add(backend.name, {row.name: answer["figure"]})
-
-
-def markdown(rows: Sequence[Row], backends: Sequence[str], figures: Measurements) -> str:
-    """A page that says what was measured, where, how and how to do it again."""
-    lines = ["# Benchmarks of Tune", "", *(f"- {name}: {value}" for name, value in figures.circumstances.items()), ""]
-    lines += [
-        "Each figure is the median of the rounds, with the least and the most in parentheses, each of a process of its own.",
-        "What is done: [tune_cases.py](../benchmarks/tune_cases.py); what it is held against: [tune_rows.py](../benchmarks/tune_rows.py).",
-        "",
-        markdown_line(heading(backends)),
-        markdown_line(["---"] * len(heading(backends))),
-        *(markdown_line(cells(row, figures, backends, spread=True)) for row in rows),
-        "",
-        "## How each row is measured",
-        "",
-        *(f"- **{row.title}** (`{row.name}`): {row.how}" for row in rows),
-    ]
-    for name, errors in figures.failures.items():
-        lines += [f"- failed: `{name}` on {backend}: {error.splitlines()[0]}" for backend, error in errors.items()]
-    return "\n".join(lines).rstrip() + "\n"
-
+SITTING = sitting.Sitting(
+    title="Benchmarks of Tune",
+    description="Measures shoal's Tune beside Ray Tune and Optuna alone.",
+    program="benchmarks/tune.py",
+    page="docs/benchmarks-tune.md",
+    rows=ROWS,
+    cases=Path(__file__).with_name("tune_cases.py"),
+    able=tune_cases.CASES,
+    peers={"ray": "ray[tune]"},
+    others=["optuna"] if importlib.util.find_spec("optuna") else [],
+    settings=f"{tune_cases.SLOTS} slots",
+    remarks=[
+        "What is done: [tune_cases.py](../benchmarks/tune_cases.py); what it is held against: [tune_rows.py](../benchmarks/tune_rows.py)."
+    ],
+    versions=lambda backend: version("optuna") if backend.name == "optuna" else Backend.versions(backend),
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(sitting.main(SITTING))
