@@ -12,11 +12,11 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from shoal.rllib._internal.nested import stack
+from shoal.rllib._internal.nested import stack, unstack
 from shoal.rllib._internal.sampling.action_scaling import inverse_for
 from shoal.rllib._internal.sampling.column_recorder import ColumnRecorder, Finished
 from shoal.rllib._internal.sampling.fused_acting import Acted, FusedActing
-from shoal.rllib._internal.sampling.live_recorder import LiveRecorder, rows_of
+from shoal.rllib._internal.sampling.live_recorder import LiveRecorder
 from shoal.rllib._internal.sampling.pipeline_acting import PipelineActing
 from shoal.rllib._internal.sampling.pipelines import has_only_defaults, row_transform
 from shoal.rllib._internal.sampling.stall_watch import StallWatch
@@ -365,7 +365,7 @@ class SingleAgentEnvRunner(EnvRunner):
             before = clock()
             if random_actions:
                 acted = self._random()
-                actions, for_env = rows_of(acted.actions, self.num_envs), acted.for_env
+                actions, for_env = unstack(acted.actions), acted.for_env
                 extras: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
             else:
                 proposed = acting.act(live.episodes, explore=explore, timestep=timestep + stepped)
