@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shoal.rllib._internal.runners.restarts import Decision, Restarts, RestartSettings
+from shoal.rllib._internal.runners.runner_actors import RunnerActors, Sampled
 from shoal.rllib.core import (
     COMPONENT_ENV_TO_MODULE_CONNECTOR,
     COMPONENT_MODULE_TO_ENV_CONNECTOR,
@@ -19,38 +17,6 @@ from shoal.rllib.utils.error import ConfigError, EnvError, EnvRunnerLostError
 
 if TYPE_CHECKING:
     from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """What one runner sampled in one call.
-
-    Args:
-        index: of the runner; 0 is the local one.
-        episodes: its episodes, or a reference to them where that was asked for.
-        steps: how many steps they have.
-        metrics: for the `aggregate` of a logger.
-        weights_version: by which weights it acted.
-    """
-
-    index: int
-    episodes: Any
-    steps: int
-    metrics: dict[str, Any]
-    weights_version: int
-
-
-@dataclass(slots=True)
-class _Request:
-    """A call of `sample` that has not been answered yet."""
-
-    index: int
-    episodes: Any
-    answer: Any
-    asked: float
-    progress: int = -1
 
 
 class EnvRunnerGroup:
@@ -89,29 +55,10 @@ class EnvRunnerGroup:
         self._config = config
         self.num_env_runners = config.num_env_runners if num_env_runners is None else num_env_runners
         self._class: type[Any] = config.env_runner_cls or default_env_runner_class(config)
-        self._weights: Any = None
-        self._weights_ref: Any = None
-        self._version = 0
         self._timesteps: int | None = None
-        self._runner_state: dict[str, Any] = {}
-        self._actors: dict[int, Any] = {}
-        self._told: dict[int, int] = {}
-        self._left_out: set[int] = set()
-        self._stalled: dict[int, str] = {}
-        self._requests: list[_Request] = []
+        self._actors = RunnerActors(config, self._class, self.num_env_runners)
         self._calls: list[tuple[int, Any]] = []
         self._asked_states: list[Any] = []
-        self._restarts = Restarts(
-            RestartSettings(
-                restart=config.restart_failed_env_runners,
-                ignore=config.ignore_env_runner_failures,
-                most_restarts=config.max_num_env_runner_restarts,
-                delay_s=config.delay_between_env_runner_restarts_s,
-                consecutive_failures=config.num_consecutive_env_runner_failures_tolerance,
-            )
-        )
-        self.recreated: list[int] = []
-        """Which runners were replaced since this list was emptied last."""
         self.spaces = spaces
         self.local_env_runner: EnvRunner | None = None
         try:
@@ -121,14 +68,14 @@ class EnvRunnerGroup:
             raise
 
     def _start(self, local_env_runner: bool) -> None:
-        setups = {index: self._make(index, False) for index in range(1, self.num_env_runners + 1)}
+        setups = {index: self._actors.make(index, False) for index in range(1, self.num_env_runners + 1)}
         if self.num_env_runners == 0 or (local_env_runner and self._config.create_env_on_local_worker):
             self._make_local()
         wanted = local_env_runner and self.local_env_runner is None
         everybody = self._config.validate_env_runners_after_construction
         for index, setup in setups.items():
             if everybody or self.spaces is None:
-                spaces = self._set_up(index, setup)
+                spaces = self._actors.set_up(index, setup)
                 self.spaces = self.spaces or spaces
             if wanted and self.local_env_runner is None:
                 self._make_local()
@@ -137,75 +84,6 @@ class EnvRunnerGroup:
         runner = self._class(config=self._config, worker_index=0, num_workers=self.num_env_runners, spaces=self.spaces)
         self.local_env_runner = runner
         self.spaces = self.spaces or runner.get_spaces()
-
-    def _make(self, index: int, recreated: bool) -> Any:
-        """Starts an actor and the making of its runner. Returns the reference to its spaces."""
-        import shoal
-        from shoal.rllib._internal.runners.env_runner_actor import QUESTIONS, EnvRunnerActor
-
-        config = self._config
-        actor = (
-            shoal.remote(EnvRunnerActor)
-            .options(
-                num_cpus=config.num_cpus_per_env_runner,
-                num_gpus=config.num_gpus_per_env_runner,
-                resources=dict(config.custom_resources_per_env_runner),
-                concurrency_groups={QUESTIONS: 1},
-            )
-            .remote()
-        )
-        self._actors[index] = actor
-        self._told.pop(index, None)
-        arguments = {
-            "config": config,
-            "worker_index": index,
-            "num_workers": self.num_env_runners,
-            "recreated_worker": recreated,
-        }
-        return actor.set_up.remote(self._class, arguments)
-
-    def _set_up(self, index: int, setup: Any) -> dict[str, Any]:
-        """Returns the spaces of a runner that is being made; one that dies as it is made is made again, as the settings say."""
-        import shoal
-
-        while True:
-            try:
-                self._wait_for_setup(index, setup)
-                spaces: dict[str, Any] = shoal.get(setup)
-            except shoal.exceptions.ActorError as error:
-                now = time.monotonic()
-                if self._restarts.failed(index, now, others=0) is not Decision.REPLACE:
-                    raise EnvRunnerLostError(f"env runner {index} died as it was made: {error}") from error
-                logger.warning("env runner %d died as it was made, and is made again: %s", index, error)
-                setup = self._make(index, True)
-            else:
-                return spaces
-
-    def _wait_for_setup(self, index: int, setup: Any) -> None:
-        """Waits until a runner is made, and says where it is when that takes long. Raises EnvError when it takes too long."""
-        import shoal
-
-        deadline = time.monotonic() + self._config.env_runner_restore_timeout_s
-        notice = self._config.sample_timeout_s or None
-        while True:
-            left = deadline - time.monotonic()
-            ready, _ = shoal.wait([setup], timeout=left if notice is None else min(left, notice))
-            if ready:
-                return
-            where = "it has not started: it waits for processors, or for its process"
-            asked = self._actors[index].where.remote()
-            answered, _ = shoal.wait([asked], timeout=1.0)
-            if answered:
-                try:
-                    where = shoal.get(asked)[1]
-                except shoal.exceptions.ActorError:
-                    return  # it is dead: its setup says so
-            if time.monotonic() >= deadline:
-                seconds = self._config.env_runner_restore_timeout_s
-                raise EnvError(
-                    f"env runner {index} was not made within {seconds:g} s (env_runner_restore_timeout_s): {where}"
-                )
-            logger.warning("env runner %d is not made yet: %s", index, where)
 
     # What it is made of.
 
@@ -225,11 +103,16 @@ class EnvRunnerGroup:
     @property
     def weights_version(self) -> int:
         """What counts the weights that were synchronised."""
-        return self._version
+        return self._actors.version
+
+    @property
+    def recreated(self) -> list[int]:
+        """Which runners were replaced since this list was emptied last."""
+        return self._actors.recreated
 
     def healthy_env_runner_ids(self) -> list[int]:
         """Returns the indices of the actors that go on."""
-        return sorted(index for index in self._actors if index not in self._left_out)
+        return self._actors.going_on()
 
     def num_remote_env_runners(self) -> int:
         """Returns how many actors there are."""
@@ -247,13 +130,13 @@ class EnvRunnerGroup:
 
     def num_remote_worker_restarts(self) -> int:
         """Returns how often actors were replaced."""
-        return self._restarts.total
+        return self._actors.restarts
 
     num_remote_env_runner_restarts = num_remote_worker_restarts
 
     def num_in_flight_async_reqs(self) -> int:
         """Returns how many calls of sample_async() have not been answered."""
-        return len(self._requests)
+        return len(self._actors.requests)
 
     # Sampling, all at once.
 
@@ -297,17 +180,17 @@ class EnvRunnerGroup:
     def _sample_round(self, arguments: dict[str, Any]) -> list[Sampled]:
         if not self._actors:
             return [self._sample_locally(arguments)]
-        self._bring_back()
-        requests = [self._ask(index, arguments) for index in self.healthy_env_runner_ids()]
+        self._actors.bring_back()
+        requests = [self._actors.ask(index, self._timesteps, arguments) for index in self._actors.going_on()]
         answers: dict[int, Sampled] = {}
         while requests:
-            ready, requests = self._wait(requests, all_of_them=True)
+            ready, requests = self._actors.wait(requests, all_of_them=True)
             for request in ready:
-                answer = self._answer(request, by_reference=False)
+                answer = self._actors.answer(request, by_reference=False)
                 if answer is not None:
                     answers[request.index] = answer
-                elif request.index not in self._left_out:
-                    requests.append(self._ask(request.index, arguments))
+                elif request.index in self._actors.going_on():
+                    requests.append(self._actors.ask(request.index, self._timesteps, arguments))
         return [answers[index] for index in sorted(answers)]
 
     def _sample_locally(self, arguments: dict[str, Any]) -> Sampled:
@@ -345,164 +228,29 @@ class EnvRunnerGroup:
             self._timesteps = timesteps
         if not self._actors:
             return [self._sample_locally(arguments)]
-        self._bring_back()
+        self._actors.bring_back()
+        actors = self._actors
         self._ask_all(arguments)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            ready, self._requests = self._wait(self._requests, all_of_them=False, deadline=deadline)
+            ready, actors.requests = actors.wait(actors.requests, all_of_them=False, deadline=deadline)
             ready.sort(key=lambda request: request.index)
-            answers = [answer for request in ready if (answer := self._answer(request, by_reference)) is not None]
+            answers = [answer for request in ready if (answer := actors.answer(request, by_reference)) is not None]
             self._ask_all(arguments)
             if answers or (deadline is not None and time.monotonic() >= deadline):
                 return answers
-            if not self._requests:
+            if not actors.requests:
                 raise EnvRunnerLostError("no env runner is left; see the log for why")
 
     def _ask_all(self, arguments: dict[str, Any]) -> None:
-        most = max(1, self._config.max_requests_in_flight_per_env_runner)
-        for index in self.healthy_env_runner_ids():
-            there = sum(request.index == index for request in self._requests)
-            self._requests.extend(self._ask(index, arguments) for _ in range(most - there))
-
-    # Calls.
-
-    def _ask(self, index: int, arguments: dict[str, Any]) -> _Request:
-        weights = self._weights_for(index)
-        episodes, answer = self._actors[index].sample.remote(weights, self._version, self._timesteps, arguments)
-        return _Request(index, episodes, answer, time.monotonic())
-
-    def _weights_for(self, index: int) -> Any:
-        """Returns the reference to the weights if the runner has not been told of these yet: calls come in order, so once is enough."""
-        if self._weights_ref is None or self._told.get(index) == self._version:
-            return None
-        self._told[index] = self._version
-        return self._weights_ref
-
-    def _wait(
-        self, requests: Sequence[_Request], *, all_of_them: bool, deadline: float | None = None
-    ) -> tuple[list[_Request], list[_Request]]:
-        """Waits for answers. Returns those that are there and the others. A runner that hangs is ended: its answer is an error."""
-        import shoal
-
-        limit = self._config.sample_timeout_s or None
-        while True:
-            now = time.monotonic()
-            ends = [request.asked + limit for request in requests] if limit is not None else []
-            if deadline is not None:
-                ends.append(deadline)
-            waiting = {request.answer: request for request in requests}
-            number = len(requests) if all_of_them else 1
-            timeout = max(0.0, min(ends) - now) if ends else None
-            ready, rest = shoal.wait(list(waiting), num_returns=number, timeout=timeout)
-            if len(ready) < len(requests):
-                more, rest = shoal.wait(rest, num_returns=len(rest), timeout=0)
-                ready = [*ready, *more]
-            if len(ready) >= number:
-                return [waiting[ref] for ref in ready], [waiting[ref] for ref in rest]
-            now = time.monotonic()
-            if limit is not None:
-                for ref in rest:
-                    if now - waiting[ref].asked >= limit:
-                        self._look_after(waiting[ref], limit)
-            if deadline is not None and now >= deadline:
-                return [waiting[ref] for ref in ready], [waiting[ref] for ref in rest]
-            requests = list(waiting.values())
-
-    def _look_after(self, request: _Request, limit: float) -> None:
-        """A runner has not answered in time: one that gets on has more time, one that does not is ended."""
-        import shoal
-
-        actor = self._actors[request.index]
-        try:
-            progress, where = shoal.get(
-                actor.where.remote(), timeout=self._config.env_runner_health_probe_timeout_s or None
-            )
-        except shoal.exceptions.GetTimeoutError:
-            progress, where = (
-                request.progress,
-                "Its process does not answer: it hangs outside of Python, with Python's lock.",
-            )
-        except shoal.exceptions.ActorError:
-            return  # it is dead: its answer says so
-        if progress != request.progress:
-            logger.warning(
-                "env runner %d has sampled for more than %g s; it gets on. %s",
-                request.index,
-                limit,
-                where.split(":")[0],
-            )
-            request.progress = progress
-            request.asked = time.monotonic()
-            return
-        self._stalled[request.index] = where
-        shoal.kill(actor)
-
-    def _answer(self, request: _Request, by_reference: bool) -> Sampled | None:
-        """Returns an answer, or None if the runner failed: it was then replaced or left out."""
-        import shoal
-
-        index = request.index
-        try:
-            steps, metrics, version = shoal.get(request.answer)
-            episodes = request.episodes if by_reference else shoal.get(request.episodes)
-        except shoal.exceptions.ActorError as error:
-            self._failed(index, error)
-            return None
-        except EnvError as error:
-            if self._config.ignore_env_runner_failures and len(self.healthy_env_runner_ids()) > 1:
-                logger.error("env runner %d is left out: %s", index, error)
-                self._left_out.add(index)
-                return None
-            raise
-        self._restarts.succeeded(index)
-        return Sampled(index, episodes, steps, metrics, version)
-
-    # Failures.
-
-    def _failed(self, index: int, error: Exception) -> None:
-        """A runner's process has ended. Replaces it, leaves it out, or raises."""
-        now = time.monotonic()
-        where = self._stalled.pop(index, None)
-        self._requests = [request for request in self._requests if request.index != index]
-        others = sum(other != index for other in self.healthy_env_runner_ids())
-        decision = self._restarts.failed(index, now, others=others, stalled=where is not None)
-        if where is None:
-            story = f"env runner {index} died: {error}"
-        else:
-            limit = self._config.sample_timeout_s
-            story = f"env runner {index} has not got on for {limit:g} s (config.env_runners(sample_timeout_s=...)), and was ended. {where}"
-        if decision is Decision.RAISE:
-            kind = EnvRunnerLostError if where is None else EnvError
-            raise kind(story) from (error if where is None else None)
-        if decision is Decision.LEAVE_OUT:
-            logger.error("%s\nThe others go on without it.", story)
-            self._left_out.add(index)
-            return
-        logger.warning("%s\nIt is replaced.", story)
-        self._replace(index)
-
-    def _replace(self, index: int) -> None:
-        setup = self._make(index, True)
-        self._set_up(index, setup)
-        self._left_out.discard(index)
-        self.recreated.append(index)
-        if self._runner_state:
-            self._actors[index].call.remote("set_state", {"state": self._runner_state})
-
-    def _bring_back(self) -> None:
-        """Replaces runners that were left out and whose time has come."""
-        now = time.monotonic()
-        for index in sorted(self._left_out):
-            if self._restarts.may_come_back(index, now):
-                logger.info("env runner %d is made again", index)
-                self._replace(index)
+        actors, most = self._actors, max(1, self._config.max_requests_in_flight_per_env_runner)
+        for index in actors.going_on():
+            there = sum(request.index == index for request in actors.requests)
+            actors.requests.extend(actors.ask(index, self._timesteps, arguments) for _ in range(most - there))
 
     def probe_unhealthy_env_runners(self) -> list[int]:
         """Replaces runners that were left out, whether or not their time has come. Returns their indices."""
-        back = sorted(self._left_out)
-        for index in back:
-            self._replace(index)
-        return back
+        return self._actors.bring_back_all()
 
     # Weights and states.
 
@@ -535,13 +283,13 @@ class EnvRunnerGroup:
             weights = _weights_of(source, inference_only)
         if policies is not None:
             weights = {key: value for key, value in weights.items() if key in policies}
-        self._version += 1
+        self._actors.version += 1
         if self._actors:
             import shoal
 
-            self._weights_ref = shoal.put(weights)
+            self._actors.weights = shoal.put(weights)
         if self.local_env_runner is not None and self.local_env_runner is not from_worker_or_learner_group:
-            self.local_env_runner.set_weights(weights, self._version)
+            self.local_env_runner.set_weights(weights, self._actors.version)
 
     def sync_env_runner_states(self, *, config: Any = None, timesteps: int | None = None, **kwargs: Any) -> None:
         """Merges the states of the runners' connectors and gives all of them the result, as `merge_env_runner_states` and
@@ -558,8 +306,8 @@ class EnvRunnerGroup:
             states = self.foreach_env_runner("get_state", kwargs={"components": parts}, local_env_runner=False)
             local.merge_connector_states([state for state in states if state])
         if self._config.broadcast_env_runner_states:
-            self._runner_state = local.get_state(components=parts)
-            self.foreach_env_runner("set_state", kwargs={"state": self._runner_state}, local_env_runner=False)
+            self._actors.runner_state = local.get_state(components=parts)
+            self.foreach_env_runner("set_state", kwargs={"state": self._actors.runner_state}, local_env_runner=False)
 
     def exchange_env_runner_states(self, *, timesteps: int | None = None) -> None:
         """Does what sync_env_runner_states() does, in turns and without waiting: a call asks all runners; the first one that finds all
@@ -573,7 +321,7 @@ class EnvRunnerGroup:
         import shoal
 
         parts = [COMPONENT_ENV_TO_MODULE_CONNECTOR, COMPONENT_MODULE_TO_ENV_CONNECTOR]
-        actors = [self._actors[index] for index in self.healthy_env_runner_ids()]
+        actors = [self._actors[index] for index in self._actors.going_on()]
         asked = self._asked_states
         if not asked:
             self._asked_states = [actor.call.remote("get_state", {"components": parts}) for actor in actors]
@@ -590,9 +338,9 @@ class EnvRunnerGroup:
         if states:
             local.merge_connector_states(states)
         if self._config.broadcast_env_runner_states:
-            self._runner_state = local.get_state(components=parts)
+            self._actors.runner_state = local.get_state(components=parts)
             for actor in actors:
-                actor.call.remote("set_state", {"state": self._runner_state})
+                actor.call.remote("set_state", {"state": self._actors.runner_state})
 
     def get_state(self) -> dict[str, Any]:
         """Returns the states of all runners, for another group of as many."""
@@ -602,18 +350,17 @@ class EnvRunnerGroup:
         return {
             "local": None if local is None else local.get_state(not_components=without),
             "remote": dict(zip(self.healthy_env_runner_ids(), remote, strict=True)),
-            "runner_state": self._runner_state,
+            "runner_state": self._actors.runner_state,
             "timesteps": self._timesteps,
-            "version": self._version,
+            "version": self._actors.version,
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Takes over the states of another group's runners. What it has for runners that are not here is left out."""
         self._timesteps = state["timesteps"]
-        self._version = max(
-            self._version, state["version"]
-        )  # runners know weights of this number: the next have another
-        self._runner_state = state["runner_state"]
+        # Runners know weights of this number: the next have another.
+        self._actors.version = max(self._actors.version, state["version"])
+        self._actors.runner_state = state["runner_state"]
         if self.local_env_runner is not None and state["local"] is not None:
             self.local_env_runner.set_state(state["local"])
         for index, own in state["remote"].items():
@@ -663,39 +410,10 @@ class EnvRunnerGroup:
         if not healthy_only:
             self.probe_unhealthy_env_runners()
         chosen = [i for i in self.healthy_env_runner_ids() if remote_worker_ids is None or i in remote_worker_ids]
-        references = {index: self._actors[index].call.remote(func, arguments, *self._news(index)) for index in chosen}
+        references = {index: self._actors.call(index, func, arguments) for index in chosen}
         if return_obj_refs:
             return [*results, *references.values()]
-        return [*results, *(value for _, value in self._collect(func, arguments, references, timeout_seconds))]
-
-    def _news(self, index: int) -> tuple[Any, int]:
-        return self._weights_for(index), self._version
-
-    def _collect(
-        self, func: Any, arguments: dict[str, Any], references: dict[int, Any], timeout: float | None
-    ) -> list[tuple[int, Any]]:
-        import shoal
-
-        ready, _ = (
-            shoal.wait(list(references.values()), num_returns=len(references), timeout=timeout)
-            if references
-            else ([], [])
-        )
-        there = set(ready)
-        values = []
-        for index, reference in references.items():
-            if reference not in there:
-                continue
-            while True:
-                try:
-                    values.append((index, shoal.get(reference)))
-                    break
-                except shoal.exceptions.ActorError as error:
-                    self._failed(index, error)
-                    if index in self._left_out:
-                        break
-                    reference = self._actors[index].call.remote(func, arguments, *self._news(index))
-        return values
+        return [*results, *(value for _, value in self._actors.collect(func, arguments, references, timeout_seconds))]
 
     def foreach_env_runner_async(
         self,
@@ -709,8 +427,7 @@ class EnvRunnerGroup:
         """Calls a function of each actor and does not wait: fetch_ready_async_reqs() brings results. Returns how many were called."""
         chosen = [i for i in self.healthy_env_runner_ids() if remote_worker_ids is None or i in remote_worker_ids]
         for index in chosen:
-            reference = self._actors[index].call.remote(func, dict(kwargs or {}), *self._news(index))
-            self._calls.append((index, reference))
+            self._calls.append((index, self._actors.call(index, func, dict(kwargs or {}))))
         return len(chosen)
 
     def fetch_ready_async_reqs(
@@ -733,8 +450,8 @@ class EnvRunnerGroup:
             try:
                 results.append((index, shoal.get(reference)))
             except shoal.exceptions.ActorError as error:
-                if index in self._actors and index not in self._left_out:
-                    self._failed(index, error)
+                if index in self._actors.going_on():
+                    self._actors.failed(index, error)
         return results
 
     def foreach_env(self, func: Callable[[Any], Any]) -> list[list[Any]]:
@@ -753,23 +470,8 @@ class EnvRunnerGroup:
         if self.local_env_runner is not None:
             self.local_env_runner.stop()
             self.local_env_runner = None
-        if not self._actors:
-            return
-        import shoal
-
-        actors, self._actors = self._actors, {}
-        self._requests, self._calls = [], []
-        if not shoal.is_initialized():
-            return
-        idle = [actor.call.remote("stop", {}) for index, actor in actors.items() if index not in self._left_out]
-        if idle:
-            shoal.wait(idle, num_returns=len(idle), timeout=_STOP_TIMEOUT_S)
-        for actor in actors.values():
-            shoal.kill(actor)
-
-
-_STOP_TIMEOUT_S = 5.0
-"""How long environments have to close."""
+        self._calls = []
+        self._actors.stop()
 
 
 def default_env_runner_class(config: Any) -> type[EnvRunner]:

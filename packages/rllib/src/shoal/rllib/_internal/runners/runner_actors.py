@@ -1,0 +1,364 @@
+"""Env runners that are actors: their making, their calls and deadlines, and what becomes of one that dies or hangs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shoal.rllib._internal.runners.restarts import Decision, Restarts, RestartSettings
+from shoal.rllib.utils.error import EnvError, EnvRunnerLostError
+
+if TYPE_CHECKING:
+    from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
+
+logger = logging.getLogger(__name__)
+
+_STOP_TIMEOUT_S = 5.0
+"""How long environments have to close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What one runner sampled in one call.
+
+    Args:
+        index: of the runner; 0 is the local one.
+        episodes: its episodes, or a reference to them where that was asked for.
+        steps: how many steps they have.
+        metrics: for the `aggregate` of a logger.
+        weights_version: by which weights it acted.
+    """
+
+    index: int
+    episodes: Any
+    steps: int
+    metrics: dict[str, Any]
+    weights_version: int
+
+
+@dataclass(slots=True)
+class Request:
+    """A call of `sample` that has not been answered yet."""
+
+    index: int
+    episodes: Any
+    answer: Any
+    asked: float
+    progress: int = -1
+
+
+class RunnerActors:
+    """The actors of a group, by their indices from 1 on.
+
+    Weights are given once, whatever the number of actors; each is told of them with its next call.
+
+    Args:
+        config: of the algorithm.
+        runner_class: what each of them makes.
+        count: how many there are to be.
+    """
+
+    def __init__(self, config: AlgorithmConfig, runner_class: type[Any], count: int) -> None:
+        self.version = 0
+        """What counts the weights."""
+        self.weights: Any = None
+        """A reference to the newest."""
+        self.runner_state: dict[str, Any] = {}
+        """What one that takes another's place is told."""
+        self.requests: list[Request] = []
+        """Calls of `sample` that each answers at its own pace."""
+        self.recreated: list[int] = []
+        """Which were replaced since this list was emptied last."""
+        self._config = config
+        self._class = runner_class
+        self._count = count
+        self._actors: dict[int, Any] = {}
+        self._told: dict[int, int] = {}
+        self._left_out: set[int] = set()
+        self._stalled: dict[int, str] = {}
+        self._restarts = Restarts(
+            RestartSettings(
+                restart=config.restart_failed_env_runners,
+                ignore=config.ignore_env_runner_failures,
+                most_restarts=config.max_num_env_runner_restarts,
+                delay_s=config.delay_between_env_runner_restarts_s,
+                consecutive_failures=config.num_consecutive_env_runner_failures_tolerance,
+            )
+        )
+
+    def __len__(self) -> int:
+        return len(self._actors)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._actors[index]
+
+    def __contains__(self, index: object) -> bool:
+        return index in self._actors
+
+    @property
+    def restarts(self) -> int:
+        """How often one was replaced."""
+        return self._restarts.total
+
+    def going_on(self) -> list[int]:
+        """Returns the indices of those that are not left out."""
+        return sorted(index for index in self._actors if index not in self._left_out)
+
+    # Making.
+
+    def make(self, index: int, recreated: bool) -> Any:
+        """Starts an actor and the making of its runner. Returns the reference to its spaces."""
+        import shoal
+        from shoal.rllib._internal.runners.env_runner_actor import QUESTIONS, EnvRunnerActor
+
+        config = self._config
+        actor = (
+            shoal.remote(EnvRunnerActor)
+            .options(
+                num_cpus=config.num_cpus_per_env_runner,
+                num_gpus=config.num_gpus_per_env_runner,
+                resources=dict(config.custom_resources_per_env_runner),
+                concurrency_groups={QUESTIONS: 1},
+            )
+            .remote()
+        )
+        self._actors[index] = actor
+        self._told.pop(index, None)
+        arguments = {
+            "config": config,
+            "worker_index": index,
+            "num_workers": self._count,
+            "recreated_worker": recreated,
+        }
+        return actor.set_up.remote(self._class, arguments)
+
+    def set_up(self, index: int, setup: Any) -> dict[str, Any]:
+        """Returns the spaces of a runner that is being made; one that dies as it is made is made again, as the settings say."""
+        import shoal
+
+        while True:
+            try:
+                self._wait_for_setup(index, setup)
+                spaces: dict[str, Any] = shoal.get(setup)
+            except shoal.exceptions.ActorError as error:
+                now = time.monotonic()
+                if self._restarts.failed(index, now, others=0) is not Decision.REPLACE:
+                    raise EnvRunnerLostError(f"env runner {index} died as it was made: {error}") from error
+                logger.warning("env runner %d died as it was made, and is made again: %s", index, error)
+                setup = self.make(index, True)
+            else:
+                return spaces
+
+    def _wait_for_setup(self, index: int, setup: Any) -> None:
+        """Waits until a runner is made, and says where it is when that takes long. Raises EnvError when it takes too long."""
+        import shoal
+
+        deadline = time.monotonic() + self._config.env_runner_restore_timeout_s
+        notice = self._config.sample_timeout_s or None
+        while True:
+            left = deadline - time.monotonic()
+            ready, _ = shoal.wait([setup], timeout=left if notice is None else min(left, notice))
+            if ready:
+                return
+            where = "it has not started: it waits for processors, or for its process"
+            asked = self._actors[index].where.remote()
+            answered, _ = shoal.wait([asked], timeout=1.0)
+            if answered:
+                try:
+                    where = shoal.get(asked)[1]
+                except shoal.exceptions.ActorError:
+                    return  # it is dead: its setup says so
+            if time.monotonic() >= deadline:
+                seconds = self._config.env_runner_restore_timeout_s
+                raise EnvError(
+                    f"env runner {index} was not made within {seconds:g} s (env_runner_restore_timeout_s): {where}"
+                )
+            logger.warning("env runner %d is not made yet: %s", index, where)
+
+    # Calls.
+
+    def call(self, index: int, func: str | Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        """Calls a function of a runner, or a method by its name. Returns a reference to the result."""
+        return self._actors[index].call.remote(func, arguments, self._weights_for(index), self.version)
+
+    def ask(self, index: int, timesteps: int | None, arguments: dict[str, Any]) -> Request:
+        """Has a runner sample."""
+        weights = self._weights_for(index)
+        episodes, answer = self._actors[index].sample.remote(weights, self.version, timesteps, arguments)
+        return Request(index, episodes, answer, time.monotonic())
+
+    def _weights_for(self, index: int) -> Any:
+        """Returns the reference to the weights if the runner has not been told of these yet: calls come in order, so once is enough."""
+        if self.weights is None or self._told.get(index) == self.version:
+            return None
+        self._told[index] = self.version
+        return self.weights
+
+    def wait(
+        self, requests: Sequence[Request], *, all_of_them: bool, deadline: float | None = None
+    ) -> tuple[list[Request], list[Request]]:
+        """Waits for answers. Returns those that are there and the others. A runner that hangs is ended: its answer is an error."""
+        import shoal
+
+        limit = self._config.sample_timeout_s or None
+        while True:
+            now = time.monotonic()
+            ends = [request.asked + limit for request in requests] if limit is not None else []
+            if deadline is not None:
+                ends.append(deadline)
+            waiting = {request.answer: request for request in requests}
+            number = len(requests) if all_of_them else 1
+            timeout = max(0.0, min(ends) - now) if ends else None
+            ready, rest = shoal.wait(list(waiting), num_returns=number, timeout=timeout)
+            if len(ready) < len(requests):
+                more, rest = shoal.wait(rest, num_returns=len(rest), timeout=0)
+                ready = [*ready, *more]
+            if len(ready) >= number:
+                return [waiting[ref] for ref in ready], [waiting[ref] for ref in rest]
+            now = time.monotonic()
+            if limit is not None:
+                for ref in rest:
+                    if now - waiting[ref].asked >= limit:
+                        self._look_after(waiting[ref], limit)
+            if deadline is not None and now >= deadline:
+                return [waiting[ref] for ref in ready], [waiting[ref] for ref in rest]
+            requests = list(waiting.values())
+
+    def _look_after(self, request: Request, limit: float) -> None:
+        """A runner has not answered in time: one that gets on has more time, one that does not is ended."""
+        import shoal
+
+        actor = self._actors[request.index]
+        try:
+            progress, where = shoal.get(
+                actor.where.remote(), timeout=self._config.env_runner_health_probe_timeout_s or None
+            )
+        except shoal.exceptions.GetTimeoutError:
+            progress, where = (
+                request.progress,
+                "Its process does not answer: it hangs outside of Python, with Python's lock.",
+            )
+        except shoal.exceptions.ActorError:
+            return  # it is dead: its answer says so
+        if progress != request.progress:
+            logger.warning(
+                "env runner %d has sampled for more than %g s; it gets on. %s",
+                request.index,
+                limit,
+                where.split(":")[0],
+            )
+            request.progress = progress
+            request.asked = time.monotonic()
+            return
+        self._stalled[request.index] = where
+        shoal.kill(actor)
+
+    def answer(self, request: Request, by_reference: bool) -> Sampled | None:
+        """Returns an answer, or None if the runner failed: it was then replaced or left out."""
+        import shoal
+
+        index = request.index
+        try:
+            steps, metrics, version = shoal.get(request.answer)
+            episodes = request.episodes if by_reference else shoal.get(request.episodes)
+        except shoal.exceptions.ActorError as error:
+            self.failed(index, error)
+            return None
+        except EnvError as error:
+            if self._config.ignore_env_runner_failures and len(self.going_on()) > 1:
+                logger.error("env runner %d is left out: %s", index, error)
+                self._left_out.add(index)
+                return None
+            raise
+        self._restarts.succeeded(index)
+        return Sampled(index, episodes, steps, metrics, version)
+
+    def collect(
+        self, func: Any, arguments: dict[str, Any], references: dict[int, Any], timeout: float | None
+    ) -> list[tuple[int, Any]]:
+        import shoal
+
+        ready, _ = (
+            shoal.wait(list(references.values()), num_returns=len(references), timeout=timeout)
+            if references
+            else ([], [])
+        )
+        there = set(ready)
+        values = []
+        for index, reference in references.items():
+            if reference not in there:
+                continue
+            while True:
+                try:
+                    values.append((index, shoal.get(reference)))
+                    break
+                except shoal.exceptions.ActorError as error:
+                    self.failed(index, error)
+                    if index in self._left_out:
+                        break
+                    reference = self.call(index, func, arguments)
+        return values
+
+    # Failures.
+
+    def failed(self, index: int, error: Exception) -> None:
+        """A runner's process has ended. Replaces it, leaves it out, or raises."""
+        now = time.monotonic()
+        where = self._stalled.pop(index, None)
+        self.requests = [request for request in self.requests if request.index != index]
+        others = sum(other != index for other in self.going_on())
+        decision = self._restarts.failed(index, now, others=others, stalled=where is not None)
+        if where is None:
+            story = f"env runner {index} died: {error}"
+        else:
+            limit = self._config.sample_timeout_s
+            story = f"env runner {index} has not got on for {limit:g} s (config.env_runners(sample_timeout_s=...)), and was ended. {where}"
+        if decision is Decision.RAISE:
+            kind = EnvRunnerLostError if where is None else EnvError
+            raise kind(story) from (error if where is None else None)
+        if decision is Decision.LEAVE_OUT:
+            logger.error("%s\nThe others go on without it.", story)
+            self._left_out.add(index)
+            return
+        logger.warning("%s\nIt is replaced.", story)
+        self._replace(index)
+
+    def _replace(self, index: int) -> None:
+        setup = self.make(index, True)
+        self.set_up(index, setup)
+        self._left_out.discard(index)
+        self.recreated.append(index)
+        if self.runner_state:
+            self._actors[index].call.remote("set_state", {"state": self.runner_state})
+
+    def bring_back(self) -> None:
+        """Replaces runners that were left out and whose time has come."""
+        now = time.monotonic()
+        for index in sorted(self._left_out):
+            if self._restarts.may_come_back(index, now):
+                logger.info("env runner %d is made again", index)
+                self._replace(index)
+
+    def bring_back_all(self) -> list[int]:
+        """Replaces all that were left out, whether or not their time has come. Returns their indices."""
+        back = sorted(self._left_out)
+        for index in back:
+            self._replace(index)
+        return back
+
+    def stop(self) -> None:
+        """Closes all environments and ends all actors."""
+        import shoal
+
+        actors, self._actors = self._actors, {}
+        self.requests = []
+        if not actors or not shoal.is_initialized():
+            return
+        idle = [actor.call.remote("stop", {}) for index, actor in actors.items() if index not in self._left_out]
+        if idle:
+            shoal.wait(idle, num_returns=len(idle), timeout=_STOP_TIMEOUT_S)
+        for actor in actors.values():
+            shoal.kill(actor)
