@@ -7,7 +7,8 @@ from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Va
 from typing import TYPE_CHECKING, Any, Self
 
 from shoal.rllib._internal.config.checks import check_setting, is_search_space
-from shoal.rllib._internal.config.setters import OLD_NAMES, SETTERS, WITHOUT_MEANING, ConfigSetters
+from shoal.rllib._internal.config.old_names import OLD_NAMES, WITHOUT_MEANING
+from shoal.rllib._internal.config.setters import SETTERS, ConfigSetters
 from shoal.rllib.core import DEFAULT_MODULE_ID
 from shoal.rllib.utils.error import ConfigError, UnknownSettingError, close_matches
 
@@ -221,7 +222,7 @@ class AlgorithmConfig(ConfigSetters):
     @property
     def is_multi_agent(self) -> bool:
         """Whether several policies, or a mapping of agents to policies, were given."""
-        from shoal.rllib._internal.config.setters import default_policy_mapping
+        from shoal.rllib._internal.config.settings import default_policy_mapping
 
         one = len(self.policies) == 1 and DEFAULT_MODULE_ID in self.policies
         return not one or self.policy_mapping_fn is not default_policy_mapping

@@ -1,0 +1,34 @@
+"""What settings were called before."""
+
+from __future__ import annotations
+
+OLD_NAMES = {
+    "num_workers": "num_env_runners",
+    "num_rollout_workers": "num_env_runners",
+    "num_envs_per_worker": "num_envs_per_env_runner",
+    "num_cpus_per_worker": "num_cpus_per_env_runner",
+    "num_gpus_per_worker": "num_gpus_per_env_runner",
+    "num_learner_workers": "num_learners",
+    "num_gpus_per_learner_worker": "num_gpus_per_learner",
+    "num_cpus_per_learner_worker": "num_cpus_per_learner",
+    "sgd_minibatch_size": "minibatch_size",
+    "mini_batch_size_per_learner": "minibatch_size",
+    "num_sgd_iter": "num_epochs",
+    "shuffle_sequences": "shuffle_batch_per_epoch",
+    "evaluation_num_workers": "evaluation_num_env_runners",
+    "recreate_failed_env_runners": "restart_failed_env_runners",
+    "recreate_failed_workers": "restart_failed_env_runners",
+    "lambda": "lambda_",
+    "input": "input_",
+}
+"""Old names that mean the same as these."""
+
+WITHOUT_MEANING = frozenset({
+    "enable_rl_module_and_learner", "enable_env_runner_and_connector_v2", "framework_str", "eager_tracing",
+    "eager_max_retraces", "tf_session_args", "local_tf_session_args", "simple_optimizer", "num_gpus",
+    "enable_connectors", "preprocessor_pref", "observation_filter", "create_env_on_driver", "_enable_learner_api",
+    "_enable_rl_module_api", "_disable_preprocessor_api", "fake_gpus", "num_gpus_per_worker_old", "num_gpu_loader_threads",
+    "num_multi_gpu_tower_stacks", "minibatch_buffer_size", "learner_queue_timeout", "timeout_s_sampler_manager",
+    "timeout_s_aggregator_manager",
+})  # fmt: skip
+"""Settings of the old API stack, which mean nothing here: accepted, and forgotten."""
