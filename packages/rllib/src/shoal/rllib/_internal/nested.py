@@ -1,4 +1,4 @@
-"""Values of Dict and Tuple spaces: dictionaries and tuples of arrays. Lists are leaves."""
+"""Values of Dict and Tuple spaces: dictionaries and tuples of arrays. Lists are leaves; where they are parts, see `structures`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Nested values: dictionaries and tuples (or lists) whose leaves are arrays, tensors, spaces or whatever else is none of these.
 
-Dictionaries are walked in the order of their sorted keys, so that two with equal keys always match.
+Dictionaries are walked in the order of their sorted keys, so that two with equal keys always match. What sampling handles, where a list is
+a series of steps and so a leaf, goes by `nested`.
 """
 
 from __future__ import annotations
