@@ -32,7 +32,7 @@ _GOOD_PART = 256 << 10
 _WORTH_A_TASK = 4 << 20
 """Bytes of a partition that is worth a task of its own."""
 _PARTITION_OF_A_SPLIT = 0.75
-"""How large partitions may be, of what one task splits. Merging holds one twice, before and after, and splitting holds blocks and one part: a
+"""How large partitions may be, of what one task splits. Merging holds one twice, before and after; splitting holds blocks and one part. A
 whole split is as much as fits; the less it is, the more of the work is cutting and storing."""
 _TOO_LARGE = 2
 """A partition is split once more if it is so many times what it may be."""
