@@ -142,8 +142,9 @@ class _Answer:
         if self._outcome.is_settled:
             return
         self._cancelled = True
-        self._router.cancel(self._call)
+        # Before the replica hears of it: how its code ends could be told earlier than this.
         self._outcome.settle(None, RequestCancelledError(self.request_id))
+        self._router.cancel(self._call)
 
     def cancelled(self) -> bool:
         """Whether `cancel` came before its end."""

@@ -1,0 +1,36 @@
+"""What a handle's caller is told of a call that was cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from shoal.serve._internal.schema.requests import RequestMeta
+from shoal.serve.exceptions import RequestCancelledError
+from shoal.serve.handle import DeploymentResponse
+
+
+class QuickRouter:
+    """A router whose replica has ended the call before `cancel` returns."""
+
+    def __init__(self) -> None:
+        self.cancelled: list[str] = []
+
+    def submit(self, call: Any) -> None:
+        pass
+
+    def cancel(self, call: Any) -> None:
+        self.cancelled.append(call.meta.call_id)
+        call.done(None, asyncio.CancelledError())
+
+
+def test_the_cancellation_is_what_is_told_however_soon_the_replica_ends() -> None:
+    router = QuickRouter()
+    response = DeploymentResponse(router, RequestMeta("request", "call", "app"), (), {})  # type: ignore[arg-type]
+    response.cancel()
+    assert router.cancelled == ["call"]
+    assert response.cancelled()
+    with pytest.raises(RequestCancelledError):
+        response.result(timeout_s=5)
