@@ -70,6 +70,19 @@ def test_parents_and_children(start: Any) -> None:
     assert children_of(process.pid) == descendants_of(process.pid) == []
 
 
+def test_a_root_that_its_parent_waits_for_as_its_group_is_killed(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    process, _ = start(SLEEP)
+    send = children._send_to_group
+
+    def send_and_wait(pid: int, signal_number: int) -> bool:
+        sent = send(pid, signal_number)
+        process.wait()
+        return sent
+
+    monkeypatch.setattr(children, "_send_to_group", send_and_wait)
+    assert kill_tree(process.pid, os.getpid()) == [process.pid]
+
+
 def test_a_process_that_is_gone(start: Any) -> None:
     process, _ = start(SLEEP)
     process.kill()

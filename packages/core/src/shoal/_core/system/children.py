@@ -189,8 +189,9 @@ def kill_tree(pid: int, parent: int = 0) -> list[int]:
         if root is None:
             return []
         branches = [(child, _parent_and_start(child)[1]) for child in descendants_of(pid)]
-        _send_to_group(pid, signal.SIGKILL)
-        killed = [pid] if _send(root, signal.SIGKILL) else []
+        by_group = _send_to_group(pid, signal.SIGKILL)
+        # One that its group's signal has killed may have been waited for by its parent before it is sent another.
+        killed = [pid] if _send(root, signal.SIGKILL) or by_group else []
     # Parents first, so that none can start another child for the one that it lost.
     for child, start in branches:
         with _held(child, start=start) as pidfd:
