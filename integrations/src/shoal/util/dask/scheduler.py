@@ -8,7 +8,15 @@ from typing import Any
 
 import dask
 import shoal
-from dask._task_spec import Alias, DataNode, GraphNode, Task, convert_legacy_graph, fuse_linear_task_spec
+from dask._task_spec import (
+    Alias,
+    DataNode,
+    GraphNode,
+    Task,
+    _execute_subgraph,
+    convert_legacy_graph,
+    fuse_linear_task_spec,
+)
 from dask.base import persist
 from dask.callbacks import local_callbacks, unpack_callbacks
 from dask.core import flatten
@@ -123,12 +131,9 @@ def _with_values(node: Any) -> Any:
     """Returns a task with values in place of references: what was persisted may have been fused into a graph within the task."""
     if isinstance(node, DataNode) and isinstance(node.value, shoal.ObjectRef):
         return DataNode(node.key, shoal.get(node.value))
-    if isinstance(node, Task) and any(isinstance(argument, dict) for argument in node.args):
-        args = (
-            {key: _with_values(inner) for key, inner in argument.items()} if isinstance(argument, dict) else argument
-            for argument in node.args
-        )
-        return Task(node.key, node.func, *args, **node.kwargs)
+    if isinstance(node, Task) and node.func is _execute_subgraph:
+        graph, *others = node.args
+        return Task(node.key, node.func, {key: _with_values(inner) for key, inner in graph.items()}, *others)
     return node
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import shoal
 from shoal import cloudpickle
+from shoal.util.remote_calls.chunks import chunks
 from shoal.util.remote_calls.remote_calls import Call, RemoteCalls
 from shoal.util.remote_calls.sizing import cpu_options, session_cpus
 from shoal.util.remote_calls.slots import ActorSlots, Slots, TaskSlots
@@ -120,14 +121,14 @@ class Executor(concurrent.futures.Executor):
         if buffersize is not None and buffersize < 1:
             raise ValueError(f"buffersize is {buffersize}; it must be at least 1")
         deadline = None if timeout is None else time.monotonic() + timeout
-        chunks = _chunks(zip(*iterables, strict=False), chunksize)
-        first = self._submit_all(fn, (((chunk,), {}) for chunk in itertools.islice(chunks, buffersize)), "starmap")
-        return self._results(fn, chunks, first, deadline)
+        parts = chunks(zip(*iterables, strict=False), chunksize)
+        first = self._submit_all(fn, (((chunk,), {}) for chunk in itertools.islice(parts, buffersize)), "starmap")
+        return self._results(fn, parts, first, deadline)
 
     def _results(
         self,
         fn: Callable[..., T],
-        chunks: Iterator[list[Any]],
+        parts: Iterator[list[Any]],
         futures: list[concurrent.futures.Future[list[T]]],
         deadline: float | None,
     ) -> Iterator[T]:
@@ -136,7 +137,7 @@ class Executor(concurrent.futures.Executor):
             while futures:
                 left = None if deadline is None else deadline - time.monotonic()
                 results = futures.pop().result(left)
-                for chunk in itertools.islice(chunks, 1):
+                for chunk in itertools.islice(parts, 1):
                     futures[:0] = self._submit_all(fn, [((chunk,), {})], "starmap")
                 yield from results
         finally:
@@ -193,8 +194,3 @@ class Executor(concurrent.futures.Executor):
         self._calls.close()
         if wait:
             self._calls.join()
-
-
-def _chunks(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    while chunk := list(itertools.islice(items, size)):
-        yield chunk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ import shoal
 from shoal import cloudpickle
 from shoal.util.multiprocessing.async_result import AsyncResult
 from shoal.util.multiprocessing.results import Results
+from shoal.util.remote_calls.chunks import chunks
 from shoal.util.remote_calls.remote_calls import RemoteCalls
 from shoal.util.remote_calls.sizing import cpu_options, session_cpus
 from shoal.util.remote_calls.slots import ActorSlots, Slots, TaskSlots
@@ -204,10 +205,10 @@ class Pool:
         items = list(iterable)
         if chunksize is None:
             chunksize = max(1, -(-len(items) // (self._processes * _CHUNKS_EACH)))
-        chunks = list(_chunks(iter(items), _checked_chunk_size(chunksize)))
-        result: AsyncResult[list[T]] = AsyncResult(self._calls, len(chunks), _flat, callback, error_callback)
-        if chunks:
-            self._calls.submit(func, [((chunk,), {}, result.listener(at)) for at, chunk in enumerate(chunks)], way)
+        parts = list(chunks(iter(items), _checked_chunk_size(chunksize)))
+        result: AsyncResult[list[T]] = AsyncResult(self._calls, len(parts), _flat, callback, error_callback)
+        if parts:
+            self._calls.submit(func, [((chunk,), {}, result.listener(at)) for at, chunk in enumerate(parts)], way)
         return result
 
     def _imap(
@@ -221,7 +222,7 @@ class Pool:
             count = 0
             error: BaseException | None = None
             try:
-                for chunk in _chunks(iter(iterable), size):
+                for chunk in chunks(iter(iterable), size):
                     if self._state == "terminated":
                         break
                     self._calls.submit(func, [((chunk,), {}, results.listener(count))], "map")
@@ -243,11 +244,6 @@ def _checked_chunk_size(size: int) -> int:
     if size < 1:
         raise ValueError(f"chunksize is {size}; it must be at least 1")
     return size
-
-
-def _chunks(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    while chunk := list(itertools.islice(items, size)):
-        yield chunk
 
 
 def _only(parts: list[Any]) -> Any:
