@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from shoal._core.logic.tasks import Task
 from shoal._core.process.actor_caller import ActorCaller, HeldActor
 from shoal._core.process.callback_thread import CallbackThread
 from shoal._core.process.execution import current_execution
@@ -432,10 +433,17 @@ class Client:
         """The id of the lease request that a task waits for."""
         return self.tasks.request_of(task)
 
-    def cancel_children(self, task_id: bytes) -> None:
+    def children_of(self, task_id: bytes) -> list[Task]:
+        """Returns the calls that a task which runs here has made, and that are not over."""
+        with self.references.lock:
+            return self.tasks.children_of(task_id)
+
+    def cancel_children(self, children: Sequence[Task]) -> None:
         """A task that runs here was cancelled with its children."""
         with self.references.lock:
-            for task in self.tasks.children_of(task_id):
+            for task in children:
+                if task.call.task_id not in self.tasks.running:
+                    continue
                 if task.fields is not None:
                     self.actors.cancel_locked(task, True)
                 else:

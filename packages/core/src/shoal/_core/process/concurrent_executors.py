@@ -57,10 +57,11 @@ class ThreadedExecutor:
                     target=self._serve, args=(self._queues[group],), name=f"shoal-{group or 'calls'}", daemon=True
                 ).start()
 
-    def cancel(self, task_id: bytes) -> None:
+    def cancel(self, task_id: bytes, recursive: bool) -> None:
         execution = self._open.get(task_id)
         if execution is not None:
-            execution.canceled = True
+            with self._runner.cancelling(task_id, recursive):
+                execution.canceled = True
             self._runner.ahead.let_go(execution.call)
 
     def stop(self, status: int, reason: str, at_once: bool = False) -> None:
@@ -150,8 +151,8 @@ class AsyncExecutor:
     def accept(self, executions: list[Execution]) -> None:
         self.loop.call_soon_threadsafe(self._start, executions)
 
-    def cancel(self, task_id: bytes) -> None:
-        self.loop.call_soon_threadsafe(self._cancel, task_id)
+    def cancel(self, task_id: bytes, recursive: bool) -> None:
+        self.loop.call_soon_threadsafe(self._cancel, task_id, recursive)
 
     def stop(self, status: int, reason: str, at_once: bool = False) -> None:
         def mark() -> None:
@@ -189,13 +190,14 @@ class AsyncExecutor:
         if waiting and not waiting[0].canceled:
             self._runner.ahead.expect(waiting[0].call)
 
-    def _cancel(self, task_id: bytes) -> None:
+    def _cancel(self, task_id: bytes, recursive: bool) -> None:
         execution = self._open.get(task_id)
         if execution is None:
             return
         execution.canceled = True
         if execution.async_task is not None:
-            execution.async_task.cancel()
+            with self._runner.cancelling(task_id, recursive):
+                execution.async_task.cancel()
         else:
             self._runner.ahead.let_go(execution.call)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
+from shoal._core.logic.tasks import Task
 from shoal._core.process.arguments import unpack_arguments
 from shoal._core.process.arguments_ahead import ArgumentsAhead
 from shoal._core.process.dynamic_refs import DynamicObjectRefGenerator
@@ -56,6 +58,14 @@ class Execution:
         self.wake_producer: Callable[[], None] | None = None
 
 
+class Children(Protocol):
+    """The calls that calls of this process make."""
+
+    def children_of(self, task_id: bytes) -> list[Task]: ...
+
+    def cancel_children(self, children: Sequence[Task]) -> None: ...
+
+
 SendItem = Callable[[Execution, StreamItem], None]
 
 current_execution: ContextVar[Execution | None] = ContextVar("shoal_current_execution", default=None)
@@ -73,8 +83,11 @@ class WorkerExit(BaseException):
 class Runner:
     """Turns calls into results with this process's memory and connections; knows no queue and no thread."""
 
-    def __init__(self, references: References, node: NodeLink, put: Callable[[Any], ObjectRef[Any]]) -> None:
+    def __init__(
+        self, references: References, node: NodeLink, put: Callable[[Any], ObjectRef[Any]], children: Children
+    ) -> None:
         self._put = put
+        self._children = children
         self._references = references
         self._node = node
         self._pid = os.getpid()
@@ -139,6 +152,15 @@ class Runner:
     def interrupted(self, execution: Execution, error: BaseException) -> TaskResult:
         """Returns the result of a call that was interrupted: by its cancellation, or by something of its own."""
         return self.canceled(execution) if execution.canceled else self.failed(execution, error)
+
+    @contextmanager
+    def cancelling(self, task_id: bytes, recursive: bool) -> Iterator[None]:
+        """The block tells a call that it is cancelled. Then what it has called is cancelled, where that is meant; not what it calls when
+        it has been told: so it can clean up."""
+        children = self._children.children_of(task_id) if recursive else []
+        yield
+        if children:
+            self._children.cancel_children(children)
 
     def canceled(self, execution: Execution) -> TaskResult:
         """The call was cancelled: the owner makes the error."""

@@ -112,13 +112,14 @@ class SequentialExecutor:
             back.reverse()
             self._hand_back(back)
 
-    def cancel(self, task_id: bytes) -> None:
+    def cancel(self, task_id: bytes, recursive: bool) -> None:
         """Drops the call if it waits, interrupts it if it runs."""
         running = self._running
         if running is not None and running.call.task_id == task_id:
-            running.canceled = True
-            if self._hand_back is not None and self._main_thread is not None:
-                signal.pthread_kill(self._main_thread, signal.SIGINT)
+            with self._runner.cancelling(task_id, recursive):
+                running.canceled = True
+                if self._hand_back is not None and self._main_thread is not None:
+                    signal.pthread_kill(self._main_thread, signal.SIGINT)
             return
         for execution in list(self._inbox):
             if execution.call.task_id == task_id:

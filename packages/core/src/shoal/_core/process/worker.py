@@ -57,7 +57,7 @@ class Worker:
     def __init__(self, client: Client) -> None:
         self.client = client
         self._outbox = ResultOutbox()
-        self._runner = Runner(client.references, client.node, client.put)
+        self._runner = Runner(client.references, client.node, client.put, client)
         self._functions: dict[bytes, Any] = {}
         self._spec: ActorSpec | None = None
         self._incarnation = 0
@@ -189,9 +189,7 @@ class Worker:
         elif kind is PushActorCalls:
             self._push_calls(peer, message)
         elif kind is CancelTask:
-            self._executor.cancel(message.task_id)
-            if message.recursive:
-                self.client.cancel_children(message.task_id)
+            self._executor.cancel(message.task_id, message.recursive)
         elif kind is StreamConsumed:
             self._consumed(message)
 
