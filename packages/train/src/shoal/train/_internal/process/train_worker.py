@@ -95,6 +95,8 @@ class TrainWorker:
     def __init__(self) -> None:
         self._listener: socket.socket | None = None
         self._session: TrackedSession | None = None
+        self._words = threading.Lock()
+        self._last_word: tuple[int, Sequence[Any], int] | None = None
 
     def place(self) -> Place:
         """Returns where it is."""
@@ -116,18 +118,33 @@ class TrainWorker:
         """Returns where the loop is."""
         return loop_stack()
 
-    def checkpoints_are(self, committed: Sequence[Any], report: int) -> None:
-        """The run says which whole checkpoints it has."""
-        if self._session is not None:
-            self._session.checkpoints_are(committed, report)
+    def checkpoints_are(self, word: int, committed: Sequence[Any], report: int) -> None:
+        """The run says which whole checkpoints it has. Calls run in threads, so a word may come before an earlier one, or before `run`: the
+        last one that was said holds.
+
+        Args:
+            word: counts the words of the run.
+            committed: the checkpoints.
+            report: the number of the last one of this attempt.
+        """
+        with self._words:
+            if self._last_word is not None and word < self._last_word[0]:
+                return
+            self._last_word = (word, committed, report)
+            if self._session is not None:
+                self._session.checkpoints_are(committed, report)
 
     def run(self, loop: Callable[[], Any], duty: Duty) -> Iterator[Reported | Finished]:
         """Yields reports as they are made; at last that the loop has returned. Raises what the loop raises."""
         if self._listener is not None:
             duty = replace(duty, meeting=replace(duty.meeting, listener=self._listener))
-        session = self._session = TrackedSession(
+        session = TrackedSession(
             duty.rank, duty.experiment, duty.storage, duty.attempt, duty.checkpoint, duty.shards, duty.committed
         )
+        with self._words:
+            self._session = session
+            if self._last_word is not None:
+                session.checkpoints_are(*self._last_word[1:])
         threading.Thread(target=_run, args=(session, loop, duty), name=LOOP_THREAD, daemon=True).start()
         while True:
             item = session.outgoing.get()

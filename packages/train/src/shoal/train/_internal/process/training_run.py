@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import queue
 import threading
 import uuid
@@ -96,6 +97,7 @@ class TrainingRun:
         self.error: TrainingFailedError | None = None
         self._start_seconds = seconds("WORKER_GROUP_START_TIMEOUT_S", 60.0) or 60.0
         self._limits = SilenceLimits.of_environment()
+        self._words = itertools.count()
         self._validations = Validations(plan.validation, checkpoints, self._tell_committed)
         self._is_cancelled = False
         self._reservation: Reservation | None = None
@@ -314,8 +316,9 @@ class TrainingRun:
         """Tells the ranks which whole checkpoints there are."""
         attempt = self._attempt
         committed = self._checkpoints.reported()
+        word = next(self._words)
         for actor in attempt.workers.actors if attempt.workers is not None else ():
-            actor.checkpoints_are.remote(committed, attempt.committed)
+            actor.checkpoints_are.remote(word, committed, attempt.committed)
 
     def _hand_over(self, metrics: dict[str, Any], checkpoint: Checkpoint | None) -> None:
         if self._forward is not None:
