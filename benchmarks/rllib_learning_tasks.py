@@ -86,6 +86,64 @@ def sac(env: str, lr: float, hiddens: list[int], warm_up: int) -> Any:
     )
 
 
+def ppo(env: str, lr: Any, envs: int, steps: int, *, normalized: bool = False, **training: Any) -> Any:
+    """`steps` of each environment make a batch. Nets, coefficients and clipping are stable-baselines3's defaults."""
+    from shoal.rllib.algorithms.ppo import PPOConfig
+    from shoal.rllib.connectors.env_to_module.mean_std_filter import MeanStdFilter
+
+    return (
+        PPOConfig()
+        .environment(env)
+        .env_runners(
+            num_env_runners=0,
+            num_envs_per_env_runner=envs,
+            rollout_fragment_length=steps,
+            env_to_module_connector=(lambda env, spaces, device: MeanStdFilter()) if normalized else None,
+        )
+        .training(
+            lr=lr,
+            train_batch_size_per_learner=envs * steps,
+            vf_loss_coeff=0.5,
+            vf_clip_param=float("inf"),
+            use_kl_loss=False,
+            grad_clip=0.5,
+            grad_clip_by="global_norm",
+            **training,
+        )
+        .rl_module(
+            model_config={"fcnet_hiddens": [64, 64], "fcnet_activation": "tanh", "vf_share_layers": False},
+        )
+    )
+
+
+def ppo_cartpole() -> Any:
+    return ppo(
+        "CartPole-v1", [[0, 1e-3], [100_000, 0.0]], 8, 32,
+        minibatch_size=256, num_epochs=20, gamma=0.98, lambda_=0.8, clip_param=0.2,
+    )  # fmt: skip
+
+
+def ppo_acrobot() -> Any:
+    return ppo(
+        "Acrobot-v1", 3e-4, 16, 256, normalized=True,
+        minibatch_size=64, num_epochs=4, gamma=0.99, lambda_=0.94, clip_param=0.2,
+    )  # fmt: skip
+
+
+def ppo_lunarlander() -> Any:
+    return ppo(
+        "LunarLander-v3", 3e-4, 16, 1024,
+        minibatch_size=64, num_epochs=4, gamma=0.999, lambda_=0.98, clip_param=0.2, entropy_coeff=0.01,
+    )  # fmt: skip
+
+
+def ppo_pendulum() -> Any:
+    return ppo(
+        "Pendulum-v1", 1e-3, 4, 1024,
+        minibatch_size=64, num_epochs=10, gamma=0.9, lambda_=0.95, clip_param=0.2,
+    )  # fmt: skip
+
+
 def asynchronous(config: Any) -> Any:
     """Settings of IMPALA and APPO for CartPole: two runners of four environments each."""
     return (
@@ -112,6 +170,10 @@ def appo_cartpole() -> Any:
 TASKS = {
     task.name: task
     for task in (
+        Task("ppo-cartpole", "PPO, CartPole-v1", 100_000, 475, ppo_cartpole),
+        Task("ppo-acrobot", "PPO, Acrobot-v1", 500_000, -90, ppo_acrobot),
+        Task("ppo-lunarlander", "PPO, LunarLander-v3", 1_000_000, 200, ppo_lunarlander),
+        Task("ppo-pendulum", "PPO, Pendulum-v1", 400_000, -300, ppo_pendulum),
         Task("dqn-cartpole", "DQN, CartPole-v1", 50_000, 475, dqn_cartpole),
         Task("dqn-lunarlander", "DQN, LunarLander-v3", 100_000, 100, dqn_lunarlander),
         Task("sac-pendulum", "SAC, Pendulum-v1", 20_000, -160, lambda: sac("Pendulum-v1", 1e-3, [256, 256], 100)),
