@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import shoal
-from shoal.util.futures import Executor
+from shoal.util.futures import Executor, process_map
 
 
 @pytest.fixture
@@ -117,8 +117,11 @@ def test_a_call_that_has_not_started_can_be_cancelled_and_one_that_has_cannot() 
         assert second.cancel()
         assert second.cancelled()
         assert not first.cancel()
+        assert first.running()
+        assert not second.running()
         release.put("done")
         assert first.result() == "done"
+        assert not first.running()
         with pytest.raises(concurrent.futures.CancelledError):
             second.result()
         assert concurrent.futures.wait([first, second]).not_done == set()
@@ -184,11 +187,10 @@ def test_as_completed_and_asyncio_take_it(executor: Executor) -> None:
     assert asyncio.run(main()) == [1, 2, 4, 8]
 
 
-def test_tqdm_takes_it(executor: Executor) -> None:
-    from tqdm.contrib import concurrent as tqdm_concurrent
-
-    found = tqdm_concurrent._executor_map(lambda **options: executor, abs, [-1, -2], disable=True, max_workers=2)
-    assert found == [1, 2]
+def test_a_map_with_tqdms_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    assert process_map(pow, [2, 3], [5, 2], max_workers=2, chunksize=2, ascii=True) == [32, 9]
+    assert "2/2" in capsys.readouterr().err
+    assert process_map(abs, (number for number in (-1, -2)), max_workers=2, disable=True, lock_name="mp_lock") == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -205,3 +207,14 @@ def test_nothing_is_left_of_its_thread() -> None:
     assert executor.submit(abs, -1).result() == 1
     executor.shutdown()
     assert "shoal-executor" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_an_executor_that_is_forgotten_makes_its_calls_and_ends() -> None:
+    before = set(threading.enumerate())
+    executor = Executor(1)
+    (thread,) = set(threading.enumerate()) - before
+    future = executor.submit(abs, -1)
+    del executor
+    assert future.result() == 1
+    thread.join(30)
+    assert not thread.is_alive()

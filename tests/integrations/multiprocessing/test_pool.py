@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import multiprocessing.pool
 import os
 import signal
 import threading
@@ -52,6 +53,7 @@ def test_a_map_raises_what_the_function_raised(pool: Pool) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         pool.map(reciprocal, [1, 0, 2])
     assert type(caught.value) is ZeroDivisionError
+    assert isinstance(caught.value.__cause__, multiprocessing.pool.RemoteTraceback)
     assert "in reciprocal" in str(caught.value.__cause__)
 
 
@@ -125,6 +127,34 @@ def test_an_iterable_may_be_endless(pool: Pool) -> None:
     assert list(itertools.islice(results, 3)) == [1000, 999, 998]
 
 
+def test_an_iterable_is_read_little_further_than_there_is_work_for_it() -> None:
+    release = shoal.util.queue.Queue()
+    read: list[int] = []
+
+    def numbers() -> Iterator[tuple[Any, int]]:
+        for number in itertools.count():
+            read.append(number)
+            yield release, number
+
+    with Pool(1) as pool:
+        results = pool.imap(lambda item: item[0].get() + item[1], numbers())
+        for number in range(3):
+            release.put(10)
+            assert results.next(timeout=30) == 10 + number
+            assert len(read) <= number + 6
+
+
+def test_a_result_that_cannot_be_pickled_is_the_standard_librarys_error(pool: Pool) -> None:
+    with pytest.raises(multiprocessing.pool.MaybeEncodingError, match="cannot pickle"):
+        pool.apply(threading.Lock)
+
+
+def test_an_open_pool_that_is_forgotten_is_warned_of() -> None:
+    pool = Pool(1)
+    with pytest.warns(ResourceWarning, match="unclosed running multiprocessing pool"):
+        del pool
+
+
 def test_an_initializer_runs_in_each_process() -> None:
     def initialize(value: str) -> None:
         os.environ["POOL"] = value
@@ -165,7 +195,7 @@ def test_a_closed_pool_ends_its_calls_and_takes_no_more() -> None:
     assert list(later) == list(range(20, 0, -1))
     with pytest.raises(ValueError, match="not running"):
         pool.map(abs, [1])
-    assert repr(pool) == "<Pool closed processes=2>"
+    assert repr(pool).endswith(".Pool state=CLOSE pool_size=2>")
 
 
 def test_terminate_ends_what_runs_and_what_waits() -> None:

@@ -24,12 +24,16 @@ T = TypeVar("T")
 class _RemoteFuture(concurrent.futures.Future[Any]):
     """A future that can be cancelled until its call has started."""
 
-    _withdraw: Callable[[], bool] | None = None
+    _calls: RemoteCalls
+    _call: Call
+
+    def running(self) -> bool:
+        return self._call.started and not self.done()
 
     def cancel(self) -> bool:
         if self.cancelled():
             return True
-        if self._withdraw is None or not self._withdraw():
+        if not self._calls.withdraw(self._call):
             return False
         cancelled = super().cancel()
         # No worker will come to it and tell those that wait for it.
@@ -80,7 +84,7 @@ class Executor(concurrent.futures.Executor):
             slots = TaskSlots(count, options)
         else:
             slots = ActorSlots(count, options, cloudpickle.dumps(initializer), initargs)
-        self._count = count
+        self._max_workers = count  # Libraries that are given an executor look for it under this name.
         self._has_initializer = initializer is not None
         self._calls = RemoteCalls(slots, "shoal-executor")
         self._shutdown_lock = threading.Lock()
@@ -153,31 +157,14 @@ class Executor(concurrent.futures.Executor):
             for args, kwargs in calls:
                 future = _RemoteFuture()
                 futures.append(future)
-                yield args, kwargs, functools.partial(self._settle, future)
+                yield args, kwargs, functools.partial(_settle, future, self._has_initializer)
 
         with self._shutdown_lock:
             if self._is_shut_down:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             for future, call in zip(futures, self._calls.submit(fn, entries(), way), strict=True):
-                future._withdraw = self._withdrawal(call)
+                future._calls, future._call = self._calls, call
         return futures
-
-    def _withdrawal(self, call: Call) -> Callable[[], bool]:
-        return lambda: self._calls.withdraw(call)
-
-    def _settle(self, future: _RemoteFuture, returned: bool, value: Any) -> None:
-        if isinstance(value, concurrent.futures.CancelledError):
-            concurrent.futures.Future.cancel(future)
-        if not future.set_running_or_notify_cancel():
-            return
-        if returned:
-            future.set_result(value)
-        elif self._has_initializer and isinstance(value, shoal.exceptions.ActorDiedError):
-            broken = BrokenProcessPool(f"a process of the executor has ended: {value}")
-            broken.__cause__ = value
-            future.set_exception(broken)
-        else:
-            future.set_exception(value)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more calls.
@@ -194,3 +181,22 @@ class Executor(concurrent.futures.Executor):
         self._calls.close()
         if wait:
             self._calls.join()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_calls"):
+            self._calls.close()
+
+
+def _settle(future: _RemoteFuture, has_initializer: bool, returned: bool, value: Any) -> None:
+    if isinstance(value, concurrent.futures.CancelledError):
+        concurrent.futures.Future.cancel(future)
+    if not future.set_running_or_notify_cancel():
+        return
+    if returned:
+        future.set_result(value)
+    elif has_initializer and isinstance(value, shoal.exceptions.ActorDiedError):
+        broken = BrokenProcessPool(f"a process of the executor has ended: {value}")
+        broken.__cause__ = value
+        future.set_exception(broken)
+    else:
+        future.set_exception(value)

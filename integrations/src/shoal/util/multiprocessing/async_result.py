@@ -95,6 +95,7 @@ class AsyncResult(Generic[T]):
         try:
             if self._error is None:
                 self._result = self._join(self._parts)
+                self._parts.clear()
                 if self._callback is not None:
                     self._callback(self._result)
             elif self._error_callback is not None:

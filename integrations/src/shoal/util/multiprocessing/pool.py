@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Mapping
+from multiprocessing.pool import CLOSE, RUN, TERMINATE  # type: ignore[attr-defined,unused-ignore]
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -79,7 +81,7 @@ class Pool:
             pickled = None if initializer is None else cloudpickle.dumps(initializer)
             slots = ActorSlots(self._processes, options, pickled, tuple(initargs), maxtasksperchild)
         self._calls = RemoteCalls(slots, "shoal-pool")
-        self._state = "running"
+        self._state = RUN
         self._feeders: list[threading.Thread] = []
 
     # One call.
@@ -150,19 +152,19 @@ class Pool:
 
     def close(self) -> None:
         """Takes no more calls; those that were taken are made."""
-        if self._state == "running":
-            self._state = "closed"
+        if self._state == RUN:
+            self._state = CLOSE
             if not any(feeder.is_alive() for feeder in self._feeders):
                 self._calls.close()
 
     def terminate(self) -> None:
         """Ends at once; results that are waited for raise RuntimeError."""
-        self._state = "terminated"
+        self._state = TERMINATE
         self._calls.terminate("the pool was terminated")
 
     def join(self) -> None:
         """Waits until all calls have ended. Raises ValueError where the pool is neither closed nor terminated."""
-        if self._state == "running":
+        if self._state == RUN:
             raise ValueError("Pool is still running")
         for feeder in self._feeders:
             feeder.join()
@@ -179,18 +181,19 @@ class Pool:
         self.terminate()
 
     def __repr__(self) -> str:
-        return f"<Pool {self._state} processes={self._processes}>"
+        return f"<{__name__}.Pool state={self._state} pool_size={self._processes}>"
 
     def __reduce__(self) -> Any:
         raise NotImplementedError("pool objects cannot be passed between processes or pickled")
 
     def __del__(self) -> None:
-        if getattr(self, "_state", None) == "running":
+        if getattr(self, "_state", None) == RUN:
+            warnings.warn(f"unclosed running multiprocessing pool {self!r}", ResourceWarning, source=self, stacklevel=2)
             self._calls.close()
 
     def _check_running(self) -> None:
-        if self._state != "running":
-            raise ValueError(f"Pool not running: it is {self._state}")
+        if self._state != RUN:
+            raise ValueError(f"Pool not running: its state is {self._state}")
 
     def _map_async(
         self,
@@ -223,14 +226,15 @@ class Pool:
             error: BaseException | None = None
             try:
                 for chunk in chunks(iter(iterable), size):
-                    if self._state == "terminated":
+                    if self._state == TERMINATE:
                         break
                     self._calls.submit(func, [((chunk,), {}, results.listener(count))], "map")
                     count += 1
+                    self._calls.wait_for_room()
             except Exception as raised:
                 error = raised
             results.end(count, error)
-            if self._state == "closed":
+            if self._state == CLOSE:
                 self._calls.close()
 
         # The iterable may be endless, or wait for results: it is read on a thread of its own.

@@ -32,20 +32,11 @@ class Raised:
         self.traceback_text = traceback_text
 
     def exception(self) -> BaseException:
-        """Returns the exception, with the remote traceback as its cause."""
-        self.error.__cause__ = RemoteTraceback(self.traceback_text)
+        """Returns the exception, with the remote traceback as its cause, as the standard library's pools have it."""
+        from multiprocessing.pool import RemoteTraceback  # Workers have no use for it.
+
+        self.error.__cause__ = RemoteTraceback(f'\n"""\n{self.traceback_text}"""')
         return self.error
-
-
-class RemoteTraceback(Exception):
-    """The cause of an exception that was raised in a worker; its text is the traceback there."""
-
-    def __str__(self) -> str:
-        return f'\n"""\n{self.args[0]}"""'
-
-
-class UnsendableResultError(RuntimeError):
-    """A function's result could not be pickled."""
 
 
 def run_frame(function: bytes, way: str, arguments: bytes, *shared: Any) -> tuple[float, bytes]:
@@ -100,7 +91,9 @@ def _sendable(outcome: Outcome) -> Outcome:
     try:
         cloudpickle.dumps(outcome)
     except Exception as reason:
-        return False, _raised(UnsendableResultError(f"the result {outcome[1]!r} cannot be pickled: {reason!r}"))
+        from shoal.util.remote_calls.unsendable_result import UnsendableResultError
+
+        return False, _raised(UnsendableResultError(repr(reason), repr(outcome[1])))
     return outcome
 
 

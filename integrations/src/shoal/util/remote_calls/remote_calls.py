@@ -16,7 +16,7 @@ import shoal
 from shoal import cloudpickle
 from shoal.engines import current
 from shoal.util.remote_calls.frame import Outcome, Raised
-from shoal.util.remote_calls.pace import Pace
+from shoal.util.remote_calls.pace import LARGEST_FRAME, Pace
 from shoal.util.remote_calls.portable_function import PortableFunctions
 from shoal.util.remote_calls.slots import Slots
 
@@ -148,6 +148,11 @@ class RemoteCalls:
         with self._changed:
             self._changed.wait_for(lambda: frames.isdisjoint(self._frames))
 
+    def wait_for_room(self) -> None:
+        """Waits until slots will soon have taken all calls that wait. For callers that have many more to submit."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not self._waiting or len(self._waiting) < self._room())
+
     def close(self) -> None:
         """Takes no more calls; those taken are made."""
         with self._lock:
@@ -166,6 +171,7 @@ class RemoteCalls:
             self._refuse(list(self._waiting), RuntimeError(reason))
             self._waiting.clear()
             refs = [frame.ref for frame in self._frames.values()]
+            self._changed.notify_all()
             self._end_thread_if_idle()
         self._slots.stop(refs)
 
@@ -211,6 +217,12 @@ class RemoteCalls:
             call.started = True
         return calls
 
+    def _room(self) -> int:
+        frame_size = (
+            self._pace(self._waiting[0].function).frame_size(LARGEST_FRAME, 1) if self._slots.takes_several else 1
+        )
+        return 2 * self._slots.count * frame_size
+
     def _pace(self, function: bytes) -> Pace:
         if function not in self._paces and len(self._paces) >= _MOST_PACES:
             self._paces.clear()
@@ -241,19 +253,21 @@ class RemoteCalls:
     def _listen(self) -> None:
         while True:
             number, future = self._ended.get()
-            for call, error in self._taken_refusals():
-                _tell(call, False, error)
+            self._tell_of_refusals()
             if future is not None:
                 self._frame_ended(number, future)
+                # Its value is not kept until the next one comes.
+                del future
             with self._lock:
                 if self._is_over():
                     return
 
-    def _taken_refusals(self) -> list[tuple[Call, BaseException]]:
+    def _tell_of_refusals(self) -> None:
         with self._lock:
-            taken = list(self._refused)
+            refused = list(self._refused)
             self._refused.clear()
-            return taken
+        for call, error in refused:
+            _tell(call, False, error)
 
     def _frame_ended(self, number: int, future: concurrent.futures.Future[Any]) -> None:
         outcomes: list[Outcome] = []
