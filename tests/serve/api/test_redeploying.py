@@ -11,6 +11,7 @@ import pytest
 
 import shoal
 from shoal import serve
+from shoal.exceptions import ActorDiedError
 from shoal.serve.exceptions import DeployFailedError, InvalidArgumentError
 
 SMALL: dict[str, Any] = {"num_cpus": 0.1}
@@ -72,6 +73,8 @@ class Configured:
     def reconfigure(self, config: dict[str, Any]) -> None:
         if config.get("bad"):
             raise ValueError("no such model")
+        if config.get("lost"):
+            raise ActorDiedError(error_msg="the actor that has the weights")
         self.config = config
 
     def __call__(self) -> Any:
@@ -148,6 +151,8 @@ def test_user_config_is_there_when_run_returns_and_what_is_refused_is_taken_back
     assert deployed({"model": 2}).remote().result() == ({"model": 2}, pid)
     with pytest.raises(DeployFailedError, match="no such model"):
         deployed({"bad": True})
+    with pytest.raises(DeployFailedError, match="the actor that has the weights"):
+        deployed({"lost": True})
     handle = serve.get_app_handle("configured")
     assert handle.remote().result() == ({"model": 2}, pid)
     with pytest.raises(InvalidArgumentError, match=r"reconfigure\(self, user_config\)"):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
+from shoal.serve._internal.logic.deployment_state import DeploymentState
 from shoal.serve._internal.schema.deployments import ApplicationSpec, DeploymentId
+from shoal.serve.schema import ApplicationDetails
+from shoal.serve.status import ApplicationStatus, ApplicationStatusOverview, DeploymentStatus
 
 
 class Application:
@@ -49,3 +53,31 @@ class Application:
             self.works = True
             self.serving = self.spec
         self.settled.set()
+
+    def overview(self, states: Mapping[DeploymentId, DeploymentState]) -> ApplicationStatusOverview:
+        """Returns how it is, by the states of its deployments."""
+        deployments = {one.id.name: states[one.id].overview() for one in self.spec.deployments}
+        found = {one.status for one in deployments.values()}
+        trouble = self.error or self.refused
+        if trouble or DeploymentStatus.DEPLOY_FAILED in found:
+            status = ApplicationStatus.DEPLOY_FAILED
+        elif DeploymentStatus.UNHEALTHY in found:
+            status = ApplicationStatus.UNHEALTHY
+        elif DeploymentStatus.UPDATING in found:
+            status = ApplicationStatus.DEPLOYING
+        else:
+            status = ApplicationStatus.RUNNING
+        message = trouble or "; ".join(one.message for one in deployments.values() if one.message)
+        return ApplicationStatusOverview(status, message, self.deployed_at, deployments)
+
+    def details(self, states: Mapping[DeploymentId, DeploymentState]) -> ApplicationDetails:
+        """Returns the same with what its deployments are set to."""
+        shown = self.overview(states)
+        return ApplicationDetails(
+            name=self.spec.name,
+            route_prefix=self.spec.route_prefix,
+            status=shown.status,
+            message=shown.message,
+            last_deployed_time_s=shown.last_deployed_time_s,
+            deployments={spec.id.name: states[spec.id].details() for spec in self.spec.deployments},
+        )

@@ -45,6 +45,10 @@ class Routers:
         with self._lock:
             self._local = {key: router for key, router in self._local.items() if key.app != app} | dict(routers)
 
+    def is_local(self, app: str) -> bool:
+        """Whether an application's replicas are in this process."""
+        return any(key.app == app for key in self._local)
+
     def of(self, deployment: DeploymentId) -> AnyRouter:
         """Returns the router of a deployment. Raises ServeError where nothing is served."""
         local = self._local.get(deployment)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+SLOWEST = 2.0
+"""Seconds until a listener is taken to know what was set."""
+
 
 class WatchedValues:
     """For one event loop.
@@ -40,16 +43,17 @@ class WatchedValues:
         self._moved.set()
 
     async def seen_by_all(self, key: str) -> None:
-        """Returns when all who listen to `key` have its current value."""
+        """Returns when all who listen to `key` have its current value, or are taken to be gone."""
         version, _ = self.get(key)
-        while any(seen < version for seen in self._seen.get(key, {}).values()):
-            self._moved.clear()
-            await self._moved.wait()
-
-    def forget_slow(self, key: str) -> None:
-        """Nobody waits any more for listeners that have not its current value; one that is there after all says so itself."""
-        version, _ = self.get(key)
-        self._seen[key] = {listener: seen for listener, seen in self._seen.get(key, {}).items() if seen >= version}
+        try:
+            async with asyncio.timeout(SLOWEST):
+                while any(seen < version for seen in self._seen.get(key, {}).values()):
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            # Longer than that takes only one whose process is gone: nobody waits for it again. One that is there after all says so itself.
+            version, _ = self.get(key)
+            self._seen[key] = {listener: seen for listener, seen in self._seen.get(key, {}).items() if seen >= version}
 
     def gone(self, listener: str) -> None:
         """A listener's process has ended."""

@@ -14,6 +14,11 @@ class DeploymentId(NamedTuple):
     app: str
     name: str
 
+    @property
+    def key(self) -> str:
+        """Under which routers hear of it."""
+        return f"deployment:{self.app}:{self.name}"
+
     def __str__(self) -> str:
         return f"{self.name} of {self.app}"
 
