@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shoal import serve
+from shoal.exceptions import UnsupportedError
 from shoal.serve import RunTarget
 from shoal.serve.exceptions import InvalidArgumentError, ServeError
 from shoal.serve.schema import LoggingConfig
@@ -125,3 +126,17 @@ def test_an_event_loop_can_end_serving(url: str) -> None:
 def test_places(options: dict[str, Any], expected: str) -> None:
     with pytest.raises(InvalidArgumentError, match=expected):
         serve.deployment(**options)(type("Model", (), {}))
+
+
+def test_what_ray_has_and_is_not_here_is_told_with_what_to_do_instead() -> None:
+    """The names: `docs/coming-from-ray-serve.md`, and its test."""
+    with pytest.raises(
+        UnsupportedError, match=r"external_scaler_enabled=True is not supported\. Give an autoscaling_config"
+    ):
+        serve.run(Echo.bind(), external_scaler_enabled=True)
+    with pytest.raises(UnsupportedError, match="controller_options"):
+        serve.run(Echo.bind(), controller_options={"runtime_env": {}})  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedError, match="OpenTelemetry"):
+        serve.start(tracing_config={"enabled": True})  # type: ignore[arg-type]
+    with pytest.raises(ImportError, match=r"@serve\.ingress"):
+        from shoal.serve.llm import LLMConfig  # noqa: F401

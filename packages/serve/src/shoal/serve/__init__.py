@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from shoal.serve._internal.schema.absent_names import absence
 from shoal.serve._internal.version import __version__ as __version__
 from shoal.serve.api import (
     RunTarget,
@@ -33,7 +34,7 @@ def __getattr__(name: str) -> Any:
         from shoal.serve.predictor_deployment import PredictorDeployment
 
         return PredictorDeployment
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise absence(__name__, name)
 
 
 __all__ = [

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import shoal
+from shoal.exceptions import UnsupportedError
 from shoal.experimental import internal_kv
 from shoal.serve._internal.logic.application_graph import application_spec
 from shoal.serve._internal.logic.config_overrides import adjusted
@@ -18,6 +19,7 @@ from shoal.serve._internal.process.controller import CONCURRENT_CALLS, Controlle
 from shoal.serve._internal.process.controller_link import CONTROLLER, NAMESPACE, REST_SERVER, find_controller
 from shoal.serve._internal.process.local_application import run_here
 from shoal.serve._internal.process.routers import ROUTERS
+from shoal.serve._internal.schema.absent_names import ALTERNATIVES
 from shoal.serve._internal.schema.deployments import ApplicationSpec, DeploymentId
 from shoal.serve.config import DeploymentConfig, HTTPOptions, ProxyLocation, gRPCOptions
 from shoal.serve.context import get_replica_context
@@ -36,6 +38,8 @@ def start(
     http_options: HTTPOptions | Mapping[str, Any] | None = None,
     grpc_options: gRPCOptions | Mapping[str, Any] | None = None,
     logging_config: LoggingConfig | Mapping[str, Any] | None = None,
+    tracing_config: None = None,
+    controller_options: None = None,
 ) -> tuple[str, int]:
     """Starts serving, where it is not started: a controller, and a proxy that listens. What serving was started with first holds.
 
@@ -44,6 +48,7 @@ def start(
         http_options: where, and how: HTTPOptions, or a dict of its arguments.
         grpc_options: the same for gRPC, which is served where there are grpc_servicer_functions.
         logging_config: of deployments that have none of their own.
+        tracing_config: refused, like the following one: Ray has them.
 
     Returns:
         host and port of HTTP; an empty text and 0 where there is none.
@@ -52,7 +57,10 @@ def start(
         InvalidArgumentError: (a ValueError) an option is unknown, or cannot be.
         OSError: the port is in use.
         ServeError: gRPC is wanted, and grpcio is not installed.
+        UnsupportedError: there is something that is refused.
     """
+    _refuse(tracing_config, "tracing_config", "TracingConfig")
+    _refuse(controller_options, "controller_options", "ControllerOptions")
     location = _location(proxy_location)
     http = checked(HTTPOptions, http_options, "http_options")
     grpc = checked(gRPCOptions, grpc_options, "grpc_options")
@@ -73,7 +81,7 @@ def start(
         )
         .remote(None if location is ProxyLocation.Disabled else http or HTTPOptions())
     )
-    address: tuple[str, int] | None = shoal.get(controller.start.remote())
+    address: tuple[str, int] | None = shoal.get(controller.start.remote(http))
     if grpc is not None and grpc.grpc_servicer_functions:
         shoal.get(controller.start_grpc.remote(grpc))
     if logging is not None:
@@ -97,12 +105,14 @@ class RunTarget:
         name: of the application.
         route_prefix: the paths under which HTTP reaches it; None for not at all.
         logging_config: of its deployments that have none of their own.
+        external_scaler_enabled: refused: Ray has it.
     """
 
     target: Application
     name: str = "default"
     route_prefix: str | None = "/"
     logging_config: LoggingConfig | Mapping[str, Any] | None = None
+    external_scaler_enabled: bool = False
 
 
 def run(
@@ -113,6 +123,8 @@ def run(
     logging_config: LoggingConfig | Mapping[str, Any] | None = None,
     local_testing_mode: bool = False,
     _local_testing_mode: bool = False,
+    external_scaler_enabled: bool = False,
+    controller_options: None = None,
 ) -> DeploymentHandle:
     """Deploys an application, and returns a handle of its ingress when it runs.
 
@@ -123,10 +135,12 @@ def run(
         route_prefix: the paths under which HTTP reaches it; None for not at all.
         logging_config: of its deployments that have none of their own.
         local_testing_mode: run it in this process, for tests: no session, no processes, no HTTP; handles behave the same.
+        external_scaler_enabled: refused, like the following one: Ray has them.
 
     Raises:
         InvalidArgumentError: (a ValueError) the target is no bound deployment, or is bound to itself; the prefix is no path, or taken.
         DeployFailedError: a deployment did not start; what ran before under that name goes on.
+        UnsupportedError: there is something that is refused.
 
     Example:
         >>> from shoal import serve
@@ -139,7 +153,8 @@ def run(
         >>> serve.run(Adder.bind(2), local_testing_mode=True).remote(3).result()
         5
     """
-    one = RunTarget(target, name, route_prefix, logging_config)
+    _refuse(controller_options, "controller_options", "ControllerOptions")
+    one = RunTarget(target, name, route_prefix, logging_config, external_scaler_enabled)
     if local_testing_mode or _local_testing_mode:
         spec = _spec(one, None)
         run_here(spec)
@@ -188,7 +203,17 @@ def run_many(
     return [DeploymentHandle(DeploymentId(spec.name, spec.ingress)) for spec in specs]
 
 
+def _refuse(value: object, argument: str, config: str) -> None:
+    """Raises UnsupportedError where there is a value for something that Ray has, and whose class is not here either."""
+    if value is not None:
+        raise UnsupportedError(f"{argument}={value!r}", ALTERNATIVES["shoal.serve.config"][config])
+
+
 def _spec(one: RunTarget, default: LoggingConfig | None) -> ApplicationSpec:
+    if one.external_scaler_enabled:
+        raise UnsupportedError(
+            "external_scaler_enabled=True", "Give an autoscaling_config, or deploy with another num_replicas."
+        )
     if isinstance(one.target, Deployment):
         raise InvalidArgumentError(
             f"target is the deployment {one.target.name}; bind it: serve.run({one.target.name}.bind(...))"
@@ -225,8 +250,9 @@ def _serve_until_interrupted() -> None:
 
 def delete(name: str) -> None:
     """Ends an application; returns when its requests are over."""
+    was_here = ROUTERS.is_local(name)
     ROUTERS.set_local(name, {})
-    if not shoal.is_initialized():
+    if was_here or not shoal.is_initialized():
         return
     shoal.get(find_controller().delete.remote([name]))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shoal.serve._internal.logic.autoscaling import replicas_for
+from shoal.serve._internal.schema.absent_names import absence
 from shoal.serve.config import AutoscalingContext
 
 
@@ -18,3 +19,9 @@ def replica_queue_length_autoscaling_policy(ctx: AutoscalingContext) -> tuple[fl
 
 
 default_autoscaling_policy = replica_queue_length_autoscaling_policy
+
+
+if not TYPE_CHECKING:  # What is not here stays an error for type checkers.
+
+    def __getattr__(name: str) -> Any:
+        raise absence(__name__, name)

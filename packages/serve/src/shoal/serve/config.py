@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -24,6 +24,7 @@ from pydantic import (
 import shoal
 from shoal.exceptions import ShoalError
 from shoal.serve._internal.process.portable_code import as_bytes, code_at, from_bytes, path_of
+from shoal.serve._internal.schema.absent_names import absence
 
 
 class _Frozen(BaseModel):
@@ -451,3 +452,9 @@ class DeploymentConfig(_Frozen):
             first = self.autoscaling_config.initial_replicas
             return first if first is not None else self.autoscaling_config.min_replicas
         return self.num_replicas or 1
+
+
+if not TYPE_CHECKING:  # What is not here stays an error for type checkers.
+
+    def __getattr__(name: str) -> Any:
+        raise absence(__name__, name)

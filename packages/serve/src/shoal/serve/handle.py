@@ -55,6 +55,9 @@ class DeploymentHandle:
         method_name: str | None = None,
         multiplexed_model_id: str | None = None,
         stream: bool | None = None,
+        session_id: str | None = None,
+        request_serialization: str | None = None,
+        response_serialization: str | None = None,
     ) -> DeploymentHandle:
         """Returns a handle that calls otherwise.
 
@@ -62,6 +65,8 @@ class DeploymentHandle:
             method_name: of the deployment's class.
             multiplexed_model_id: what `serve.get_multiplexed_model_id()` gives there.
             stream: the method is a generator: its items are taken one after the other.
+            session_id: has no effect, as the following ones: a request router of your own may choose by the arguments, and values travel
+                pickled.
         """
         options = self._options
         if method_name is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from shoal.serve._internal.schema.absent_names import absence
 from shoal.serve.config import (
     AutoscalingConfig,
     HTTPOptions,
@@ -298,3 +299,9 @@ def route_prefix_problem(prefix: str | None) -> str:
 
 def _first_duplicate(values: list[str]) -> str | None:
     return next((value for value, count in Counter(values).items() if count > 1), None)
+
+
+if not TYPE_CHECKING:  # What is not here stays an error for type checkers.
+
+    def __getattr__(name: str) -> Any:
+        raise absence(__name__, name)

@@ -1,0 +1,9 @@
+"""Servers of large language models, which are not here: each name says what to use instead."""
+
+from typing import Any
+
+from shoal.serve._internal.schema.absent_names import absence
+
+
+def __getattr__(name: str) -> Any:
+    raise absence(__name__, name)
