@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
 
 from shoal import serve
+from shoal.serve import batching
 from shoal.serve.exceptions import InvalidArgumentError
 
 
@@ -153,3 +155,92 @@ def test_misuse_is_told_at_once() -> None:
         @serve.batch
         def plain(items: list[int]) -> list[int]:
             return items
+
+
+def orders(monkeypatch: pytest.MonkeyPatch, at_once: float) -> list[str]:
+    """Returns in which order three lists of one begin, and their callers have their results."""
+    monkeypatch.setattr(batching, "AT_ONCE", at_once)
+    found: list[str] = []
+
+    @serve.batch(max_batch_size=1)
+    async def work(items: list[int]) -> list[int]:
+        found.append(f"begins {items[0]}")
+        await asyncio.sleep(0)
+        return items
+
+    async def call(number: int) -> None:
+        await work(number)
+        found.append(f"has {number}")
+
+    async def main() -> None:
+        await asyncio.gather(*(call(number) for number in range(3)))
+
+    asyncio.run(main())
+    return found
+
+
+def test_the_next_list_begins_before_results_go_out_where_it_works_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert orders(monkeypatch, at_once=float("inf")) == ["begins 0", "begins 1", "has 0", "begins 2", "has 1", "has 2"]
+
+
+def test_results_go_out_before_the_next_list_holds_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert orders(monkeypatch, at_once=0.0) == ["begins 0", "has 0", "begins 1", "has 1", "begins 2", "has 2"]
+
+
+def test_an_item_whose_size_cannot_be_told_bothers_nobody_else() -> None:
+    @serve.batch(
+        max_batch_size=10, batch_wait_timeout_s=0.001, batch_size_fn=lambda items: sum(len(item) for item in items)
+    )
+    async def echo(items: list[str]) -> list[str]:
+        return items
+
+    async def main() -> list[object]:
+        return await asyncio.gather(*(echo(item) for item in ("a", None, "b")), return_exceptions=True)
+
+    first, wrong, last = asyncio.run(asyncio.wait_for(main(), 30))
+    assert (first, last) == ("a", "b")
+    assert isinstance(wrong, TypeError)
+
+
+def test_who_goes_while_a_list_is_worked_on_bothers_nobody_else() -> None:
+    """Neither those of the same list nor those of the next one."""
+
+    async def main() -> list[object]:
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        @serve.batch(max_batch_size=2, batch_wait_timeout_s=0.001)
+        async def echo(items: list[int]) -> list[int]:
+            begun.set()
+            await go_on.wait()
+            return items
+
+        calls = [asyncio.ensure_future(echo(number)) for number in range(3)]
+        await begun.wait()
+        calls[0].cancel()
+        go_on.set()
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    gone, *others = asyncio.run(asyncio.wait_for(main(), 30))
+    assert isinstance(gone, asyncio.CancelledError)
+    assert others == [1, 2]
+
+
+def test_batches_that_can_never_be_full_are_told(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("shoal.serve"), "propagate", True)
+
+    @serve.deployment
+    class Model:
+        @serve.batch(max_batch_size=8)
+        async def __call__(self, items: list[int]) -> list[int]:
+            return items
+
+    with caplog.at_level("WARNING", "shoal.serve"):
+        serve.run(Model.options(max_ongoing_requests=8).bind(), name="fits", local_testing_mode=True)
+        assert not caplog.text
+        serve.run(Model.bind(), name="never", local_testing_mode=True)
+    assert "Model.__call__ gathers 8 requests" in caplog.text
+    assert "a max_ongoing_requests of 16 or more" in caplog.text
+    serve.delete("fits")
+    serve.delete("never")

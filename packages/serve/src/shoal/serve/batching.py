@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, overload
 
 from shoal.serve._internal.logic.batch_queue import BatchQueue
 from shoal.serve._internal.process.metrics import BATCHES
+from shoal.serve._internal.process.user_code import LARGEST_BATCH
 from shoal.serve.exceptions import InvalidArgumentError
 
 _BATCHERS = "_shoal_serve_batchers"
+AT_ONCE = 0.001
+"""Seconds: a function that waits for something sooner than that works elsewhere, on a thread or in another process."""
 
 
 class _Item:
@@ -67,6 +71,9 @@ class _Batcher:
         self._loop = asyncio.get_running_loop()
         self._running: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._step_begun = 0.0
+        self._works_elsewhere = False
+        """Whether the function left the loop free at once when it was called last."""
 
     def submit(self, value: Any) -> _Item:
         item = _Item(value, self._streams, self._loop)
@@ -89,23 +96,39 @@ class _Batcher:
             task = self._loop.create_task(self._work(batch))
             self._running.add(task)
             task.add_done_callback(self._ended)
+            # Called when the task's first step is over: it is the next in the loop's queue.
+            self._loop.call_soon(self._first_step_ended)
+
+    def _first_step_ended(self) -> None:
+        self._works_elsewhere = time.perf_counter() - self._step_begun < AT_ONCE
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self.advance()
 
+    def _begin_next(self) -> None:
+        """The running task's function is over. Where the next batch is worked on elsewhere, it begins before results are given out, which
+        takes a while for many callers; where it would hold the loop, callers would wait for it, and it begins after."""
+        task = asyncio.current_task()
+        if self._works_elsewhere and task is not None:
+            self._ended(task)
+
     async def _work(self, batch: list[_Item]) -> None:
         begun = self._loop.time()
+        self._step_begun = time.perf_counter()
         try:
             values = [item.value for item in batch]
             if self._streams:
                 async for results in self._function(values):
                     self._settle(batch, results)
+                self._begin_next()
                 for item in batch:
                     assert item.parts is not None
                     item.parts.put_nowait(_END)
             else:
-                self._settle(batch, await self._function(values))
+                results = await self._function(values)
+                self._begin_next()
+                self._settle(batch, results)
         except BaseException as error:
             for item in batch:
                 item.fail(error)
@@ -260,6 +283,8 @@ def _batched(function: Callable[..., Any], options: _Options) -> Callable[..., A
 
     wrapper.set_max_batch_size = set_max_batch_size
     wrapper.set_batch_wait_timeout_s = set_batch_wait_timeout_s
+    if options.batch_size_fn is None:
+        setattr(wrapper, LARGEST_BATCH, lambda: options.max_batch_size)
     result: Callable[..., Awaitable[Any]] = wrapper
     return result
 

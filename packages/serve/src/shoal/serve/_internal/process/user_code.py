@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import functools
 import inspect
+import logging
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
@@ -13,7 +14,10 @@ from typing import Any
 
 from shoal import cloudpickle
 from shoal.serve._internal.process.lifespan import Lifespan
+from shoal.serve._internal.process.request_context import HERE
 from shoal.serve._internal.schema.deployments import DeploymentSpec
+
+logger = logging.getLogger("shoal.serve")
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Any]
@@ -21,6 +25,8 @@ Send = Callable[[Message], Any]
 
 ASGI_APP = "_shoal_serve_asgi_app"
 """The attribute in which `serve.ingress` leaves what makes the ASGI application of a class."""
+LARGEST_BATCH = "_shoal_serve_largest_batch"
+"""The attribute in which `serve.batch` leaves what tells how many requests make a batch of a method."""
 
 
 class _Kind(Enum):
@@ -65,6 +71,7 @@ class UserCode:
             if inspect.isawaitable(made):
                 await made
             self.instance = instance
+            self._warn_of_batches_that_never_fill()
         else:
             self.instance = definition
         application = getattr(self.instance, ASGI_APP, None)
@@ -72,6 +79,25 @@ class UserCode:
             self._asgi = application.make()
             self._lifespan = Lifespan(self._asgi)
             await self._lifespan.start()
+
+    def _warn_of_batches_that_never_fill(self) -> None:
+        here = HERE.get()
+        if here is not None and here.rank is not None and here.rank.rank > 0:
+            return  # The first replica has said so.
+        limit, kind = self._spec.config.max_ongoing_requests, type(self.instance)
+        for name in dir(kind):
+            largest = getattr(getattr(kind, name, None), LARGEST_BATCH, None)
+            if largest is not None and largest() > limit:
+                logger.warning(
+                    "%s.%s gathers %d requests (max_batch_size), and a replica works on %d at a time (max_ongoing_requests): unless a "
+                    "request calls it several times, no batch is ever full, and each waits for its batch_wait_timeout_s; give the "
+                    "deployment a max_ongoing_requests of %d or more",
+                    kind.__name__,
+                    name,
+                    largest(),
+                    limit,
+                    2 * largest(),
+                )
 
     async def reconfigure(self, user_config: Any) -> None:
         """Gives the instance its user_config."""
