@@ -11,10 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.rllib.algorithms.algorithm_config import SETTERS, AlgorithmConfig
+from shoal.rllib.algorithms.dqn import DQNConfig
 from shoal.rllib.algorithms.ppo import PPO, PPOConfig
 from shoal.rllib.core.rl_module.default_model_config import DefaultModelConfig
+from shoal.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from shoal.rllib.core.rl_module.rl_module import RLModuleSpec
 from shoal.rllib.utils.error import ConfigError, FrozenConfigError, UnknownSettingError
+
+BOX_AND_DISCRETE = (gym.spaces.Box(-1, 1, (4,)), gym.spaces.Discrete(2))
 
 
 def test_setters_chain_and_leave_alone_what_is_not_given() -> None:
@@ -124,6 +128,21 @@ def test_dicts_states_and_pickles_make_the_same_configuration() -> None:
     assert config.as_param_space() == {"env": "CartPole-v1", "lr": [[0, 0.1], [10, 0.2]], "seed": 1}
 
 
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"framework": "tf2"}, "'torch' alone"),
+        ({"framework_str": "tf"}, "'torch' alone"),
+        ({"enable_rl_module_and_learner": False}, "old API stack"),
+        ({"gym_env_vectorize_mode": "threads"}, "'vector_entry_point' or 'envpool'"),
+        ({"log_level": "LOUD"}, "'DEBUG' or 'INFO'"),
+    ],
+)
+def test_dicts_are_refused_what_setters_are_refused(settings: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        PPOConfig().update_from_dict(settings)
+
+
 def test_it_can_be_read_as_a_mapping() -> None:
     config = PPOConfig()
     assert config["kl_coeff"] == config.get("kl_coeff") == dict(config.items())["kl_coeff"] == 0.2
@@ -144,7 +163,7 @@ def test_modules_have_settings_that_differ() -> None:
 
 
 def test_model_settings_fill_the_modules_spec() -> None:
-    spaces = {"default_policy": (gym.spaces.Box(-1, 1, (4,)), gym.spaces.Discrete(2))}
+    spaces = {"default_policy": BOX_AND_DISCRETE}
     config = PPOConfig().rl_module(model_config={"fcnet_hiddens": [8]})
     spec = config.get_rl_module_spec(spaces=spaces, inference_only=True)
     assert spec.model_config == {"vf_share_layers": False, "fcnet_hiddens": [8]} and spec.inference_only
@@ -152,6 +171,31 @@ def test_model_settings_fill_the_modules_spec() -> None:
     assert config.get_rl_module_spec(spaces=spaces).model_config["vf_share_layers"] is True
     config.rl_module(rl_module_spec=RLModuleSpec(model_config={"fcnet_hiddens": [2]}))
     assert config.get_rl_module_spec(spaces=spaces).model_config["fcnet_hiddens"] == [2]
+
+
+def test_what_is_said_of_one_module_goes_before_what_is_said_of_all() -> None:
+    def hiddens(config: AlgorithmConfig) -> dict[str, object]:
+        config.multi_agent(policies={"a", "b"}, policy_mapping_fn=lambda agent, episode, **_: agent)
+        specs = config.get_multi_rl_module_spec(spaces=dict.fromkeys("ab", BOX_AND_DISCRETE)).rl_module_specs
+        return {name: spec.model_config["fcnet_hiddens"] for name, spec in specs.items()}
+
+    own = {"a": PPOConfig.overrides(model_config={"fcnet_hiddens": [1]})}
+
+    def config(spec: object = None) -> PPOConfig:
+        made = PPOConfig().rl_module(model_config={"fcnet_hiddens": [8]}, algorithm_config_overrides_per_module=own)
+        return made if spec is None else made.rl_module(rl_module_spec=spec)
+
+    assert hiddens(config()) == {"a": [1], "b": [8]}
+    assert hiddens(config(RLModuleSpec(model_config={"fcnet_hiddens": [4]}))) == {"a": [1], "b": [4]}
+    several = {"a": RLModuleSpec(model_config=DefaultModelConfig(fcnet_hiddens=[2])), "b": RLModuleSpec()}
+    assert hiddens(config(MultiRLModuleSpec(rl_module_specs=several))) == {"a": [2], "b": [8]}
+    of_all = MultiRLModuleSpec(model_config={"fcnet_hiddens": [6]}, rl_module_specs={"a": RLModuleSpec()})
+    assert hiddens(config(of_all)) == {"a": [1], "b": [6]}
+    # What the algorithm's own settings say of the network differs by module, too.
+    nets = DQNConfig().rl_module(algorithm_config_overrides_per_module={"a": DQNConfig.overrides(dueling=False)})
+    nets.multi_agent(policies={"a", "b"}, policy_mapping_fn=lambda agent, episode, **_: agent)
+    specs = nets.get_multi_rl_module_spec(spaces=dict.fromkeys("ab", BOX_AND_DISCRETE)).rl_module_specs
+    assert {name: spec.model_config["dueling"] for name, spec in specs.items()} == {"a": False, "b": True}
 
 
 def test_evaluation_has_settings_that_differ() -> None:

@@ -63,6 +63,39 @@ def test_it_balances_as_the_recorded_rule_does_and_is_evaluated_meanwhile(balanc
     assert total >= 200
 
 
+def test_it_is_evaluated_on_recorded_data() -> None:
+    kept = some(64)
+    config = short().evaluation(
+        offline_evaluation_interval=2,
+        offline_evaluation_type="eval_loss",
+        offline_eval_batch_size_per_runner=32,
+        dataset_num_iters_per_offline_eval_runner=2,
+        evaluation_config={"input_": kept},
+    )
+    told: list[Any] = []
+    config.callbacks(on_evaluate_offline_end=lambda *, evaluation_metrics, **_: told.append(evaluation_metrics))
+    with config.build_algo() as algo, short().build_algo() as other:
+        assert "evaluation" not in algo.train()
+        found = algo.train()["evaluation"]["offline_eval_runners"]["default_policy"]
+        for _ in range(2):
+            other.train()
+        # What is learned is the same as without it.
+        assert all(np.array_equal(value, weights(other)[key]) for key, value in weights(algo).items())
+        module: Any = algo.get_module()
+        with torch.no_grad():
+            outputs = module.forward_inference({"obs": torch.from_numpy(kept["obs"]).float()})["action_dist_inputs"]
+        chances = torch.log_softmax(outputs, -1)[torch.arange(64), torch.from_numpy(kept["actions"])]
+        assert found["total_eval_loss"] == pytest.approx(-float(chances.mean()), rel=1e-5)
+        assert found["num_env_steps_sampled"] == 64 and told == [{"default_policy": found}]
+        again = algo.evaluate_offline()["offline_eval_runners"]["default_policy"]["total_eval_loss"]
+        assert again == pytest.approx(found["total_eval_loss"], rel=1e-5)
+    own = short().evaluation(offline_loss_for_module_fn=lambda learner, module_id, *_: torch.tensor(7.0))
+    with own.build_algo() as algo:
+        assert algo.evaluate_offline()["offline_eval_runners"]["default_policy"]["total_eval_loss"] == 7.0
+    with pytest.raises(ConfigError, match="'eval_loss', the loss of"):
+        short().evaluation(offline_evaluation_type="pdis").build_algo()
+
+
 def weights(algo: Any) -> dict[str, Any]:
     found: dict[str, Any] = algo.get_weights()["default_policy"]
     return found

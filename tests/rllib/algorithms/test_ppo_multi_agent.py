@@ -52,6 +52,29 @@ def test_policies_have_learning_rates_of_their_own() -> None:
         assert changed(before, algo.get_weights()) == {"p0": False, "p1": True}
 
 
+def test_a_batch_may_be_counted_by_what_agents_do() -> None:
+    def steps(count_steps_by: str) -> tuple[int, int]:
+        with small().multi_agent(count_steps_by=count_steps_by).build_algo() as algo:
+            found = algo.train()["env_runners"]
+            return found["num_env_steps_sampled"], sum(found["num_agent_steps_sampled"].values())
+
+    by_env, of_both = steps("env_steps")
+    assert by_env == 100 and 150 < of_both <= 200
+    of_env, by_agents = steps("agent_steps")
+    assert 100 <= by_agents <= 101 and 50 <= of_env < 75
+
+
+def test_an_algorithm_becomes_another() -> None:
+    with small().build_algo() as algo:
+        algo.train()
+        with pytest.raises(ConfigError, match="gamma is 2"):
+            algo.reset({"gamma": 2})
+        assert algo.train()["training_iteration"] == 2
+        assert algo.reset(small().training(gamma=0.5)) is True
+        assert (algo.iteration, algo.config.gamma) == (0, 0.5)
+        assert algo.train()["training_iteration"] == 1
+
+
 def test_it_is_the_same_when_it_is_resumed(tmp_path: Any) -> None:
     with small().build_algo() as algo:
         algo.train()
@@ -63,7 +86,7 @@ def test_it_is_the_same_when_it_is_resumed(tmp_path: Any) -> None:
         assert changed(straight, algo.get_weights()) == {"p0": False, "p1": False}
 
 
-def test_policies_come_and_go() -> None:
+def test_policies_come_and_go_also_where_it_is_resumed(tmp_path: Any) -> None:
     with small().build_algo() as algo:
         algo.train()
         spec = RLModuleSpec.from_module(algo.get_module("p0"))
@@ -72,6 +95,26 @@ def test_policies_come_and_go() -> None:
         assert {"p1", "p2"} <= set(algo.train()["learners"])
         with pytest.raises(ConfigError, match="already"):
             algo.add_module("p2", spec)
+        path = algo.save_to_path(tmp_path / "with_p2")
+        algo.train()
+        straight = algo.get_weights()
         algo.remove_module("p2", new_agent_to_module_mapping_fn=lambda agent, episode, **_: f"p{agent}")
         assert "p2" not in algo.get_weights()
         assert {"p0", "p1"} <= set(algo.train()["learners"])
+        without = algo.save_to_path(tmp_path / "without_p2")
+    with PPO.from_checkpoint(path) as algo:
+        assert list(algo.config.policies) == ["p0", "p1", "p2"]
+        algo.train()
+        assert changed(straight, algo.get_weights()) == {"p0": False, "p1": False, "p2": False}
+    with PPO.from_checkpoint(without) as algo:
+        assert list(algo.get_weights()) == ["p0", "p1"]
+        algo.train()
+    mapping = lambda agent, episode, **_: "p2"  # noqa: E731
+    with PPO.from_checkpoint(path, policy_ids=["p2"], policy_mapping_fn=mapping) as algo:
+        assert list(algo.get_weights()) == ["p2"] and not changed(straight, algo.get_weights() | straight)["p0"]
+
+
+def test_one_agent_has_one_policy() -> None:
+    config = PPOConfig().environment("CartPole-v1").env_runners(num_env_runners=0)
+    with config.build_algo() as algo, pytest.raises(ConfigError, match=r"add_module\(\) is for .* several policies"):
+        algo.add_module("p2", RLModuleSpec())

@@ -8,6 +8,8 @@ from typing import Any
 import gymnasium as gym
 import pytest
 
+from shoal.rllib.algorithms.ppo import PPOConfig
+from shoal.rllib.env import registration
 from shoal.rllib.env.env_context import EnvContext
 from shoal.rllib.env.registration import register_env, resolve_env
 from shoal.rllib.utils.error import EnvError
@@ -41,6 +43,35 @@ def test_names_that_tune_knows() -> None:
 
     tune.register_env("registered with tune", lambda context: "tune")
     assert resolve_env("registered with tune")(EnvContext()) == "tune"
+
+
+def test_configurations_take_creators_along_to_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    register_env("taken along", lambda context: "made")
+    register_env("of evaluation", lambda context: "made for evaluation")
+    register_env("cannot be taken", Unpicklable())
+    config = PPOConfig().environment("taken along").evaluation(evaluation_config={"env": "of evaluation"})
+    stuck = PPOConfig().environment("cannot be taken")
+    pickled, pickled_stuck = pickle.dumps(config), pickle.dumps(stuck)
+    monkeypatch.setattr(registration, "_CREATORS", {})  # as in another process
+    there = pickle.loads(pickle.dumps(pickle.loads(pickled)))
+    assert there.env == "taken along" and there == config
+    assert resolve_env(there.env, there._luggage)(EnvContext()) == "made"
+    assert resolve_env("of evaluation", there.copy()._luggage)(EnvContext()) == "made for evaluation"
+    with pytest.raises(EnvError, match="no register_env"):
+        resolve_env(config.env, config._luggage)
+    with pytest.raises(EnvError, match=r"cannot be sent .*it holds a lock"):
+        resolve_env("cannot be taken", pickle.loads(pickled_stuck)._luggage)
+    # What is registered there goes before what came along.
+    register_env("taken along", lambda context: "made there")
+    assert resolve_env(there.env, there._luggage)(EnvContext()) == "made there"
+
+
+class Unpicklable:
+    def __call__(self, context: EnvContext) -> Any:
+        return None
+
+    def __reduce__(self) -> Any:
+        raise TypeError("it holds a lock")
 
 
 def test_contexts_are_dictionaries_that_know_where_they_are() -> None:

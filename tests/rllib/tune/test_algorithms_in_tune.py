@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import pytest
 
 import shoal
 from shoal import tune
 from shoal.rllib.algorithms.ppo import PPO, PPOConfig
+from shoal.rllib.env.registration import register_env
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,12 +52,15 @@ def test_by_name_with_a_configuration_as_the_space(tmp_path: Path) -> None:
         assert algo.iteration == 2 and algo.config.lr == best.config["lr"]  # type: ignore[index]
 
 
-def test_by_class_with_runners_inside_the_trials_resources(tmp_path: Path) -> None:
-    config = small().env_runners(num_env_runners=2)
+def test_by_class_with_runners_inside_the_trials_resources_and_an_environment_by_its_name(tmp_path: Path) -> None:
+    # The name is known to this process alone; the trial's and the runners' come to know it.
+    register_env("short pole", lambda context: gym.make("CartPole-v1", max_episode_steps=7))
+    config = small().environment("short pole").env_runners(num_env_runners=2)
     run = tune.RunConfig(stop={"env_runners/num_episodes_lifetime": 1}, storage_path=str(tmp_path))
     (result,) = tune.Tuner(PPO, param_space=config.as_param_space(), run_config=run).fit()
     assert result.error is None
     assert result.metrics["fault_tolerance"]["num_healthy_workers"] == 2  # type: ignore[index]
+    assert result.metrics["env_runners"]["episode_len_max"] == 7  # type: ignore[index]
 
 
 def test_what_a_trial_needs_follows_from_its_settings() -> None:

@@ -36,6 +36,10 @@ class Registry:
             )
         return self._known[name]
 
+    def names(self) -> list[str]:
+        """Returns all names that were registered."""
+        return list(self._known)
+
     def __contains__(self, name: object) -> bool:
         return name in self._known
 

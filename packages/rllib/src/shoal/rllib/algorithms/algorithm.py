@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from shoal.rllib._internal.evaluation import Evaluation
 from shoal.rllib._internal.learning.threads import threads_for
 from shoal.rllib._internal.runners_checkpoint import RunnersCheckpoint
+from shoal.rllib._internal.native_model_files import write_native_model_files
 from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
+from shoal.rllib._internal.surroundings import set_log_level, system_usage
 from shoal.rllib.callbacks.callbacks import make_callbacks
 from shoal.rllib.core import (
     COMPONENT_ENV_RUNNER,
     COMPONENT_EVAL_ENV_RUNNER,
     COMPONENT_LEARNER_GROUP,
+    COMPONENT_LEARNER,
     COMPONENT_METRICS_LOGGER,
     DEFAULT_MODULE_ID,
+    COMPONENT_RL_MODULE,
 )
 from shoal.rllib.core.columns import Columns
 from shoal.rllib.env.env_runner_group import EnvRunnerGroup
@@ -111,7 +115,8 @@ class Algorithm(Checkpointable):
             config.environment(env)
         if config.algo_class is None:
             config.algo_class = type(self)
-        config.validate()
+        if config._validate_config:
+            config.validate()
         config.freeze()
         self.config: Any = config
         self.metrics = MetricsLogger(root=True)
@@ -128,6 +133,7 @@ class Algorithm(Checkpointable):
         self._stopped = False
         os.environ.update(config.extra_python_environs_for_driver)
         self.callbacks: Any = make_callbacks(config)
+        set_log_level(config.log_level)
         try:
             self.setup(config)
         except BaseException:
@@ -246,6 +252,8 @@ class Algorithm(Checkpointable):
             config=self.config.to_dict(),
         )
         self.callbacks.call("on_train_result", algorithm=self, metrics_logger=self.metrics, result=result)
+        if self.config.log_sys_usage:
+            result["perf"] = system_usage()
         self.last_result = result
         return result
 
@@ -398,6 +406,20 @@ class Algorithm(Checkpointable):
 
     @property
     def eval_env_runner(self) -> Any:
+    def evaluate_offline(self) -> dict[str, Any]:
+        """Evaluates the policies on recorded data: that of `evaluation_config`'s `input_`, or else what is learned from.
+
+        Returns:
+            The results, under `offline_eval_runners`: by module, `total_eval_loss`.
+
+        Raises:
+            ConfigError: (a ValueError) it does not learn from recorded data, or there is none.
+        """
+        raise ConfigError(
+            f"{type(self).__name__} samples from environments, and has no loss of recorded steps; evaluate() is what it has. BC, MARWIL, "
+            "CQL and IQL evaluate on recorded data"
+        )
+
         """The runner in this process that evaluates, where there is one."""
         return None if self.eval_env_runner_group is None else self.eval_env_runner_group.local_env_runner
 
@@ -659,6 +681,12 @@ class Algorithm(Checkpointable):
     def from_checkpoint(
         cls,
         path: Any,
+    def _write(self, folder: Path, state: Mapping[str, Any]) -> None:
+        super()._write(folder, state)
+        if self.config.export_native_model_files:
+            parts = (COMPONENT_LEARNER_GROUP, COMPONENT_LEARNER, COMPONENT_RL_MODULE)
+            write_native_model_files(folder.joinpath(*parts), self.learner_group.get_weights())
+
         filesystem: Any = None,
         *,
         policy_ids: Collection[str] | None = None,
@@ -717,3 +745,26 @@ class Algorithm(Checkpointable):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(env={self.config.env!r}, iteration={self.iteration})"
+    def reset(self, new_config: AlgorithmConfig | Mapping[str, Any], logger_creator: Any = None, **_: Any) -> bool:
+        """Begins anew with another configuration, as Tune's trainables do: what was learned is gone.
+
+        Args:
+            new_config: a configuration, or a dict of settings over the algorithm's own.
+            logger_creator: accepted for Ray's sake.
+
+        Returns:
+            True.
+
+        Raises:
+            ConfigError: (a ValueError) settings that cannot work; the algorithm then is as it was.
+            EnvError: (a ValueError) the environment does not do what its spaces say.
+        """
+        config = new_config
+        if not isinstance(config, AlgorithmConfig):
+            config = self.get_default_config().update_from_dict(config)
+        if config._validate_config:
+            config.validate()
+        self.stop()
+        type(self).__init__(self, config=config)
+        return True
+

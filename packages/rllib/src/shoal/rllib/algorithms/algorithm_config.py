@@ -7,8 +7,10 @@ from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Va
 from typing import TYPE_CHECKING, Any, Self
 
 from shoal.rllib._internal.config.checks import check_setting, is_search_space
-from shoal.rllib._internal.config.old_names import OLD_NAMES, WITHOUT_MEANING
+from shoal.rllib._internal.config.old_names import OLD_NAMES
 from shoal.rllib._internal.config.setters import SETTERS, ConfigSetters
+from shoal.rllib._internal.config.unset import UNSET
+from shoal.rllib._internal.config.without_effect import passed_over, tell
 from shoal.rllib.core import DEFAULT_MODULE_ID
 from shoal.rllib.utils.error import ConfigError, UnknownSettingError, close_matches
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 Spaces = Mapping[str, tuple["gym.Space[Any]", "gym.Space[Any]"]]
 
+# Attributes that are no settings.
+_NOT_SET = frozenset({"_frozen", "_luggage", "algo_class"})
 # Settings whose attribute has another name than the argument.
 _STORED_AS = {
     "is_atari": "_is_atari",
@@ -80,6 +84,17 @@ class AlgorithmConfig(ConfigSetters):
     def __deepcopy__(self, memo: Any) -> Self:
         return self.copy()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # To other processes, and to checkpoints, go also the creators of environments that this process knows by name.
+        from shoal.rllib.env.registration import packed
+
+        return {**vars(self), "_luggage": packed(self._names_of_envs(), self._luggage)}
+
+    def _names_of_envs(self) -> list[str]:
+        evaluating = self.evaluation_config
+        of = [self.env, evaluating.get("env") if isinstance(evaluating, Mapping) else None]
+        return [env for env in of if isinstance(env, str)]
+
     def freeze(self) -> None:
         """Forbids changes from here on; they raise FrozenConfigError."""
         if isinstance(self.evaluation_config, AlgorithmConfig):
@@ -92,8 +107,7 @@ class AlgorithmConfig(ConfigSetters):
 
     def to_dict(self) -> dict[str, Any]:
         """Returns all settings by name. `update_from_dict` takes them."""
-        left_out = {"_frozen", "algo_class"}
-        return {_SHOWN_AS.get(name, name): _copied(value) for name, value in vars(self).items() if name not in left_out}
+        return {_SHOWN_AS.get(name, name): _copied(value) for name, value in vars(self).items() if name not in _NOT_SET}
 
     def as_param_space(self) -> dict[str, Any]:
         """Returns the settings that differ from the defaults, for Tune: what of them is a domain or a grid is what is searched."""
@@ -124,8 +138,9 @@ class AlgorithmConfig(ConfigSetters):
                 self.multi_agent(**value)
             elif name == "callbacks_functions" and isinstance(value, Mapping):
                 self.callbacks_functions = {**self.callbacks_functions, **value}
-            elif (stored := _STORED_AS.get(name, name)) in vars(self) and stored not in ("_frozen", "algo_class"):
+            elif (stored := _STORED_AS.get(name, name)) in vars(self) and stored not in _NOT_SET:
                 check_setting(name, value)
+                tell(name, value, getattr(self, stored))
                 if (
                     stored in ("env_config", "replay_buffer_config")
                     and isinstance(value, Mapping)
@@ -135,7 +150,7 @@ class AlgorithmConfig(ConfigSetters):
                 self._assign(stored, _copied(value))
             elif name.startswith("on_") and callable(value):
                 self.callbacks(**{name: value})
-            elif name not in WITHOUT_MEANING:
+            elif not passed_over(name, value):
                 raise UnknownSettingError(
                     f"{type(self).__name__} has no setting {given!r}.{close_matches(name, [*self.keys(), *OLD_NAMES])}"
                 )
@@ -213,9 +228,9 @@ class AlgorithmConfig(ConfigSetters):
         changed = [
             f"{_SHOWN_AS.get(name, name)}={value!r}"
             for name, value in vars(self).items()
-            if _differs(value, defaults.get(name))
+            if name not in _NOT_SET and _differs(value, defaults.get(name))
         ]
-        return f"{type(self).__name__}({', '.join(name for name in changed if not name.startswith('_frozen'))})"
+        return f"{type(self).__name__}({', '.join(changed)})"
 
     # --- what it is ---------------------------------------------------------------------------------------------------------------
 
@@ -331,6 +346,11 @@ class AlgorithmConfig(ConfigSetters):
                     f"algorithm_config_overrides_per_module has {module_id!r}, which is none of policies: {sorted(self.policies)}."
                     + close_matches(module_id, self.policies)
                 )
+        mode = getattr(self.gym_env_vectorize_mode, "value", self.gym_env_vectorize_mode)
+        if self.render_env and mode != "sync":
+            raise ConfigError(
+                f"render_env shows one of several environments, and gym_env_vectorize_mode={mode!r} lets none be reached; leave it 'sync'"
+            )
         self._validate_batch()
 
     def _validate_batch(self) -> None:
@@ -420,27 +440,33 @@ class AlgorithmConfig(ConfigSetters):
 
         default = self.get_default_rl_module_spec() if self._has_default_spec() else None
         given = self._rl_module_spec
+        base = self.model_config
         if isinstance(given, MultiRLModuleSpec):
             multi = given.copy()
             specs = dict(multi.rl_module_specs)
         else:
-            multi = MultiRLModuleSpec(model_config=self.model_config)
+            multi = MultiRLModuleSpec(model_config=base)
             specs = {}
         ids = self.policies if not isinstance(self.policies, set | frozenset) else sorted(self.policies)
         for module_id in [*specs, *(module_id for module_id in ids if module_id not in specs)]:
             own = self.policies[module_id] if isinstance(self.policies, dict) else None
+            spec_of_all = module_id not in specs and not isinstance(own, RLModuleSpec)
             spec = specs.get(module_id) or (own if isinstance(own, RLModuleSpec) else given)
             spec = RLModuleSpec() if spec is None or isinstance(spec, MultiRLModuleSpec) else spec.copy()
             fallback = default.rl_module_specs.get(module_id) if isinstance(default, MultiRLModuleSpec) else default
             if spec.module_class is None and fallback is not None:
                 spec.module_class = fallback.module_class
                 spec.catalog_class = spec.catalog_class or fallback.catalog_class
-            observations, actions = self._spaces_of(module_id, env, spaces)
-            spec.observation_space = spec.observation_space if spec.observation_space is not None else observations
-            spec.action_space = spec.action_space if spec.action_space is not None else actions
-            changed = self.get_config_for_module(module_id)
-            inherited = {**changed.model_config, **_as_dict(multi.model_config)}
-            spec.model_config = {**inherited, **_as_dict(spec.model_config)}
+            if spec.observation_space is None or spec.action_space is None:
+                observations, actions = self._spaces_of(module_id, env, spaces)
+                spec.observation_space = observations if spec.observation_space is None else spec.observation_space
+                spec.action_space = actions if spec.action_space is None else spec.action_space
+            # From what is said of all modules to what is said of this one.
+            of_all = {**base, **_as_dict(multi.model_config), **(_as_dict(spec.model_config) if spec_of_all else {})}
+            changed = self.get_config_for_module(module_id).model_config
+            differs = {name: value for name, value in changed.items() if _differs(value, base.get(name, UNSET))}
+            spec.model_config = {**of_all, **differs, **({} if spec_of_all else _as_dict(spec.model_config))}
+            self._set_action_mask(spec)
             if inference_only:
                 spec.inference_only = True
             specs[module_id] = spec
@@ -449,6 +475,14 @@ class AlgorithmConfig(ConfigSetters):
         multi.rl_module_specs = specs
         multi.inference_only = bool(inference_only)
         return multi
+
+    def _set_action_mask(self, spec: RLModuleSpec) -> None:
+        """Has a module that knows of it keep to the mask that its observations have."""
+        from shoal.rllib.core.rl_module.default_model_config import mask_key
+
+        key = mask_key(spec.observation_space, spec.action_space, self.action_mask_key)
+        if key is not None and spec.model_config.get("action_mask_key") is None:
+            spec.model_config = {**spec.model_config, "action_mask_key": key}
 
     def _has_default_spec(self) -> bool:
         return type(self).get_default_rl_module_spec is not AlgorithmConfig.get_default_rl_module_spec

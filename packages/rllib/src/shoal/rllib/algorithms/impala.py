@@ -336,7 +336,7 @@ class IMPALA(Algorithm):
             )
         self.take_samples(sampled)
         for one in sampled:
-            self.waiting.add(one.episodes, one.steps)
+            self.waiting.add(one.episodes, one.counted)
             late = (self.runners.weights_version - one.weights_version) * self.config.broadcast_interval
             key = (LEARNER_RESULTS, ALL_MODULES, DIFF_NUM_GRAD_UPDATES_VS_SAMPLER_POLICY)
             self.metrics.log_value(key, late, window=20)

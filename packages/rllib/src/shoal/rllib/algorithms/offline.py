@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 
 from shoal.rllib._internal.learning.episode_batch import EpisodeBatch
+from shoal.rllib._internal.offline.evaluation import OfflineEvaluation, check_offline_evaluation
 from shoal.rllib._internal.offline.spaces import module_spaces, recorded_spaces
 from shoal.rllib.algorithms.algorithm import Algorithm
 from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -15,7 +16,14 @@ from shoal.rllib.algorithms.off_policy import OffPolicyLearner
 from shoal.rllib.core.learner.learner import Batch
 from shoal.rllib.offline.offline_data import OfflineData
 from shoal.rllib.utils.error import ConfigError
-from shoal.rllib.utils.metrics import LEARNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME, OFFLINE_SAMPLING_TIMER, TIMERS
+from shoal.rllib.utils.metrics import (
+    EVALUATION_RESULTS,
+    LEARNER_RESULTS,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    OFFLINE_EVALUATION_ITERATION_TIMER,
+    OFFLINE_SAMPLING_TIMER,
+    TIMERS,
+)
 
 
 def check_offline(config: AlgorithmConfig) -> None:
@@ -30,6 +38,7 @@ def check_offline(config: AlgorithmConfig) -> None:
         raise ConfigError(f"{name} learns one policy from recorded data, and there are {sorted(config.policies)}")
     if config.env_runner_cls is not None:
         raise ConfigError(f"env_runner_cls is {config.env_runner_cls!r}, and {name} has no runners; leave it None")
+    check_offline_evaluation(config)
     size = config.dataset_num_iters_per_learner
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
         raise ConfigError(
@@ -48,6 +57,7 @@ class OfflineAlgorithm(Algorithm):
     learns_from_episodes: ClassVar[bool] = False
     # Whether batches have rewards and next observations, too.
     learns_from_rewards: ClassVar[bool] = True
+    _offline_evaluation: OfflineEvaluation | None = None
 
     def setup(self, config: AlgorithmConfig) -> None:
         recorded = recorded_spaces(config)
@@ -62,6 +72,24 @@ class OfflineAlgorithm(Algorithm):
             )
         if config.evaluation_interval or config.evaluation_num_env_runners:
             self._make_evaluation()
+        if config.offline_evaluation_interval:
+            self._make_offline_evaluation()
+
+    def _make_offline_evaluation(self) -> OfflineEvaluation:
+        made = self._offline_evaluation = OfflineEvaluation(self.config)
+        return made
+
+    def evaluate_offline(self) -> dict[str, Any]:
+        evaluation = self._offline_evaluation or self._make_offline_evaluation()
+        with self.metrics.log_time((TIMERS, OFFLINE_EVALUATION_ITERATION_TIMER)):
+            return evaluation.run(self)
+
+    def step(self) -> dict[str, Any]:
+        result = super().step()
+        evaluation = self._offline_evaluation
+        if evaluation is not None and evaluation.is_due(self.iteration + 1):
+            result.setdefault(EVALUATION_RESULTS, {}).update(self.evaluate_offline())
+        return result
 
     @classmethod
     def default_resource_request(cls, config: Any) -> Any:
@@ -76,9 +104,9 @@ class OfflineAlgorithm(Algorithm):
         given = self.config.dataset_num_iters_per_learner
         return int(given) if given else max(1, -(-len(self.offline_data) // self.config.total_train_batch_size))
 
-    def next_batch(self) -> dict[str, Any]:
-        """Returns what the learners are given: `batch` or `episodes`."""
-        config, data, count = self.config, self.offline_data, self.config.total_train_batch_size
+    def next_batch(self, data: Any, count: int) -> dict[str, Any]:
+        """Returns what the learners are given: `batch` or `episodes`, of so many steps of recorded data."""
+        config = self.config
         if data.makes_batches:
             return {"batch": data.sample(count)}
         if self.learns_from_episodes:
@@ -93,7 +121,7 @@ class OfflineAlgorithm(Algorithm):
         config = self.config
         for _ in range(self.batches_per_iteration):
             with self.metrics.log_time((TIMERS, OFFLINE_SAMPLING_TIMER)):
-                given = self.next_batch()
+                given = self.next_batch(self.offline_data, config.total_train_batch_size)
             with self.learner_timer():
                 results = self.learner_group.update(
                     **given,

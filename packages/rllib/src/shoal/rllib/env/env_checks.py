@@ -10,19 +10,21 @@ import numpy as np
 
 from shoal.rllib._internal.sampling.answer_checks import check_form, check_reward, check_values, short
 from shoal.rllib._internal.sampling.observation_checks import outside, parts
+from shoal.rllib._internal.sampling.random_actions import allowed_action
 from shoal.rllib.utils.error import EnvError, MultiAgentEnvError, UnsupportedSpaceException
 
 STEPS = 2
 """How often the copy is stepped."""
 
 
-def check_env(make: Callable[[], Any], name: str, *, steps: int = STEPS) -> None:
+def check_env(make: Callable[[], Any], name: str, *, steps: int = STEPS, mask_key: str | None = None) -> None:
     """Makes an environment, steps it a few times with random actions, and closes it.
 
     Args:
         make: makes it.
         name: how messages call it.
         steps: how often it is stepped.
+        mask_key: where observations that are dictionaries have the mask of allowed actions.
 
     Raises:
         EnvError: (a ValueError) it raised, or answered with what its spaces do not have; with the values.
@@ -35,7 +37,7 @@ def check_env(make: Callable[[], Any], name: str, *, steps: int = STEPS) -> None
         observation = _reset(env, name)
         check_observation(f"{name}: reset()", env.observation_space, observation)
         for number in range(steps):
-            action = action_space.sample()
+            action = allowed_action(action_space, observation, mask_key)
             where = f"{name}: step({short(action)}), the {number + 1}. since reset(),"
             try:
                 answer = env.step(action)
@@ -57,7 +59,7 @@ def check_env(make: Callable[[], Any], name: str, *, steps: int = STEPS) -> None
             if not isinstance(info, dict):
                 raise EnvError(f"{where} returned the info {short(info)}; return a dictionary")
             if terminated or truncated:
-                _reset(env, name)
+                observation = _reset(env, name)
     finally:
         env.close()
 
@@ -95,8 +97,8 @@ def check_observation(where: str, space: gym.Space[Any], observation: Any) -> No
             )
 
 
-def check_multi_agent_env(make: Callable[[], Any], name: str) -> None:
-    """Makes a multi-agent environment, steps it once, and closes it.
+def check_multi_agent_env(make: Callable[[], Any], name: str, *, mask_key: str | None = None) -> None:
+    """Makes a multi-agent environment, steps it once, and closes it. Arguments as of `check_env`.
 
     Raises:
         MultiAgentEnvError: (a ValueError) it raised, or answered with what its spaces do not have; with the values.
@@ -120,7 +122,11 @@ def check_multi_agent_env(make: Callable[[], Any], name: str) -> None:
             raise MultiAgentEnvError(
                 f"{name}: reset() observed {strangers[0]!r}, who is not in possible_agents {env.possible_agents}"
             )
-        stepper.step([{agent: env.get_action_space(agent).sample() for agent in observations[0]}], [False])
+        actions = {
+            agent: allowed_action(env.get_action_space(agent), seen, mask_key)
+            for agent, seen in observations[0].items()
+        }
+        stepper.step([actions], [False])
     finally:
         env.close()
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from shoal.rllib._internal.runners.runner_actors import RunnerActors, Sampled
+from shoal.rllib._internal.runners.runner_actors import RunnerActors, Sampled, counted_steps
 from shoal.rllib.core import (
     COMPONENT_ENV_TO_MODULE_CONNECTOR,
     COMPONENT_MODULE_TO_ENV_CONNECTOR,
@@ -150,7 +150,7 @@ class EnvRunnerGroup:
         """Samples with all runners at once, and again until there is enough. Waits for the slowest.
 
         Args:
-            min_timesteps: so many steps of all runners together, at least; None: one call of each.
+            min_timesteps: so many steps of all runners together, at least, as `count_steps_by` counts; None: one call of each.
             timesteps: how many steps were sampled so far, for schedules of exploration.
             arguments: of the runners' sample(): num_timesteps, num_episodes, explore, random_actions, force_reset.
 
@@ -169,7 +169,7 @@ class EnvRunnerGroup:
             answers = self._sample_round(arguments)
             results.extend(answers)
             steps = sum(answer.steps for answer in answers)
-            total += steps
+            total += sum(answer.counted for answer in answers)
             if min_timesteps is None or total >= min_timesteps:
                 return results
             if not steps:
@@ -198,7 +198,8 @@ class EnvRunnerGroup:
         if self._timesteps is not None and hasattr(runner, "set_global_timesteps"):
             runner.set_global_timesteps(self._timesteps)
         episodes = runner.sample(**arguments)
-        return Sampled(0, episodes, sum(map(len, episodes)), runner.get_metrics(), runner.weights_version)
+        steps, counted = counted_steps(self._config, episodes)
+        return Sampled(0, episodes, steps, runner.get_metrics(), runner.weights_version, counted)
 
     # Sampling, each at its own pace.
 

@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 
 from shoal.rllib.env.env_context import EnvContext
-from shoal.rllib.env.registration import resolve_env
+from shoal.rllib.env.registration import registered_creator, resolve_env
 
 AgentID = Any
 MultiAgentDict = dict[AgentID, Any]
@@ -125,6 +125,9 @@ def make_multi_agent(env_name_or_creator: str | Callable[[EnvContext], gym.Env[A
         [0, 1]
     """
 
+    # The class goes to other processes, which do not know the name.
+    known = registered_creator(env_name_or_creator) if isinstance(env_name_or_creator, str) else None
+
     class MultiEnv(MultiAgentEnv):
         metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
 
@@ -132,7 +135,7 @@ def make_multi_agent(env_name_or_creator: str | Callable[[EnvContext], gym.Env[A
             super().__init__()
             given = EnvContext(config) if not isinstance(config, EnvContext) else copy.deepcopy(config)
             count = int(given.pop("num_agents", 1))
-            create = resolve_env(env_name_or_creator)
+            create = resolve_env(env_name_or_creator) if known is None else known
             self.envs = [create(given) for _ in range(count)]
             self.possible_agents = self.agents = list(range(count))
             self.observation_spaces = {i: env.observation_space for i, env in enumerate(self.envs)}

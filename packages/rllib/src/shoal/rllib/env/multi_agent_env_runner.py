@@ -12,6 +12,7 @@ from shoal.rllib._internal.sampling.action_scaling import inverse_for
 from shoal.rllib._internal.sampling.multi_agent_recorder import FinishedMultiAgent, MultiAgentRecorder
 from shoal.rllib._internal.sampling.multi_agent_stepping import MultiAgentStepper
 from shoal.rllib._internal.sampling.pipeline_acting import PipelineActing
+from shoal.rllib._internal.sampling.random_actions import allowed_action
 from shoal.rllib.env.env_checks import check_multi_agent_env
 from shoal.rllib.env.multi_agent_env import MultiAgentEnv
 from shoal.rllib.env.multi_agent_episode import MultiAgentEpisode
@@ -72,12 +73,13 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
             bool(self.config.restart_failed_sub_environments),
             not self.config.disable_env_checking,
         )
-        self._stepper = self._multi_stepper
+        self._stepper: Any = self._multi_stepper
         self._recorder = self._live = None
         self._multi: MultiAgentRecorder | None = None
 
     def _check_env(self) -> None:
-        check_multi_agent_env(lambda: self._make_multi(0), f"env {name_of(self.config.env)!r}")
+        name = f"env {name_of(self.config.env)!r}"
+        check_multi_agent_env(lambda: self._make_multi(0), name, mask_key=self.config.action_mask_key)
 
     def _make_multi(self, vector_index: int) -> MultiAgentEnv:
         env = self._make_one(vector_index)
@@ -152,7 +154,7 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
         self, num_timesteps: int | None, num_episodes: int | None, explore: bool, random_actions: bool, reset: bool
     ) -> tuple[list[Any], list[Any]]:
         recorder, acting, _ = self._prepared_live()
-        stepper = self._multi_stepper
+        stepper: Any = self._stepper
         clock = time.perf_counter
         in_env = in_module = 0.0
         if reset or not recorder.is_reset:
@@ -170,7 +172,7 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
                 for n, episode in enumerate(recorder.episodes)
             ]
             if random_actions:
-                actions, for_env, extras = self._random_actions(agents)
+                actions, for_env, extras = self._random_actions(recorder.episodes, agents)
             else:
                 proposed = acting.act(recorder.episodes, explore=explore, timestep=timestep + stepped)
                 actions = [_only(given, chosen) for given, chosen in zip(proposed.actions, agents, strict=True)]
@@ -201,9 +203,18 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
         self._log_counts(episodes)
         return episodes, finished
 
-    def _random_actions(self, agents: list[set[Any]]) -> tuple[list[Any], list[Any], list[Any]]:
-        spaces = self.env.single_action_space.spaces
-        for_env = [{agent: spaces[agent].sample() for agent in spaces if agent in chosen} for chosen in agents]
+    def _random_actions(
+        self, episodes: list[MultiAgentEpisode], agents: list[set[Any]]
+    ) -> tuple[list[Any], list[Any], list[Any]]:
+        spaces, key = self.env.single_action_space.spaces, self.config.action_mask_key
+        for_env = [
+            {
+                agent: allowed_action(space, episode.agent_episodes[agent].get_observations(-1), key)
+                for agent, space in spaces.items()
+                if agent in chosen
+            }
+            for episode, chosen in zip(episodes, agents, strict=True)
+        ]
         inverses = {
             agent: inverse_for(space, normalize=self.config.normalize_actions) for agent, space in spaces.items()
         }

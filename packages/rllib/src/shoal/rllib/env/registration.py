@@ -5,21 +5,25 @@ from __future__ import annotations
 import difflib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import gymnasium as gym
 
+from shoal import cloudpickle
 from shoal.rllib.env.env_context import EnvContext
 from shoal.rllib.utils.error import EnvError
 
 EnvCreator = Callable[[EnvContext], Any]
 
+Luggage = Mapping[str, bytes | str]
+"""Creators by the names that they have in another process, pickled; a text says why one could not be."""
+
 _CREATORS: dict[str, EnvCreator] = {}
 
 
 def register_env(name: str, env_creator: EnvCreator) -> None:
-    """Lets an environment be given by a name.
+    """Lets an environment be given by a name. Configurations with that name take the creator along to other processes.
 
     Args:
         name: a text; what had it before is forgotten.
@@ -50,18 +54,58 @@ def registered_creator(name: str) -> EnvCreator | None:
     return None
 
 
-def resolve_env(env: Any) -> EnvCreator:
+def registered_names() -> set[str]:
+    """Returns all names that were registered, here or by Tune."""
+    tune_registry = sys.modules.get("shoal.tune.registry")
+    return {*_CREATORS, *(tune_registry.ENVIRONMENTS.names() if tune_registry is not None else ())}
+
+
+def packed(names: Iterable[str], before: Luggage) -> dict[str, bytes | str]:
+    """Returns what other processes need to make environments of these names.
+
+    Args:
+        names: those that nobody registered are left out.
+        before: what came along to this process, for names that are registered elsewhere.
+    """
+    luggage: dict[str, bytes | str] = {}
+    for name in names:
+        creator = registered_creator(name)
+        if creator is not None:
+            try:
+                luggage[name] = cloudpickle.dumps(creator)
+            except Exception as error:  # whatever pickling of a user's objects raises
+                luggage[name] = f"{type(error).__name__}: {error}"
+        elif name in before:
+            luggage[name] = before[name]
+    return luggage
+
+
+def _unpacked(name: str, luggage: Luggage) -> EnvCreator:
+    found = luggage[name]
+    if isinstance(found, str):
+        raise EnvError(
+            f"env={name!r}: what was given to register_env() cannot be sent to this process ({found}); give it a function "
+            "that makes what it needs itself"
+        )
+    creator: EnvCreator = cloudpickle.loads(found)
+    return creator
+
+
+def resolve_env(env: Any, luggage: Luggage | None = None) -> EnvCreator:
     """Returns a function that makes environments of EnvContexts.
 
     Args:
         env: the id of a gymnasium environment, a registered name, a class whose
             constructor takes the configuration, or a function that does.
+        luggage: what came from another process, for names that were registered there.
 
     Raises:
         EnvError: (a ValueError) there is no such environment, or it is none of these.
     """
     if isinstance(env, str):
         creator = registered_creator(env)
+        if creator is None and luggage and env in luggage:
+            creator = _unpacked(env, luggage)
         return creator if creator is not None else _gymnasium_creator(env)
     if inspect.isclass(env):
         return _class_creator(env)
@@ -72,6 +116,11 @@ def resolve_env(env: Any) -> EnvCreator:
     if callable(env):
         return env  # type: ignore[no-any-return]
     raise EnvError(f"env={env!r}: give the id of a gymnasium environment, a registered name, a class or a function")
+
+
+def is_gymnasium_id(env: Any) -> bool:
+    """Whether gymnasium makes the environment, as nobody registered the name."""
+    return isinstance(env, str) and registered_creator(env) is None
 
 
 def name_of(env: Any) -> str:

@@ -20,6 +20,9 @@ from shoal.rllib._internal.sampling.live_recorder import LiveRecorder
 from shoal.rllib._internal.sampling.pipeline_acting import PipelineActing
 from shoal.rllib._internal.sampling.pipelines import has_only_defaults, row_transform
 from shoal.rllib._internal.sampling.stall_watch import StallWatch
+from shoal.rllib._internal.sampling.random_actions import keep_to_masks
+from shoal.rllib._internal.sampling.reward_clipping import clip_rewards, clipping_of
+from shoal.rllib._internal.sampling.showing import ShowingStepper, draws_itself
 from shoal.rllib._internal.sampling.stepping import Stepper, SyncStepper, VectorStepper
 from shoal.rllib._internal.sampling.value_forms import base_of_zero, form_of
 from shoal.rllib.callbacks.callbacks import EPISODE_HOOKS, make_callbacks
@@ -35,7 +38,7 @@ from shoal.rllib.core import (
 from shoal.rllib.env.env_checks import check_env
 from shoal.rllib.env.env_context import EnvContext
 from shoal.rllib.env.env_runner import EnvRunner
-from shoal.rllib.env.registration import name_of, resolve_env
+from shoal.rllib.env.registration import is_gymnasium_id, name_of, resolve_env
 from shoal.rllib.env.single_agent_episode import SingleAgentEpisode
 from shoal.rllib.utils.error import EnvError
 from shoal.rllib.utils.metrics import (
@@ -120,6 +123,7 @@ class SingleAgentEnvRunner(EnvRunner):
         self._callbacks = make_callbacks(config)
         # Actors are watched by their group, which can end them.
         limit = config.sample_timeout_s if worker_index == 0 else None
+        self._clip_rewards = None if getattr(config, "in_evaluation", False) else clipping_of(config)
         self._stall_watch = StallWatch(limit, self) if limit else None
         if self._stall_watch is not None:
             weakref.finalize(self, self._stall_watch.end)
@@ -143,12 +147,15 @@ class SingleAgentEnvRunner(EnvRunner):
         if config.env is None:
             raise EnvError('there is no environment: call config.environment(env=...), for instance with "CartPole-v1"')
         if self._vectorize_mode in ("sync", "async"):
-            self._creator = resolve_env(config.env)
+            self._creator = resolve_env(config.env, getattr(config, "_luggage", None))
             if self._is_to_be_checked:
                 self._check_env()
         self._make_envs()
         if self._callbacks.has("on_environment_created"):
             context = self._context(0)
+        if self._is_shown(0) and not draws_itself(self.env.envs[0], self._name(0)):
+            assert self._stepper is not None
+            self._stepper = ShowingStepper(self._stepper, lambda: self.env.envs[0].render())
             self._callbacks.call(
                 "on_environment_created",
                 env_runner=self,
@@ -191,12 +198,21 @@ class SingleAgentEnvRunner(EnvRunner):
     def _is_to_be_checked(self) -> bool:
         """Whether a copy of the environment is looked at: by the first runner that has one, and not where failures are expected."""
         config = self.config
-        first = self.worker_index == (1 if self.num_workers else 0) and not self._recreated
-        expected = config.disable_env_checking or config.restart_failed_sub_environments
-        return first and not expected and not getattr(config, "in_evaluation", False)
+        expected = config.disable_env_checking or config.restart_failed_sub_environments or self._recreated
+        return self._is_first and not expected and not getattr(config, "in_evaluation", False)
+
+    @property
+    def _is_first(self) -> bool:
+        """Whether no runner with environments comes before it."""
+        return self.worker_index == (1 if self.num_workers else 0)
+
+    def _is_shown(self, vector_index: int) -> bool:
+        """Whether an environment is seen as it steps."""
+        return bool(self.config.render_env) and self._is_first and vector_index == 0
 
     def _check_env(self) -> None:
-        check_env(lambda: self._make_one(0), f"env {name_of(self.config.env)!r}")
+        name = f"env {name_of(self.config.env)!r}"
+        check_env(lambda: self._make_one(0), name, mask_key=self.config.action_mask_key)
 
     def _make_connectors(self) -> None:
         spaces = self._env_spaces()
@@ -291,6 +307,8 @@ class SingleAgentEnvRunner(EnvRunner):
         steps = sum(map(len, episodes))
         self._steps_sampled += steps
         self._log(steps, finished, time.perf_counter() - started)
+        if self._clip_rewards is not None:
+            clip_rewards(episodes, self._clip_rewards)
         if self._callbacks.has("on_sample_end"):
             self._callbacks.call("on_sample_end", env_runner=self, metrics_logger=self.metrics, samples=episodes)
         return episodes
@@ -322,7 +340,7 @@ class SingleAgentEnvRunner(EnvRunner):
         while stepped < num_timesteps if num_timesteps is not None else recorder.num_finished < (num_episodes or 0):
             before = clock()
             acted = (
-                self._random()
+                self._random(recorder.observation())
                 if random_actions
                 else acting.act(recorder.observation(), explore=explore, timestep=timestep + stepped)
             )
@@ -364,7 +382,7 @@ class SingleAgentEnvRunner(EnvRunner):
         while stepped < num_timesteps if num_timesteps is not None else live.num_finished < (num_episodes or 0):
             before = clock()
             if random_actions:
-                acted = self._random()
+                acted = self._random(stack([episode.get_observations(-1) for episode in live.episodes]))
                 actions, for_env = unstack(acted.actions), acted.for_env
                 extras: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
             else:
@@ -453,7 +471,8 @@ class SingleAgentEnvRunner(EnvRunner):
             )
         return self._recorder, self._acting, self._stepper
 
-    def _random(self) -> Acted:
+    def _random(self, observations: Any) -> Acted:
+        """Returns actions by chance, for rows of observations."""
         drawn = self.env.action_space.sample()
         return Acted(drawn if self._to_module is None else self._to_module(drawn), drawn, {})
 
@@ -463,6 +482,9 @@ class SingleAgentEnvRunner(EnvRunner):
         log(NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum", with_throughput=True)
         log(NUM_EPISODES, len(finished), reduce="sum")
         log(NUM_EPISODES_LIFETIME, len(finished), reduce="lifetime_sum")
+        key = self.config.action_mask_key
+        if isinstance(observations, dict) and key in observations:
+            keep_to_masks(drawn, unstack(observations), self.env.single_action_space, key, self._generator)
         log(SAMPLE_TIMER, seconds)
         log(WEIGHTS_SEQ_NO, self.weights_version, window=1)
         window = self._smoothing_window()
@@ -669,7 +691,7 @@ class SingleAgentEnvRunner(EnvRunner):
 
     def _make_one(self, vector_index: int) -> gym.Env[Any, Any]:
         try:
-            env = self._creator(self._context(vector_index))
+            env = self._creator(context)
         except EnvError:
             raise
         except Exception as error:
@@ -681,6 +703,9 @@ class SingleAgentEnvRunner(EnvRunner):
     def _context(self, vector_index: int) -> EnvContext:
         return EnvContext(
             self.config.env_config,
+        context = self._context(vector_index)
+        if self._is_shown(vector_index) and is_gymnasium_id(self.config.env):
+            context.set_defaults({"render_mode": "human"})
             worker_index=self.worker_index,
             vector_index=vector_index,
             num_workers=self.num_workers,
@@ -689,6 +714,9 @@ class SingleAgentEnvRunner(EnvRunner):
 
     def _name(self, n: int) -> str:
         return f"env {name_of(self.config.env)!r} (runner {self.worker_index}, environment {n})"
+        algorithm: Any = getattr(self.config, "algo_class", None)
+        if algorithm is not None:
+            algorithm.validate_env(env, context)
 
 
 def _writable(state: dict[str, Any]) -> dict[str, Any]:

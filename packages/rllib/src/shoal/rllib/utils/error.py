@@ -22,6 +22,10 @@ class FrozenConfigError(ConfigError, AttributeError):
     """A change to a configuration that an algorithm already goes by."""
 
 
+class NotThereYetError(ConfigError, NotImplementedError):
+    """What RLlib has, and is not there as yet."""
+
+
 class UnsupportedSpaceException(ConfigError):
     """A space of observations or actions that a module or an algorithm cannot deal with."""
 
@@ -42,6 +46,10 @@ class EnvRunnerLostError(RLlibError, RuntimeError):
     """An environment runner that died more often than it may be replaced."""
 
 
+class LearnerLostError(RLlibError, RuntimeError):
+    """A learner whose process has ended, with what it had learned since the last checkpoint."""
+
+
 class NonFiniteLossError(RLlibError, ArithmeticError):
     """A loss that came out infinite, or as no number."""
 
@@ -52,6 +60,10 @@ class OfflineDataError(RLlibError, ValueError):
 
 class MissingLibraryError(RLlibError, ImportError):
     """A library that is not installed, and is needed for what was asked for."""
+
+
+class NoEffectWarning(UserWarning):
+    """A setting was changed that changes nothing; the text says what to do instead."""
 
 
 class NotSerializable(RLlibError, TypeError):

@@ -109,7 +109,42 @@ def function_or_none(name: str, value: Any) -> None:
         raise ConfigError(f"{name} is {value!r}; give a function or None")
 
 
+def torch_alone(name: str, value: Any) -> None:
+    if value != "torch":
+        raise ConfigError(f"framework is {value!r}; there is 'torch' alone")
+
+
+def reward_bounds(name: str, value: Any) -> None:
+    """None, True or False, a bound, or a pair of bounds."""
+    if value is None or isinstance(value, bool):
+        return
+    bounds = list(value) if isinstance(value, list | tuple) else [value]
+    numbers = all(_is_number(bound) and not isinstance(bound, str) for bound in bounds)
+    if (
+        not numbers
+        or len(bounds) > 2
+        or (len(bounds) == 2 and bounds[0] > bounds[1])
+        or (bounds == [value] and value < 0)
+    ):
+        raise ConfigError(
+            f"{name} is {value!r}; give True for signs, False or None, a bound >= 0, or a pair of the least and the most"
+        )
+
+
+def vectorize_mode(name: str, value: Any) -> None:
+    known = ("sync", "async", "vector_entry_point", "envpool")
+    if getattr(value, "value", value) not in known:
+        raise ConfigError(f"{name} is {value!r}; give {', '.join(map(repr, known[:-1]))} or {known[-1]!r}")
+
+
 CHECKS: dict[str, Check] = {
+    "framework": torch_alone,
+    "framework_str": torch_alone,
+    "clip_rewards": reward_bounds,
+    "gym_env_vectorize_mode": vectorize_mode,
+    "log_level": choice("DEBUG", "INFO", "WARN", "WARNING", "ERROR"),
+    "log_sys_usage": boolean,
+    "merge_env_runner_states": choice(True, False, "training_only"),
     "env_config": mapping,
     "render_env": boolean,
     "normalize_actions": boolean,
@@ -146,6 +181,10 @@ CHECKS: dict[str, Check] = {
     "policy_mapping_fn": function_or_none,
     "evaluation_interval": integer(0, or_none=True),
     "evaluation_duration": integer(1, words=("auto",)),
+    "offline_evaluation_interval": integer(0, or_none=True),
+    "offline_eval_batch_size_per_runner": integer(1),
+    "dataset_num_iters_per_offline_eval_runner": integer(1),
+    "offline_loss_for_module_fn": function_or_none,
     "evaluation_duration_unit": choice("episodes", "timesteps"),
     "evaluation_num_env_runners": integer(0),
     "evaluation_parallel_to_training": boolean,

@@ -22,13 +22,3 @@ OLD_NAMES = {
     "input": "input_",
 }
 """Old names that mean the same as these."""
-
-WITHOUT_MEANING = frozenset({
-    "enable_rl_module_and_learner", "enable_env_runner_and_connector_v2", "framework_str", "eager_tracing",
-    "eager_max_retraces", "tf_session_args", "local_tf_session_args", "simple_optimizer", "num_gpus",
-    "enable_connectors", "preprocessor_pref", "observation_filter", "create_env_on_driver", "_enable_learner_api",
-    "_enable_rl_module_api", "_disable_preprocessor_api", "fake_gpus", "num_gpus_per_worker_old", "num_gpu_loader_threads",
-    "num_multi_gpu_tower_stacks", "minibatch_buffer_size", "learner_queue_timeout", "timeout_s_sampler_manager",
-    "timeout_s_aggregator_manager",
-})  # fmt: skip
-"""Settings of the old API stack, which mean nothing here: accepted, and forgotten."""

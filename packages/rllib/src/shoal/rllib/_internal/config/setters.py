@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from shoal.rllib._internal.config.checks import check_setting
-from shoal.rllib._internal.config.old_names import OLD_NAMES, WITHOUT_MEANING
+from shoal.rllib._internal.config.old_names import OLD_NAMES
 from shoal.rllib._internal.config.settings import Settings
 from shoal.rllib._internal.config.unset import UNSET
+from shoal.rllib._internal.config.without_effect import passed_over, tell
 from shoal.rllib.utils.error import UnknownSettingError, close_matches
 
 Schedule = float | Sequence[Sequence[float]]
@@ -42,15 +43,18 @@ class ConfigSetters(Settings):
             env_config: what the environment is made with; it receives it as an `EnvContext`.
             observation_space: where it is not the environment's own, or where there is no environment (offline).
             action_space: likewise.
-            render_env: whether environments are made with a `render_mode` of "rgb_array".
-            clip_rewards: True for rewards' signs, a number for rewards between it and its negative; None for none (signs on
-                Atari).
+            render_env: whether the first environment of the first runner is shown as it steps: gymnasium's own are made with a
+                `render_mode` of "human"; of others `render()` is called after each step.
+            clip_rewards: what is learned from: True for rewards' signs, a number for rewards between it and its negative, two numbers
+                for rewards between them, False for rewards as they are; None for signs on Atari, and otherwise as they are. Returns
+                of episodes are reported as they are.
             normalize_actions: whether a module's actions are in [-1, 1], and are stretched to the space's bounds for the
                 environment.
             clip_actions: whether actions are clipped to the bounds of their space.
             disable_env_checking: whether environments are not tried when they are made.
             is_atari: whether it is an Atari game; None to find out.
-            action_mask_key: where observations that are dictionaries have the mask of allowed actions.
+            action_mask_key: where observations that are dictionaries have the mask of allowed actions: random actions keep to it,
+                and so do default modules of single discrete actions.
 
         Returns:
             This configuration.
@@ -104,7 +108,9 @@ class ConfigSetters(Settings):
             num_env_runners: how many actors sample; with 0 the program itself does.
             num_envs_per_env_runner: how many copies of the environment each has; their observations go through the module
                 together.
-            gym_env_vectorize_mode: "sync": copies are stepped one after the other; "async": each in a process of its own.
+            gym_env_vectorize_mode: "sync": copies are stepped one after the other; "async": each in a process of its own;
+                "vector_entry_point": the environment's own vectorised form, where gymnasium has one; "envpool": the library of this
+                name steps them. Gymnasium's `VectorizeMode` is understood.
             num_cpus_per_env_runner: processors for each actor.
             num_gpus_per_env_runner: devices for each actor.
             custom_resources_per_env_runner: other resources for each actor.
@@ -118,7 +124,8 @@ class ConfigSetters(Settings):
             explore: whether actions are sampled; otherwise they are the likeliest ones.
             create_local_env_runner: whether the program has a runner of its own besides actors.
             create_env_on_local_worker: whether that runner has an environment.
-            validate_env_runners_after_construction: whether actors are asked once whether they are well.
+            validate_env_runners_after_construction: whether all actors are waited for when the algorithm is built; otherwise only
+                the first, and what is wrong with another shows when it samples.
             max_requests_in_flight_per_env_runner: how many calls an actor has at a time where sampling is asynchronous.
             add_default_connectors_to_env_to_module_pipeline: whether the defaults follow custom pieces.
             add_default_connectors_to_module_to_env_pipeline: likewise.
@@ -189,7 +196,7 @@ class ConfigSetters(Settings):
         *,
         gamma: float = UNSET,
         lr: Schedule | None = UNSET,
-        grad_clip: float | None = UNSET,
+        grad_clip: Any = UNSET,
         grad_clip_by: str = UNSET,
         train_batch_size: int = UNSET,
         train_batch_size_per_learner: int | None = UNSET,
@@ -207,7 +214,7 @@ class ConfigSetters(Settings):
         Args:
             gamma: the discount of a step, from 0 to 1.
             lr: the learning rate, or a schedule of it: `[[timestep, rate], ...]`, linear in between.
-            grad_clip: a bound on gradients; None for none.
+            grad_clip: a bound on gradients, or a schedule of it; None for none.
             grad_clip_by: of what it is the bound: "global_norm", "norm" (of each tensor), or "value".
             train_batch_size_per_learner: steps that a learner learns from at a time.
             train_batch_size: the old name: of all learners together.
@@ -284,7 +291,8 @@ class ConfigSetters(Settings):
             policies: ids, in a set, a list or a dict.
             policy_mapping_fn: `(agent_id, episode, **kwargs)` returns a policy's id.
             policies_to_train: ids, or a function of an id (and a batch); None for all.
-            count_steps_by: whether a batch's size counts "env_steps" or "agent_steps".
+            count_steps_by: whether sizes of batches and of fragments count "env_steps" or "agent_steps": those of all agents that
+                act.
             algorithm_config_overrides_per_module: as of `rl_module`.
             policy_map_capacity: accepted for Ray's sake.
             policy_states_are_swappable: accepted for Ray's sake.
@@ -336,13 +344,15 @@ class ConfigSetters(Settings):
             custom_evaluation_function: `(algorithm, eval_env_runner_group)` returns results and numbers of steps instead.
             evaluation_auto_duration_min_env_steps_per_sample: least steps of a part, with "auto".
             evaluation_auto_duration_max_env_steps_per_sample: most steps of a part, with "auto".
-            offline_evaluation_interval: after how many iterations on recorded data; None for never.
-            num_offline_eval_runners: how many actors do that.
-            offline_evaluation_type: "eval_loss", "is" or "pdis".
-            offline_eval_runner_class: the class of those actors.
-            offline_loss_for_module_fn: the loss of an "eval_loss".
+            offline_evaluation_interval: after how many iterations on recorded data: that of `evaluation_config`'s `input_`, or else
+                what is learned from; None for never.
+            num_offline_eval_runners: accepted for Ray's sake.
+            offline_evaluation_type: "eval_loss": the loss of steps that are not learned from.
+            offline_eval_runner_class: accepted for Ray's sake.
+            offline_loss_for_module_fn: another loss: a function of the learner, the module's id, its configuration, the batch, and what
+                the module's `forward_train` made of it.
             offline_eval_batch_size_per_runner: steps at a time.
-            dataset_num_iters_per_offline_eval_runner: batches for each.
+            dataset_num_iters_per_offline_eval_runner: how many times.
             off_policy_estimation_methods: accepted for Ray's sake.
 
         Returns:
@@ -526,12 +536,12 @@ class ConfigSetters(Settings):
             framework: "torch".
             torch_compile_learner: whether learners compile their module.
             torch_compile_worker: whether runners compile theirs.
-            torch_ddp_kwargs: arguments for DistributedDataParallel.
+            torch_ddp_kwargs: arguments of DistributedDataParallel that change no result; learners average their gradients themselves.
             torch_skip_nan_gradients: whether a gradient that is not finite is skipped rather than applied.
-            torch_compile_learner_what_to_compile: accepted for Ray's sake.
-            torch_compile_learner_dynamo_backend: of `torch.compile`.
+            torch_compile_learner_what_to_compile: "forward_train", which is what is compiled.
+            torch_compile_learner_dynamo_backend: of `torch.compile`; None for "inductor".
             torch_compile_learner_dynamo_mode: of `torch.compile`.
-            torch_compile_worker_dynamo_backend: of `torch.compile`.
+            torch_compile_worker_dynamo_backend: of `torch.compile`; None for "inductor".
             torch_compile_worker_dynamo_mode: of `torch.compile`.
 
         Returns:
@@ -540,12 +550,7 @@ class ConfigSetters(Settings):
         Raises:
             ConfigError: (a ValueError) another framework than torch.
         """
-        if framework is not UNSET and framework != "torch":
-            from shoal.rllib.utils.error import ConfigError
-
-            raise ConfigError(f"framework is {framework!r}; there is 'torch' alone")
-        framework = UNSET
-        return self._take("framework", locals())
+        return self._take("framework", locals(), rename={"framework": "framework_str"})
 
     def reporting(
         self,
@@ -588,7 +593,7 @@ class ConfigSetters(Settings):
         """Sets what checkpoints have.
 
         Args:
-            export_native_model_files: accepted for Ray's sake; a module's folder has torch's own file anyway.
+            export_native_model_files: whether each module's folder has its weights also as `model.pt`, which PyTorch loads alone.
             checkpoint_trainable_policies_only: whether policies that are not trained are left out.
 
         Returns:
@@ -611,8 +616,9 @@ class ConfigSetters(Settings):
 
         Args:
             seed: one number for all chance: equal configurations with equal seeds have equal results. None for chance.
-            log_level: accepted for Ray's sake.
-            log_sys_usage: accepted for Ray's sake.
+            log_level: of what this package logs, here and in runners: "DEBUG", "INFO", "WARN" or "ERROR". With "WARN", the default,
+                the program's own level stays.
+            log_sys_usage: whether results tell, under `perf`, how busy processors and memory are, in percent.
             logger_creator: accepted for Ray's sake.
             logger_config: accepted for Ray's sake.
             fake_sampler: accepted for Ray's sake.
@@ -645,8 +651,9 @@ class ConfigSetters(Settings):
             ignore_env_runner_failures: whether the others go on without them.
             max_num_env_runner_restarts: how often in all.
             restart_failed_sub_environments: whether an environment that raised is made anew, rather than its error raised.
-            num_consecutive_env_runner_failures_tolerance: accepted for Ray's sake.
-            delay_between_env_runner_restarts_s: accepted for Ray's sake; a runner is replaced at once.
+            num_consecutive_env_runner_failures_tolerance: how often in a row runners may die, none having sampled in between.
+            delay_between_env_runner_restarts_s: seconds within which a runner that was replaced is not replaced again: where it dies
+                within them, the others go on without it until then.
             env_runner_health_probe_timeout_s: seconds that a runner has to say that it is well.
             env_runner_restore_timeout_s: seconds that a replacement has to be ready.
 
@@ -707,23 +714,20 @@ class ConfigSetters(Settings):
         **others: Any,
     ) -> Self:
         """Accepts the new API stack, which is the only one. Raises ConfigError for the old one."""
-        for name in ("enable_rl_module_and_learner", "enable_env_runner_and_connector_v2"):
-            if locals()[name] is False:
-                from shoal.rllib.utils.error import ConfigError
-
-                raise ConfigError(f"{name} is False, which is Ray's old API stack; there is the new one alone")
-        self._refuse_unknown(
-            "api_stack", others, ["enable_rl_module_and_learner", "enable_env_runner_and_connector_v2"]
-        )
+        given = {
+            "enable_rl_module_and_learner": enable_rl_module_and_learner,
+            "enable_env_runner_and_connector_v2": enable_env_runner_and_connector_v2,
+        }
+        self._refuse_unknown("api_stack", {**given, **others}, list(given))
         return self
 
     def rollouts(self, **settings: Any) -> Self:
         """The old name of `env_runners`."""
         return self.env_runners(**settings)
 
-    def exploration(self, *, explore: bool = UNSET, exploration_config: Any = UNSET) -> Self:
+    def exploration(self, *, explore: bool = UNSET, **others: Any) -> Self:
         """The old place of `env_runners(explore=...)`. How a module explores is the module's affair."""
-        return self.env_runners(explore=explore)
+        return self.env_runners(explore=explore, **others)
 
     # --- how they do it -----------------------------------------------------------------------------------------------------------
 
@@ -738,6 +742,7 @@ class ConfigSetters(Settings):
         values = {name: given[name] for name in names if given[name] is not UNSET}
         for name, value in {**values, **renamed}.items():
             check_setting(name, value)
+            tell(name, value, getattr(self, name, None))
             self._assign((rename or {}).get(name, name), value)
         return self
 
@@ -756,8 +761,8 @@ class ConfigSetters(Settings):
         setattr(self, name, value)
 
     def _refuse_unknown(self, method: str, others: Mapping[str, Any], known: Sequence[str]) -> None:
-        for name in others:
-            if name in WITHOUT_MEANING:
+        for name, value in others.items():
+            if passed_over(name, value):
                 continue
             elsewhere = _home_of(type(self), name)
             hint = f" It is set by {elsewhere}({name}=...)." if elsewhere else close_matches(name, known)

@@ -8,12 +8,16 @@ from typing import Any
 from shoal.rllib.core import DEFAULT_POLICY_ID
 from shoal.rllib.utils.error import FrozenConfigError
 
+LOG_LEVEL = "WARN"
+
 
 class Settings:
     """Settings, by the methods that set them. Once frozen, they stay as they are."""
 
     def __init__(self) -> None:
         self._frozen = False
+        # Creators of environments that were registered in the process which this came from.
+        self._luggage: dict[str, bytes | str] = {}
         # environment
         self.env: Any = None
         self.env_config: dict[str, Any] = {}
@@ -176,7 +180,7 @@ class Settings:
         # debugging
         self.logger_creator: Any = None
         self.logger_config: dict[str, Any] | None = None
-        self.log_level = "WARN"
+        self.log_level = LOG_LEVEL
         self.log_sys_usage = True
         self.fake_sampler = False
         self.seed: int | None = None

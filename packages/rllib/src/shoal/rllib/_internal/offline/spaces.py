@@ -33,7 +33,7 @@ def recorded_spaces(config: Any) -> Spaces:
             f"there is no {missing}: recorded data does not tell them. Call environment(observation_space=..., action_space=...), or "
             'environment("CartPole-v1") for those of an environment'
         )
-    env = resolve_env(config.env)(EnvContext(config.env_config))
+    env = resolve_env(config.env, config._luggage)(EnvContext(config.env_config))
     try:
         return (
             env.observation_space if observations is None else observations,

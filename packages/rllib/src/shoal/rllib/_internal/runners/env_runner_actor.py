@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import shoal
+from shoal.rllib._internal.runners.runner_actors import counted_steps
+from shoal.rllib._internal.surroundings import set_log_level
 
 QUESTIONS = "questions"
 
@@ -24,6 +26,9 @@ class EnvRunnerActor:
 
     def set_up(self, cls: type[Any], arguments: dict[str, Any]) -> dict[str, Any]:
         """Makes the runner, and returns its spaces. Not done in __init__: what users' environments raise comes as it is."""
+        config = arguments["config"]
+        os.environ.update(config.extra_python_environs_for_worker)
+        set_log_level(config.log_level)
         import torch
 
         torch.set_num_threads(1)  # there is a runner for each processor; more threads would get in each other's way
@@ -39,7 +44,7 @@ class EnvRunnerActor:
     def sample(
         self, weights: dict[str, Any] | None, version: int, timesteps: int | None, arguments: dict[str, Any]
     ) -> Any:
-        """Returns episodes, and a triple: how many steps they have, the metrics, and the version of the weights."""
+        """Returns episodes, and of them: how many steps they have, as `len` and as batches count, metrics, the version of the weights."""
         self._thread = threading.get_ident()
         self._calls += 1
         try:
@@ -48,8 +53,8 @@ class EnvRunnerActor:
             if timesteps is not None and hasattr(self._runner, "set_global_timesteps"):
                 self._runner.set_global_timesteps(timesteps)
             episodes = self._runner.sample(**arguments)
-            steps = sum(len(episode) for episode in episodes) if isinstance(episodes, list) else 0
-            return episodes, (steps, self._runner.get_metrics(), self._runner.weights_version)
+            counts = counted_steps(self._runner.config, episodes)
+            return episodes, (*counts, self._runner.get_metrics(), self._runner.weights_version)
         finally:
             self._thread = None
 

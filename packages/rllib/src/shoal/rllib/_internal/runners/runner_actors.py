@@ -30,6 +30,7 @@ class Sampled:
         steps: how many steps they have.
         metrics: for the `aggregate` of a logger.
         weights_version: by which weights it acted.
+        counted: how many steps they have as sizes of batches count them: `count_steps_by`.
     """
 
     index: int
@@ -37,6 +38,17 @@ class Sampled:
     steps: int
     metrics: dict[str, Any]
     weights_version: int
+    counted: int
+
+
+def counted_steps(config: Any, episodes: Any) -> tuple[int, int]:
+    """Returns how many steps of the environment episodes have, and how many as `count_steps_by` says."""
+    if not isinstance(episodes, list):
+        return 0, 0
+    steps = sum(map(len, episodes))
+    if getattr(config, "count_steps_by", "env_steps") == "env_steps":
+        return steps, steps
+    return steps, sum(episode.agent_steps() for episode in episodes)
 
 
 @dataclass(slots=True)
@@ -262,7 +274,7 @@ class RunnerActors:
 
         index = request.index
         try:
-            steps, metrics, version = shoal.get(request.answer)
+            steps, counted, metrics, version = shoal.get(request.answer)
             episodes = request.episodes if by_reference else shoal.get(request.episodes)
         except shoal.exceptions.ActorError as error:
             self.failed(index, error)
@@ -274,7 +286,7 @@ class RunnerActors:
                 return None
             raise
         self._restarts.succeeded(index)
-        return Sampled(index, episodes, steps, metrics, version)
+        return Sampled(index, episodes, steps, metrics, version, counted)
 
     def collect(
         self, func: Any, arguments: dict[str, Any], references: dict[int, Any], timeout: float | None

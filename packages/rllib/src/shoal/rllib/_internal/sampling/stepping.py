@@ -45,10 +45,13 @@ class Steps:
 class Stepper(Protocol):
     """Several environments in step."""
 
-    failed: list[int]
-    """Which environments were made anew during the last step: their rows are those of a reset."""
-    current: int | None
-    """Which environment is being stepped; None for all at once."""
+    @property
+    def failed(self) -> list[int]:
+        """Which environments were made anew during the last step: their rows are those of a reset."""
+
+    @property
+    def current(self) -> int | None:
+        """Which environment is being stepped; None for all at once."""
 
     def reset(self, seeds: Sequence[int | None]) -> tuple[list[Any], list[Infos]]:
         """Resets all of them, and returns their observations and infos."""

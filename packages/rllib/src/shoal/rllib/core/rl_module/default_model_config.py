@@ -33,6 +33,8 @@ class DefaultModelConfig:
         max_seq_len: steps of a sequence in training.
         lstm_cell_size: its size.
         fusionnet_hiddens: sizes of layers that follow where an observation has several parts.
+        action_mask_key: the part of an observation that says which discrete actions are allowed. The configuration sets it:
+            `environment(action_mask_key=...)`.
 
     Example:
         >>> from shoal.rllib.algorithms.ppo import PPOConfig
@@ -86,6 +88,8 @@ class DefaultModelConfig:
     fusionnet_bias_initializer: str | Callable[..., Any] | None = None
     fusionnet_bias_initializer_kwargs: dict[str, Any] | None = None
 
+    action_mask_key: str | None = None
+
     def __post_init__(self) -> None:
         for name in ("fcnet_hiddens", "head_fcnet_hiddens", "fusionnet_hiddens"):
             sizes = getattr(self, name)
@@ -117,3 +121,13 @@ class DefaultModelConfig:
                     f"model_config has no setting {name!r}.{close_matches(name, known)} Default modules know: {', '.join(sorted(known))}"
                 )
         return cls(**given)
+
+
+def mask_key(observations: Any, actions: Any, key: str) -> str | None:
+    """Returns the key where observations have a mask of single discrete actions under it, otherwise None."""
+    import gymnasium as gym
+
+    if not isinstance(observations, gym.spaces.Dict) or not isinstance(actions, gym.spaces.Discrete):
+        return None
+    mask = observations.spaces.get(key)
+    return key if mask is not None and mask.shape == (int(actions.n),) else None

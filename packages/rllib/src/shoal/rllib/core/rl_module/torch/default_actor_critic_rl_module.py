@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from shoal.rllib.core.columns import Columns
+from shoal.rllib.core.models.torch.action_mask import ActionMask
 from shoal.rllib.core.models.torch.encoder import Encoder, _initializers
 from shoal.rllib.core.models.torch.layers import mlp
 from shoal.rllib.core.rl_module.apis.inference_only_api import InferenceOnlyAPI
@@ -29,9 +30,11 @@ class DefaultActorCriticRLModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionA
         except TypeError as error:
             raise UnsupportedSpaceException(str(error)) from error
         outputs = self._distribution_class().required_input_dim(self.action_space)
-        self.encoder = Encoder(self.observation_space, config)
+        self._mask = None if config.action_mask_key is None else ActionMask(config.action_mask_key)
+        seen = self.observation_space if self._mask is None else self._mask.without(self.observation_space)
+        self.encoder = Encoder(seen, config)
         self._shared = config.vf_share_layers or config.use_lstm
-        self.critic_encoder: Encoder | None = None if self._shared else Encoder(self.observation_space, config)
+        self.critic_encoder: Encoder | None = None if self._shared else Encoder(seen, config)
         head = {
             "layernorm": config.head_fcnet_use_layernorm,
             **_initializers(config, "head_fcnet"),
@@ -57,9 +60,13 @@ class DefaultActorCriticRLModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionA
             return {}
         return {"h": torch.zeros(self._cell_size), "c": torch.zeros(self._cell_size)}
 
-    def _outputs(self, pi: nn.Module, log_std: nn.Parameter | None, features: torch.Tensor) -> torch.Tensor:
+    def _outputs(
+        self, pi: nn.Module, log_std: nn.Parameter | None, features: torch.Tensor, observations: Any
+    ) -> torch.Tensor:
         """What distributions of actions are made of, by a head and (where the deviation is free) its logarithm."""
         outputs: torch.Tensor = pi(features)
+        if self._mask is not None:
+            return self._mask.applied(outputs, observations)
         if log_std is not None:
             outputs = torch.cat([outputs, log_std.expand_as(outputs)], -1)
         if self._log_std_clip is not None:
@@ -68,7 +75,7 @@ class DefaultActorCriticRLModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionA
         return outputs
 
     def _policy(self, batch: dict[str, Any], features: torch.Tensor, state: Any) -> dict[str, Any]:
-        outputs = self._outputs(self.pi, self.log_std, features)
+        outputs = self._outputs(self.pi, self.log_std, features, batch[Columns.OBS])
         found: dict[str, Any] = {Columns.ACTION_DIST_INPUTS: outputs}
         if state is not None:
             found[Columns.STATE_OUT] = state

@@ -39,4 +39,5 @@ class DefaultAPPORLModule(DefaultActorCriticRLModule, TargetNetworkAPI):
     def forward_target(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         assert self._target_encoder is not None and self._target_pi is not None, "make_target_networks() comes first"
         features, _ = self._target_encoder(batch[Columns.OBS], batch.get(Columns.STATE_IN))
-        return {TARGET_NETWORK_ACTION_DIST_INPUTS: self._outputs(self._target_pi, self._target_log_std, features)}
+        outputs = self._outputs(self._target_pi, self._target_log_std, features, batch[Columns.OBS])
+        return {TARGET_NETWORK_ACTION_DIST_INPUTS: outputs}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from shoal.rllib.core.columns import Columns
+from shoal.rllib.core.models.torch.action_mask import ActionMask
 from shoal.rllib.core.models.torch.encoder import Encoder, _initializers
 from shoal.rllib.core.models.torch.layers import activation, mlp
 from shoal.rllib.core.models.torch.noisy import NoisyLinear
@@ -125,7 +126,9 @@ class DefaultQRLModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI, QNetAP
         self.double_q, self.noisy, self.num_atoms = bool(own["double_q"]), bool(own["noisy"]), int(own["num_atoms"])
         self.v_min, self.v_max = float(own["v_min"]), float(own["v_max"])
         self.epsilon = Scheduler(0.0 if self.noisy else own["epsilon"], framework=None)
-        self.q_net = QNetwork(self.observation_space, int(self.action_space.n), config, own)
+        self._mask = None if config.action_mask_key is None else ActionMask(config.action_mask_key)
+        seen = self.observation_space if self._mask is None else self._mask.without(self.observation_space)
+        self.q_net = QNetwork(seen, int(self.action_space.n), config, own)
         self._target_q_net: QNetwork | None = None
 
     def get_non_inference_attributes(self) -> list[str]:
@@ -133,7 +136,7 @@ class DefaultQRLModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI, QNetAP
 
     def _forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         self.q_net.be_still()
-        values = self.q_net.values(self.q_net.outputs(batch[Columns.OBS]))
+        values = self._values(batch[Columns.OBS])
         return {Columns.ACTIONS: values.argmax(-1), Columns.ACTION_DIST_INPUTS: values}
 
     def _forward_exploration(
@@ -141,14 +144,23 @@ class DefaultQRLModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI, QNetAP
     ) -> dict[str, Any]:
         if self.noisy:
             self.q_net.draw_noise(generator)
-        values = self.q_net.values(self.q_net.outputs(batch[Columns.OBS]))
+        values = self._values(batch[Columns.OBS])
         actions = values.argmax(-1)
         share = self.epsilon.update(t)
         if share > 0:
             by_chance = torch.rand(actions.shape, generator=generator) < share
-            others = torch.randint(values.shape[-1], actions.shape, generator=generator)
+            if self._mask is None:
+                others = torch.randint(values.shape[-1], actions.shape, generator=generator)
+            else:
+                allowed = self._mask.allowed(batch[Columns.OBS]).float().cpu()
+                others = torch.multinomial(allowed, 1, generator=generator).squeeze(-1)
             actions = torch.where(by_chance.to(actions.device), others.to(actions.device), actions)
         return {Columns.ACTIONS: actions}
+
+    def _values(self, observations: Any) -> Tensor:
+        """The values of all actions, those that are not allowed far below all."""
+        values = self.q_net.values(self.q_net.outputs(observations))
+        return values if self._mask is None else self._mask.applied(values, observations)
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         if self.noisy:
@@ -160,7 +172,7 @@ class DefaultQRLModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI, QNetAP
         return found
 
     def compute_q_values(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return {QF_PREDS: self.q_net.values(self.q_net.outputs(batch[Columns.OBS]))}
+        return {QF_PREDS: self._values(batch[Columns.OBS])}
 
     def compute_advantage_distribution(self, batch: dict[str, Any]) -> dict[str, Any]:
         logits = self.q_net.outputs(batch[Columns.OBS])
@@ -177,7 +189,8 @@ class DefaultQRLModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI, QNetAP
         if self.noisy:
             self._target_q_net.draw_noise()
         outputs = self._target_q_net.outputs(batch[Columns.OBS])
-        found = {QF_PREDS: self._target_q_net.values(outputs)}
+        values = self._target_q_net.values(outputs)
+        found = {QF_PREDS: values if self._mask is None else self._mask.applied(values, batch[Columns.OBS])}
         if self.num_atoms > 1:
             found[QF_PROBS] = torch.softmax(outputs, -1)
         return found

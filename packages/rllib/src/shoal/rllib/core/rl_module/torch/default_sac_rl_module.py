@@ -88,6 +88,11 @@ class DefaultSACRLModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI, QNet
         self.is_discrete = isinstance(self.action_space, gym.spaces.Discrete)
         self.action_dist_cls = distribution_class_for(self.action_space, squashed=True)
         outputs = self.action_dist_cls.required_input_dim(self.action_space)
+        if config.action_mask_key is not None:
+            raise UnsupportedSpaceException(
+                f"observations have a mask of actions under {config.action_mask_key!r}, and SAC's module does not keep to it; use PPO or "
+                "DQN, or let a wrapper take the mask out of observations"
+            )
         self.pi_encoder = Encoder(self.observation_space, config)
         self.pi = mlp(
             self.pi_encoder.output_size,
