@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import shoal
+from shoal._core.api import session_arguments
 from shoal._core.api.job_config import JobConfig
 from shoal._core.api.session_address import read_address
 from shoal._core.api.session_arguments import parse_session
@@ -202,3 +203,20 @@ def test_engines_that_are_not_installed(no_session: None) -> None:
 def test_logging_config() -> None:
     with pytest.raises(ValueError, match="encoding"):
         shoal.LoggingConfig(encoding="XML")
+
+
+def test_a_cluster_that_runs_has_the_resources_that_it_has() -> None:
+    for address in ("auto", "ray://head:10001", "dask://head:8786"):
+        with pytest.raises(InvalidOptionError, match="num_cpus"):
+            parse(address=address, num_cpus=2)
+    assert parse(address="ray", num_cpus=2).num_cpus == 2
+
+
+def test_workers_of_an_engine_mean_that_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_arguments, "surrounding_engine", lambda: "ray")
+    assert (parse().kind, parse().scheme) == (ADAPTER, "ray")
+    assert parse(address="local").kind == START
+    assert parse(local_mode=True).kind == INLINE
+    assert parse(num_cpus=2).kind == START  # a session of its own was asked for
+    monkeypatch.setenv("SHOAL_ADDRESS", "auto")
+    assert parse().kind == JOIN

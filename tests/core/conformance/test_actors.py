@@ -284,7 +284,8 @@ def test_method_arguments_are_copies(log) -> None:
     assert shoal.get(log.read.remote()) == [[1]]
 
 
-@pytest.mark.skipif(shoal.__name__ != "shoal", reason="hangs on Ray")
+@pytest.mark.needs("deadlock_detection")
+@pytest.mark.shoal_only  # hangs on Ray
 def test_waiting_in_a_call_for_a_later_one_is_an_error() -> None:
     @shoal.remote
     class Own:

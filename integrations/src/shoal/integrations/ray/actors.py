@@ -79,7 +79,7 @@ class Actors:
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
         self._held: weakref.WeakSet[HeldActor] = weakref.WeakSet()
-        self._classes: dict[tuple[bytes, bool], Any] = {}
+        self._classes: dict[tuple[Any, ...], Any] = {}
 
     def create(self, template: ActorTemplate, args: tuple[Any, ...], kwargs: dict[str, Any]) -> HeldActor:
         """Makes an actor. Raises ActorAlreadyExistsError."""
@@ -108,11 +108,14 @@ class Actors:
     def _class_of(self, template: ActorTemplate) -> Any:
         """Returns the host's class for the user's class, by whose name Ray shows it."""
         name = template.definition.name
-        key = (name.encode(), template.is_async)
+        groups = template.options.concurrency_groups
+        key = (name, template.is_async, *sorted(groups.items()))
         made = self._classes.get(key)
         if made is None:
             base = AsyncHost if template.is_async else Host
-            made = self._classes[key] = ray.remote(type(name, (base,), {"__module__": base.__module__}))
+            host = type(name, (base,), {"__module__": base.__module__})
+            made = ray.remote(concurrency_groups=dict(groups))(host) if groups else ray.remote(host)
+            self._classes[key] = made
         return made
 
     def named(self, name: str, namespace: str | None) -> HeldActor:

@@ -8,7 +8,6 @@ from typing import Any
 import ray
 
 from shoal.engines import ExecutionContext, SessionInfo
-from shoal.integrations.ray.placement_groups import shoal_id
 from shoal.integrations.ray.running_call import running_call
 
 
@@ -42,9 +41,7 @@ def execution_context(is_driver: bool) -> ExecutionContext:
     call = running_call.get()
     context = ray.get_runtime_context()
     if is_driver:
-        return ExecutionContext(
-            task_id=_bytes(context.get_task_id()), environment_json=context.get_runtime_env_string()
-        )
+        return ExecutionContext(environment_json=context.get_runtime_env_string())
     host = call.actor if call is not None else None
     is_async = host is not None and host.template.is_async
     group_id = _bytes(context.get_placement_group_id())
@@ -61,7 +58,7 @@ def execution_context(is_driver: bool) -> ExecutionContext:
         was_reconstructed=host is not None and host.was_reconstructed,
         resources=context.get_assigned_resources(),
         gpu_ids=[int(gpu) if str(gpu).isdigit() else gpu for gpu in ray.get_gpu_ids()],
-        placement_group_id=shoal_id(group_id) if group_id else b"",
+        placement_group_id=group_id,
         capture_child_tasks=context.should_capture_child_tasks_in_placement_group,
         environment_json=context.get_runtime_env_string(),
     )

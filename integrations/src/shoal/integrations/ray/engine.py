@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.experimental import internal_kv
 
-import shoal
 from shoal.engines import STREAMING
-from shoal.exceptions import InvalidOptionError, NotSupportedByEngineError, SessionStartError
 from shoal.integrations.ray import context, placement_groups
 from shoal.integrations.ray.actors import Actors, HeldActor, actor_parts
 from shoal.integrations.ray.errors import error_from_ray
+from shoal.integrations.ray.joining import check_fits, is_worker, join
+from shoal.integrations.ray.limits import RAY, RAY_CLIENT
 from shoal.integrations.ray.metrics import Metrics
-from shoal.integrations.ray.options import runtime_env
 from shoal.integrations.ray.references import RayObjectRef, held_refs, values_of
 from shoal.integrations.ray.running_call import running_call
 from shoal.integrations.ray.tasks import Tasks
@@ -36,22 +35,6 @@ if TYPE_CHECKING:
         TaskTemplate,
     )
     from shoal.integrations.ray.streams import RayStream
-
-_EVERYWHERE = frozenset(
-    {
-        "actors",
-        "async_actors",
-        "cancel_running",
-        "detached_actors",
-        "force_cancel",
-        "placement_groups",
-        "runtime_env",
-        "threaded_actors",
-    }
-)
-_IN_THE_CLUSTER = frozenset({"shared_memory", "spilling", "streaming", "zero_copy"})
-"""What a driver that joined by Ray Client (`ray://`) cannot have: its values travel over the network, one by one."""
-_ISOLATION = frozenset({"process_isolation"})
 
 
 class RayEngine:
@@ -70,32 +53,25 @@ class RayEngine:
     def __init__(self, request: SessionRequest) -> None:
         self._began = not ray.is_initialized()
         if self._began:
-            _join(request)
+            join(request)
         else:
-            _check_fits(request)
+            check_fits(request)
         self._is_client = bool(ray.util.client.ray.is_connected())
+        self._limits = RAY_CLIENT if self._is_client else RAY
         self._address = request.address if self._is_client else ""
-        self._is_worker = not self._is_client and ray.get_runtime_context().worker.mode == ray.WORKER_MODE
+        self._is_worker = not self._is_client and is_worker()
         self._tasks = Tasks()
         self._metrics = Metrics()
 
     @property
     def capabilities(self) -> frozenset[str]:
-        capabilities = _EVERYWHERE if self._is_client else _EVERYWHERE | _IN_THE_CLUSTER
-        if self._has_dashboard:
-            capabilities |= {"state"}
-        # shoal begins a worker's session as one of a process that runs tasks where it does not say that they run elsewhere.
-        return capabilities if self._is_worker and not self._is_known else capabilities | _ISOLATION
+        capabilities = self._limits.capabilities
+        return capabilities if self._has_dashboard else capabilities - {"state"}
 
     @cached_property
     def _has_dashboard(self) -> bool:
         """Whether the cluster has what Ray's state API asks."""
         return not self._is_client and bool(internal_kv._internal_kv_get(b"dashboard", namespace=b"dashboard"))
-
-    @property
-    def _is_known(self) -> bool:
-        """Whether shoal has made this engine the process's session."""
-        return shoal.is_initialized()
 
     @property
     def capture_children(self) -> bool:
@@ -132,11 +108,7 @@ class RayEngine:
 
     def _check_streaming(self, num_returns: int) -> None:
         if self._is_client and num_returns == STREAMING:
-            raise NotSupportedByEngineError(
-                "a generator task called by Ray Client (ray://)",
-                "Run the driver on a machine of the cluster, with init('ray'), or return a list.",
-                self.name,
-            )
+            raise self._limits.refusal("streaming", "A generator task called by Ray Client (ray://)")
 
     def kill_actor(self, actor_id: bytes, no_restart: bool) -> None:
         self._actors.kill(actor_id, no_restart)
@@ -279,28 +251,3 @@ class RayEngine:
 def _space(namespace: str) -> bytes:
     # Ray ends namespaces at their first colon.
     return b"shoal-" + namespace.encode().hex().encode()
-
-
-def _join(request: SessionRequest) -> None:
-    """Begins or joins Ray as a driver."""
-    arguments: dict[str, Any] = {"namespace": request.namespace, "log_to_driver": request.log_to_driver}
-    if request.environment is not None:
-        arguments["runtime_env"] = runtime_env(request.environment)
-    if request.address not in (None, "ray"):
-        arguments["address"] = request.address
-    else:
-        arguments["include_dashboard"] = request.include_dashboard
-    try:
-        ray.init(**arguments)
-    except Exception as error:
-        raise SessionStartError(f"Ray could not be started or joined (address={request.address!r}): {error}") from error
-
-
-def _check_fits(request: SessionRequest) -> None:
-    """Raises InvalidOptionError where the Ray that this process has joined already is not as it is asked for."""
-    fix = "this process has joined Ray already: leave it out, or give it to ray.init()"
-    if request.environment is not None:
-        raise InvalidOptionError("runtime_env", request.environment.json.decode(), fix)
-    namespace = ray.get_runtime_context().namespace
-    if request.namespace is not None and request.namespace != namespace:
-        raise InvalidOptionError("namespace", request.namespace, f"{fix} (its namespace is {namespace!r})")

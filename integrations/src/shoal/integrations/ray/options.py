@@ -10,7 +10,18 @@ from typing import Any
 from ray.util import scheduling_strategies as of_ray
 
 from shoal import cloudpickle
-from shoal.engines import DYNAMIC, STREAMING, ActorOptions, MethodOptions, TaskOptions
+from shoal.engines import (
+    DYNAMIC,
+    STREAMING,
+    ActorOptions,
+    MethodOptions,
+    NodeAffinityStrategy,
+    NodeLabelStrategy,
+    PlacementGroupStrategy,
+    SchedulingStrategy,
+    SpreadStrategy,
+    TaskOptions,
+)
 from shoal.integrations.ray.errors import RETRIED
 from shoal.integrations.ray.placement_groups import ray_group
 
@@ -40,7 +51,7 @@ def task_keywords(options: TaskOptions, name: str) -> dict[str, Any]:
 
 
 def actor_keywords(options: ActorOptions) -> dict[str, Any]:
-    """Returns what `ray.remote` takes for an actor class."""
+    """Returns what `.options()` of Ray's actor classes takes. (`concurrency_groups` belong to the class: see `actors`.)"""
     held = options.resources.to_floats()
     keywords = {**_resources(held), **_placing(options)}
     if options.placement_resources == options.resources:
@@ -52,8 +63,6 @@ def actor_keywords(options: ActorOptions) -> dict[str, Any]:
         keywords["namespace"] = options.namespace
     if options.max_concurrency is not None:
         keywords["max_concurrency"] = options.max_concurrency
-    if options.concurrency_groups:
-        keywords["concurrency_groups"] = dict(options.concurrency_groups)
     if options.allow_out_of_order_execution is not None:
         keywords["allow_out_of_order_execution"] = options.allow_out_of_order_execution
     return keywords | {
@@ -122,18 +131,17 @@ def runtime_env(environment: Any) -> dict[str, Any]:
     return fields
 
 
-def _strategy(strategy: Any) -> Any:
-    kind = type(strategy).__name__
-    if kind == "PlacementGroupStrategy":
+def _strategy(strategy: SchedulingStrategy) -> Any:
+    if isinstance(strategy, PlacementGroupStrategy):
         group = ray_group(strategy.group_id)
         return of_ray.PlacementGroupSchedulingStrategy(group, strategy.bundle_index, strategy.capture_children)
-    if kind == "NodeAffinityStrategy":
+    if isinstance(strategy, NodeAffinityStrategy):
         return of_ray.NodeAffinitySchedulingStrategy(
             strategy.node_id, strategy.soft, strategy.spill_on_unavailable, strategy.fail_on_unavailable
         )
-    if kind == "NodeLabelStrategy":
+    if isinstance(strategy, NodeLabelStrategy):
         return of_ray.NodeLabelSchedulingStrategy(_expressions(strategy.hard), soft=_expressions(strategy.soft))
-    return "SPREAD" if kind == "SpreadStrategy" else "DEFAULT"
+    return "SPREAD" if isinstance(strategy, SpreadStrategy) else "DEFAULT"
 
 
 def _expressions(selector: Any) -> dict[str, Any]:

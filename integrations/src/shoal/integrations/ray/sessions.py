@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import threading
+
 import ray
 
 import shoal
+from shoal import engines
+from shoal.integrations.ray.joining import is_worker
+
+_FIRST = threading.Lock()
+"""Threaded actors get their first calls at once."""
 
 
 def ensure_session() -> None:
     """Makes the Ray of this process shoal's session, if it has none yet: in workers, at the first task or reference that arrives."""
-    if not shoal.is_initialized() and ray.is_initialized():
+    if shoal.is_initialized() or not ray.is_initialized():
+        return
+    if not is_worker():
         shoal.init("ray", configure_logging=False, ignore_reinit_error=True)
+        return
+    with _FIRST:
+        if not shoal.is_initialized():
+            from shoal.integrations.ray.engine import RayEngine  # it knows those who call this
+
+            engines.adopt(RayEngine(engines.SessionRequest(kind="adapter", scheme="ray", address="ray")))
 
 
 class Arrival:

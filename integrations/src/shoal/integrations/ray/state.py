@@ -10,6 +10,7 @@ from ray.util import state as of_ray
 from ray.util.state.exception import RayStateApiException
 
 from shoal.exceptions import NotSupportedByEngineError
+from shoal.integrations.ray.limits import WITHOUT_DASHBOARD
 from shoal.integrations.ray.placement_groups import group_rows
 
 _MOST = 10_000
@@ -39,8 +40,6 @@ def state_rows(what: str) -> list[dict[str, Any]]:
         records = found(limit=_MOST, detail=what not in _WITHOUT_DETAIL, raise_on_missing_output=False)
     except (RayStateApiException, ConnectionError, ImportError) as error:
         raise NotSupportedByEngineError(
-            f"the list of {what} (without a dashboard: {error})",
-            "Start the cluster with its dashboard: pip install 'ray[default]', ray start --head.",
-            "ray",
+            f"The list of {what} (without a dashboard: {error})", WITHOUT_DASHBOARD, "ray"
         ) from error
     return [record if isinstance(record, dict) else dataclasses.asdict(record) for record in records]

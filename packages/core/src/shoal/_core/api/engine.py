@@ -56,9 +56,10 @@ class Engine(Protocol):
     """One session on one engine."""
 
     name: str
-    capabilities: frozenset[str]
-    """Out of: actors, async_actors, threaded_actors, cancel_running, force_cancel, placement_groups, runtime_env, streaming,
-    detached_actors, process_isolation, shared_memory, zero_copy, spilling, state."""
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Out of `shoal.engines.CAPABILITIES`."""
 
     @property
     def session(self) -> SessionInfo: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from shoal._core.schema.session_request import ADAPTER, INLINE, JOIN, SessionRequest
@@ -12,6 +13,22 @@ if TYPE_CHECKING:
 
 ENTRY_POINT_GROUP = "shoal.engines"
 """Entry points of this group are functions that take a SessionRequest and return an Engine; their names are address schemes."""
+
+SURROUNDING_GROUP = "shoal.engines.surrounding"
+"""Entry points of this group are functions without arguments that say whether this process is a worker of the engine of their name."""
+_MODULES = {"ray": "ray", "dask": "distributed"}
+"""Engine -> the module that all of its workers have imported: nothing else is looked at in processes without it."""
+
+
+def surrounding_engine() -> str | None:
+    """Returns the name of the engine that this process is a worker of; None for none."""
+    loaded = [name for name, module in _MODULES.items() if module in sys.modules]
+    if not loaded:
+        return None
+    from importlib.metadata import entry_points
+
+    asked = entry_points(group=SURROUNDING_GROUP)
+    return next((entry.name for entry in asked if entry.name in loaded and entry.load()()), None)
 
 
 def start_engine(request: SessionRequest) -> Engine:

@@ -16,16 +16,19 @@ class ActorID(BaseID):
 class NodeID(BaseID):
     __slots__ = ()
     SIZE = NODE_ID_SIZE
+    SIZE_ELSEWHERE = 28
 
 
 class WorkerID(BaseID):
     __slots__ = ()
     SIZE = WORKER_ID_SIZE
+    SIZE_ELSEWHERE = 28
 
 
 class PlacementGroupID(BaseID):
     __slots__ = ()
     SIZE = PLACEMENT_GROUP_ID_SIZE
+    SIZE_ELSEWHERE = 18
 
 
 class ClusterID(BaseID):

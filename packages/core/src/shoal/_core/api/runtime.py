@@ -73,7 +73,7 @@ def init(
     Args:
         address: None or 'local' for a session of this program alone, which ends with it; 'auto' for the newest session on this
             machine that may be joined, or its folder; 'ray', 'ray://host:port' or 'dask://host:port' for another engine. None
-            reads the environment variable SHOAL_ADDRESS first.
+            reads the environment variable SHOAL_ADDRESS first, and in a worker of another engine means that engine.
         num_cpus: CPUs to use; by default those that this process may use.
         num_gpus: GPUs to use; by default those that are found.
         resources: further resources of this machine: name -> amount.
@@ -159,16 +159,20 @@ def _request_of(given: Mapping[str, Any]) -> tuple[SessionRequest, JobConfig | N
 
 
 def _begin(engine: Engine, *, runs_tasks: bool | None) -> None:
-    """Makes `engine` this process's session. `runs_tasks` None: tasks run elsewhere where the engine isolates processes."""
+    """Makes `engine` this process's session. `runs_tasks` None: tasks run elsewhere where the engine isolates processes, unless this
+    process runs one."""
     if runs_tasks is None:
-        runs_tasks = "process_isolation" not in engine.capabilities
+        runs_tasks = "process_isolation" not in engine.capabilities or not engine.context().is_driver
     SESSION.begin(engine, runs_tasks=runs_tasks)
     atexit.unregister(_end_at_exit)
     atexit.register(_end_at_exit)
 
 
 def adopt(engine: Engine) -> None:
-    """Makes `engine` the session of a worker process, for what the user's tasks and actors do with shoal."""
+    """Makes `engine` the session of a worker process, for what the user's tasks and actors do with shoal.
+
+    For engines, in the processes that they start; a session that the process has already is replaced, and not ended.
+    """
     SESSION.begin(engine, runs_tasks=True)
 
 

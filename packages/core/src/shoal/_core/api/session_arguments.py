@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shoal._core.api.checks import amount, flag, integer, mapping, text, texts
+from shoal._core.api.engine_choice import surrounding_engine
 from shoal._core.api.environment_option import parse_environment
 from shoal._core.api.job_config import JobConfig
 from shoal._core.api.logging_config import LoggingConfig
@@ -39,6 +40,8 @@ def parse_session(given: Mapping[str, Any], job_config: JobConfig | None) -> Ses
     local_mode = flag("local_mode", given["local_mode"])
     if address is None and not local_mode:
         address = os.environ.get("SHOAL_ADDRESS") or None
+        if address is None and all(given[name] is None for name in SESSION_WIDE):
+            address = surrounding_engine()
     kind, where, scheme = read_address(address)
     if local_mode:
         if kind != START:
@@ -46,7 +49,7 @@ def parse_session(given: Mapping[str, Any], job_config: JobConfig | None) -> Ses
                 "local_mode", True, f"address={address!r} means another process; leave one of both out"
             )
         kind = INLINE
-    if kind in (JOIN, ADAPTER):
+    if kind == JOIN or (kind == ADAPTER and "://" in where):  # an engine that is only named may begin a cluster
         for name in SESSION_WIDE:
             if given[name] is not None:
                 raise InvalidOptionError(

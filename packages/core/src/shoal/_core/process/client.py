@@ -24,6 +24,7 @@ from shoal._core.process.task_owner import TaskOwner
 from shoal._core.process.task_records import TaskRecords
 from shoal._core.process.waiting import CountWaiter, Reply
 from shoal._core.schema.definitions import ActorTemplate, MethodTemplate, TaskTemplate
+from shoal._core.schema.engine_limits import NATIVE
 from shoal._core.schema.ids import TaskIds, object_id_of, task_of
 from shoal._core.schema.messages import (
     ActorChanged,
@@ -57,24 +58,6 @@ from shoal._core.system.task_errors import dump_error, load_cause
 from shoal._core.system.transport import Connection, connect
 from shoal.exceptions import SessionEndedError, SessionStartError
 
-CAPABILITIES = frozenset(
-    {
-        "actors",
-        "async_actors",
-        "threaded_actors",
-        "cancel_running",
-        "force_cancel",
-        "placement_groups",
-        "runtime_env",
-        "streaming",
-        "detached_actors",
-        "process_isolation",
-        "shared_memory",
-        "zero_copy",
-        "spilling",
-        "state",
-    }
-)
 HELLO_SECONDS = 20.0
 
 
@@ -82,7 +65,7 @@ class Client:
     """One process's part in a native session."""
 
     name = "native"
-    capabilities = CAPABILITIES
+    capabilities = NATIVE.capabilities
 
     def __init__(self, *, worker_id: bytes, role: str, daemon_address: str, job_id: bytes, namespace: str) -> None:
         self.worker_id = worker_id

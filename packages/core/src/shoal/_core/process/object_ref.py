@@ -226,9 +226,11 @@ class BaseID:
 
     __slots__ = ("_id",)
     SIZE = 16
+    SIZE_ELSEWHERE = 16
+    """Of the same id in sessions on Ray."""
 
     def __init__(self, id: bytes) -> None:
-        if len(id) != self.SIZE:
+        if len(id) not in (self.SIZE, self.SIZE_ELSEWHERE):
             raise ValueError(f"{type(self).__name__} takes {self.SIZE} bytes, got {len(id)}")
         self._id = id
 

@@ -34,11 +34,11 @@ from shoal._core.process.inline.turns import Turns
 from shoal._core.process.key_values import KeyValues
 from shoal._core.process.metric_registry import MetricRegistry
 from shoal._core.process.object_ref import set_current_home
+from shoal._core.schema.engine_limits import INLINE
 from shoal._core.schema.ids import new_id, new_job_id, task_of
 from shoal._core.schema.messages import MetricRecorded
 from shoal._core.schema.session import ExecutionContext, SessionInfo
 from shoal.exceptions import (
-    NotSupportedByEngineError,
     SessionEndedError,
     ShoalError,
     TaskPlacementGroupRemoved,
@@ -51,20 +51,6 @@ if TYPE_CHECKING:
     from shoal._core.schema.definitions import ActorTemplate, MethodTemplate, TaskTemplate
     from shoal._core.schema.session_request import SessionRequest
 
-CAPABILITIES = frozenset(
-    {
-        "actors",
-        "async_actors",
-        "cancel_running",
-        "detached_actors",
-        "force_cancel",
-        "placement_groups",
-        "state",
-        "streaming",
-        "threaded_actors",
-        "zero_copy",
-    }
-)
 NODE_IP = "127.0.0.1"
 LAST_SECONDS = 2.0
 """When the session ends, code of tasks has so long to end."""
@@ -81,7 +67,7 @@ class InlineEngine:
     """
 
     name = "inline"
-    capabilities = CAPABILITIES
+    capabilities = INLINE.capabilities
 
     def __init__(self, request: SessionRequest) -> None:
         if request.environment is not None:
@@ -171,12 +157,7 @@ class InlineEngine:
         return self._actors.create(template, args, kwargs)
 
     def _refuse_environment(self, what: str) -> None:
-        raise NotSupportedByEngineError(
-            what,
-            "Everything runs in this process there: set variables and install packages before it starts, or leave out "
-            "local_mode=True.",
-            self.name,
-        )
+        raise INLINE.refusal("runtime_env", what)
 
     def call_actor(
         self, actor: HeldActor, template: MethodTemplate, args: tuple[Any, ...], kwargs: dict[str, Any]
