@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from shoal.rllib.algorithms.ppo import PPOConfig
 from shoal.rllib.connectors.common.add_observations_from_episodes_to_batch import AddObservationsFromEpisodesToBatch
-from shoal.rllib.connectors.common.frame_stacking import FrameStacking
 from shoal.rllib.connectors.connector_v2 import ConnectorV2
 from shoal.rllib.connectors.env_to_module import FrameStackingEnvToModule, PrevActionsPrevRewards
 from shoal.rllib.connectors.env_to_module.env_to_module_pipeline import EnvToModulePipeline
@@ -24,12 +23,13 @@ from shoal.rllib.connectors.env_to_module.observation_preprocessor import (
     SingleAgentObservationPreprocessor,
 )
 from shoal.rllib.connectors.env_to_module.write_observations_to_episodes import WriteObservationsToEpisodes
+from shoal.rllib.connectors.learner import FrameStackingLearner
 from shoal.rllib.connectors.module_to_env import GetActions, ListifyDataForVectorEnv, NormalizeAndClipActions
 from shoal.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
 from shoal.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from shoal.rllib.env.single_agent_episode import SingleAgentEpisode
 from shoal.rllib.examples.envs.classes.multi_agent import MultiAgentCartPole
-from shoal.rllib.utils.error import UnsupportedSpaceException
+from shoal.rllib.utils.error import ConfigError, UnsupportedSpaceException
 
 BOX = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
 
@@ -148,7 +148,7 @@ def test_states_of_filters_are_merged_without_counting_twice() -> None:
 
 
 def test_frames_are_stacked_for_modules_and_for_learners_alike() -> None:
-    runner = runner_of(FrameStackingEnvToModule(num_frames=3), episode_lookback_horizon=3)
+    runner = runner_of(FrameStackingEnvToModule(num_frames=3))
     shape = runner.get_spaces()["default_policy"][0].shape
     assert shape == (12,)
     acted_on: list[Any] = []
@@ -160,16 +160,23 @@ def test_frames_are_stacked_for_modules_and_for_learners_alike() -> None:
 
     runner.module.forward_exploration = spied
     episodes = [*runner.sample(num_timesteps=20), *runner.sample(num_timesteps=20)]
-    batch: dict[str, Any] = FrameStacking(runner.env.single_observation_space, num_frames=3, as_learner_connector=True)(
-        rl_module=runner.module, batch={}, episodes=episodes
-    )
-    stacked = [row for episode in episodes if episode.t_started == 0 for row in batch["obs"][(episode.id_,)][:1]]
-    assert all((row[:8] == 0).all() and row[8:].any() for row in stacked)  # before the start there are zeros
+    stacked = list(episodes)
+    FrameStackingLearner(num_frames=3)(rl_module=runner.module, batch={}, episodes=stacked)
+    assert {episode.get_observations().shape[1:] for episode in episodes} == {(4,)}
+    starts = [episode.get_observations(0) for episode in stacked if episode.t_started == 0]
+    assert all((row[:8] == 0).all() and row[8:].any() for row in starts)  # before the start there are zeros
     acted = {tuple(row.tolist()) for rows in acted_on for row in rows}
-    learned = {tuple(np.float32(row).tolist()) for items in batch["obs"].values() for row in items}
-    assert learned <= acted
+    learned = {tuple(row.tolist()) for episode in stacked for row in episode.get_observations()[:-1]}
+    assert len(learned) == sum(map(len, episodes)) and learned <= acted
     with pytest.raises(UnsupportedSpaceException, match="no last axis"):
-        FrameStacking(gym.spaces.Discrete(3), num_frames=2)
+        FrameStackingEnvToModule(gym.spaces.Discrete(3), num_frames=2)
+
+
+def test_frames_that_are_not_known_are_asked_for() -> None:
+    chunk = episode_of([np.zeros(2, np.float32)] * 3, observation_space=BOX).cut()
+    chunk.add_env_step(np.zeros(2, np.float32), 0, 1.0)
+    with pytest.raises(ConfigError, match=r"knows 0 observations .* num_frames=3 needs 2"):
+        FrameStackingLearner(num_frames=3)(rl_module=None, batch={}, episodes=[chunk])
 
 
 def test_latest_actions_and_rewards_are_a_part_of_observations() -> None:

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from shoal.rllib.algorithms.dqn import DQNConfig
 from shoal.rllib.algorithms.ppo import PPOConfig
+from shoal.rllib.connectors.env_to_module import FrameStackingEnvToModule
 from shoal.rllib.connectors.learner import (
     AddColumnsFromEpisodesToTrainBatch,
     AddInfosFromEpisodesToTrainBatch,
     AddNextObservationsFromEpisodesToTrainBatch,
     AddOneTsToEpisodesAndTruncate,
     ComputeReturnsToGo,
+    FrameStackingLearner,
     GeneralAdvantageEstimation,
 )
 from shoal.rllib.core.columns import Columns
@@ -70,6 +73,56 @@ def test_advantages_of_the_piece_are_those_of_the_learner() -> None:
     )
     added = torch.tensor([item for one in episodes for item in batch[Columns.VALUE_TARGETS][(one.id_,)]])
     torch.testing.assert_close(added, built.batch_from_episodes(episodes)["default_policy"][Columns.VALUE_TARGETS])
+
+
+def stacking(config: Any, frames: int = 3) -> Any:
+    """Has an algorithm's modules see several frames."""
+    config.environment("CartPole-v1").debugging(seed=1).rl_module(model_config={"fcnet_hiddens": [8]})
+    config.env_runners(
+        num_env_runners=0,
+        num_envs_per_env_runner=2,
+        env_to_module_connector=lambda env, spaces, device: FrameStackingEnvToModule(num_frames=frames),
+    )
+    return config.learners(learner_connector=lambda observations, actions: FrameStackingLearner(num_frames=frames))
+
+
+def test_what_is_learned_from_stacked_frames_is_what_was_acted_on() -> None:
+    config = stacking(PPOConfig()).training(train_batch_size_per_learner=60, minibatch_size=30, num_epochs=1)
+    with config.build_algo() as algo:
+        algo.train()
+        episodes = algo.sample_batch(60)
+        batch = algo.learner_group._learner.batch_from_episodes(episodes)["default_policy"]
+        module = algo.get_module()
+        with torch.no_grad():
+            outputs = module.forward_train({Columns.OBS: batch[Columns.OBS]})[Columns.ACTION_DIST_INPUTS]
+        torch.testing.assert_close(outputs, batch[Columns.ACTION_DIST_INPUTS])
+        assert batch[Columns.OBS].shape == (60, 12) and any(episode.t_started for episode in episodes)
+
+
+def test_frames_are_stacked_from_a_replay_buffer() -> None:
+    config = stacking(DQNConfig()).reporting(min_sample_timesteps_per_iteration=10)
+    config.training(
+        train_batch_size=8, num_steps_sampled_before_learning_starts=10, replay_buffer_config={"capacity": 100}
+    )
+    seen: list[Any] = []
+
+    def looks(*, batch: Any, episodes: Any, **_: Any) -> Any:
+        seen.extend(episodes)
+        return batch
+
+    config.learners(learner_connector=lambda observations, actions: [FrameStackingLearner(num_frames=3), looks])
+    with config.build_algo() as algo:
+        for _ in range(4):
+            algo.train()
+    assert {episode.get_observations().shape for episode in seen} == {(2, 12)}
+    for episode in seen:  # the second row is the first one, moved on by a frame
+        now, after = episode.get_observations()
+        assert (now[4:] == after[:8]).all()
+    assert any((episode.get_observations(0)[:4] != 0).all() for episode in seen)
+    config.training(n_step=2)
+    with config.build_algo() as algo, pytest.raises(ConfigError, match=r"n_step=1.*FrameStackObservation"):
+        for _ in range(3):
+            algo.train()
 
 
 def test_columns_with_too_few_items_are_refused() -> None:

@@ -209,6 +209,7 @@ class OffPolicyAlgorithm(Algorithm):
         self._beta = Scheduler(config.replay_buffer_config.get("beta", 0.0), framework=None)
         self._shared = share_weights(self.learner_group, self.runners)
         self._steps_trained = self._trained_before = 0
+        self._lookback = int(getattr(self.env_runner, "lookback", 0))
 
     def sample_and_store(self, **arguments: Any) -> None:
         """Has all runners sample a fragment, and keeps what they bring."""
@@ -233,7 +234,9 @@ class OffPolicyAlgorithm(Algorithm):
             if settings.learner_connector is None:
                 given["batch"] = columns_by_module(buffer.sample_columns(count, **arguments))
             else:
-                given["episodes"] = buffer.sample(count, sample_episodes=True, to_numpy=True, **arguments)
+                given["episodes"] = buffer.sample(
+                    count, sample_episodes=True, to_numpy=True, lookback=self._lookback, **arguments
+                )
         with log_time((TIMERS, LEARNER_UPDATE_TIMER)):
             results = self.learner_group.update(**given, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: now})
         with log_time((TIMERS, REPLAY_BUFFER_UPDATE_PRIOS_TIMER)):

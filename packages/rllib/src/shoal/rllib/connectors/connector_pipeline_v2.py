@@ -65,6 +65,7 @@ class ConnectorPipelineV2(ConnectorV2):
                 observations = observations if connector.observation_space is None else connector.observation_space
                 actions = actions if connector.action_space is None else connector.action_space
         self._observation_space, self._action_space = observations, actions
+        self.lookback = max((getattr(connector, "lookback", 0) for connector in self.connectors), default=0)
 
     def _renew_spaces(self) -> None:
         self._set_spaces(self._input_observation_space, self._input_action_space)

@@ -30,6 +30,9 @@ class ConnectorV2(abc.ABC):
         ...         return batch
     """
 
+    lookback: int = 0
+    """How many steps before the one at hand it looks at. Chunks of episodes take along so many of those before them, at least."""
+
     def __init__(
         self,
         input_observation_space: gym.Space[Any] | None = None,

@@ -146,6 +146,19 @@ class StepStore:
             batch.update({key: self.read(key, places) for key in self.extra_keys})
         return batch
 
+    def earlier(self, places: Indices, count: int) -> list[dict[str, Any]]:
+        """What came before these places, as far as it is stored: up to `count` steps, the nearest first.
+
+        Each has 'there', whether there is such a step, and 'obs', 'actions', 'rewards', and what modules gave besides, of it.
+        """
+        found = []
+        for _ in range(count):
+            places = np.where(places >= 0, self.before(np.maximum(places, 0)), _EMPTY)
+            there = places >= 0
+            keys = (Columns.OBS, Columns.ACTIONS, Columns.REWARDS, *self.extra_keys)
+            found.append({"there": there, **{key: self.read(key, np.maximum(places, 0)) for key in keys}})
+        return found
+
     @property
     def extra_keys(self) -> list[str]:
         """What modules gave besides actions."""

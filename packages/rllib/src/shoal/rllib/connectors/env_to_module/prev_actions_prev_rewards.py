@@ -16,8 +16,7 @@ from shoal.rllib.utils.error import UnsupportedSpaceException
 class PrevActionsPrevRewards(ConnectorV2):
     """Makes observations a Dict of the observation itself, the latest actions (discrete ones one-hot) and the latest rewards.
 
-    Zeros stand for what was before an episode's start. Put FlattenObservations after it for modules that want rows of numbers. The runner
-    has to keep enough of the past: `episode_lookback_horizon` has to be as large as both numbers.
+    Zeros stand for what was before an episode's start. Put FlattenObservations after it for modules that want rows of numbers.
 
     Args:
         multi_agent: whether spaces are by agent.
@@ -42,6 +41,7 @@ class PrevActionsPrevRewards(ConnectorV2):
         self._multi_agent = multi_agent
         self.n_prev_actions = n_prev_actions
         self.n_prev_rewards = n_prev_rewards
+        self.lookback = max(n_prev_actions, n_prev_rewards)
         super().__init__(input_observation_space, input_action_space, **kwargs)
 
     def recompute_output_observation_space(

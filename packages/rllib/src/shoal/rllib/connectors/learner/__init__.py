@@ -11,6 +11,7 @@ _HOMES = {
     "AddNextObservationsFromEpisodesToTrainBatch": "add_next_observations_from_episodes_to_train_batch",
     "AddOneTsToEpisodesAndTruncate": "add_one_ts_to_episodes_and_truncate",
     "ComputeReturnsToGo": "compute_returns_to_go",
+    "FrameStackingLearner": "frame_stacking",
     "GeneralAdvantageEstimation": "general_advantage_estimation",
     "LearnerConnectorPipeline": "learner_connector_pipeline",
 }

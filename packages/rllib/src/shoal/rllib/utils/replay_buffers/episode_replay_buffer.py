@@ -115,7 +115,22 @@ class EpisodeReplayBuffer:
         Raises:
             ValueError: no step is stored.
         """
-        places, weights = self._choose(num_items or self.batch_size_B, beta)
+        _, batch = self._transitions(
+            num_items or self.batch_size_B, n_step, gamma, beta, include_infos, include_extra_model_outputs
+        )
+        return batch
+
+    def _transitions(
+        self,
+        count: int,
+        n_step: int | tuple[int, int] | None,
+        gamma: float,
+        beta: float,
+        include_infos: bool,
+        include_extra_model_outputs: bool,
+    ) -> tuple[NDArray[np.int64], dict[str, Any]]:
+        """The places that transitions were drawn from, and their columns."""
+        places, weights = self._choose(count, beta)
         batch = self._store.transitions(
             places,
             self._steps(n_step, len(places)),
@@ -126,7 +141,7 @@ class EpisodeReplayBuffer:
         batch["weights"] = weights
         self.sampled_timesteps += len(places)
         self._last_n_step = float(batch["n_step"].mean())
-        return batch
+        return places, batch
 
     def sample(
         self,
@@ -159,7 +174,7 @@ class EpisodeReplayBuffer:
             sample_episodes: give a list of episodes, each with one transition: two observations, and 'weights' and 'n_step' among the
                 extra model outputs.
             to_numpy: those episodes hold arrays.
-            lookback: accepted for Ray's sake.
+            lookback: how many steps before it each of those episodes has in its lookback buffer, as far as they are stored.
             min_batch_length_T: accepted for Ray's sake.
             **kwargs: accepted for Ray's sake.
 
@@ -176,15 +191,9 @@ class EpisodeReplayBuffer:
         items = num_items or batch_size_B or self.batch_size_B
         if not sample_episodes:
             return self._rows(items, batch_length_T or self.batch_length_T)
-        columns = self.sample_columns(
-            items,
-            n_step=n_step,
-            gamma=gamma,
-            beta=beta,
-            include_infos=include_infos,
-            include_extra_model_outputs=include_extra_model_outputs,
-        )
-        return [_one_transition(columns, row, self._store.extra_keys, to_numpy) for row in range(items)]
+        places, columns = self._transitions(items, n_step, gamma, beta, include_infos, include_extra_model_outputs)
+        before = self._store.earlier(places, lookback)
+        return [_one_transition(columns, before, row, self._store.extra_keys, to_numpy) for row in range(items)]
 
     def get_num_timesteps(self, module_id: str | None = None) -> int:
         """How many steps are stored."""
@@ -292,21 +301,24 @@ class EpisodeReplayBuffer:
         }
 
 
-def _one_transition(columns: dict[str, Any], row: int, extra_keys: Sequence[str], to_numpy: bool) -> SingleAgentEpisode:
-    def at(key: str) -> Any:
-        return map_structure(lambda leaf: leaf[row], columns[key])
+def _one_transition(
+    columns: dict[str, Any], before: Sequence[dict[str, Any]], row: int, extra_keys: Sequence[str], to_numpy: bool
+) -> SingleAgentEpisode:
+    def at(key: str, of: dict[str, Any] = columns) -> Any:
+        return map_structure(lambda leaf: leaf[row], of[key])
 
-    extra = {"weights": [at("weights")], "n_step": [int(columns["n_step"][row])]}
-    extra.update({key: [at(key)] for key in extra_keys if key in columns})
+    past = [step for step in reversed(before) if step["there"][row]]
+    extra = {"weights": [1.0] * len(past) + [at("weights")], "n_step": [1] * len(past) + [int(columns["n_step"][row])]}
+    extra.update({key: [*(at(key, step) for step in past), at(key)] for key in extra_keys if key in columns})
     episode = SingleAgentEpisode(
-        observations=[at(Columns.OBS), at(Columns.NEXT_OBS)],
-        actions=[at(Columns.ACTIONS)],
-        rewards=[float(columns[Columns.REWARDS][row])],
+        observations=[*(at(Columns.OBS, step) for step in past), at(Columns.OBS), at(Columns.NEXT_OBS)],
+        actions=[*(at(Columns.ACTIONS, step) for step in past), at(Columns.ACTIONS)],
+        rewards=[*(float(step[Columns.REWARDS][row]) for step in past), float(columns[Columns.REWARDS][row])],
         terminated=bool(columns[Columns.TERMINATEDS][row]),
         truncated=bool(columns[Columns.TRUNCATEDS][row]),
-        infos=[{}, columns[Columns.INFOS][row]] if Columns.INFOS in columns else None,
+        infos=[*({} for _ in past), {}, columns[Columns.INFOS][row]] if Columns.INFOS in columns else None,
         extra_model_outputs=extra,
-        len_lookback_buffer=0,
+        len_lookback_buffer=len(past),
     )
     if to_numpy:
         episode.to_numpy()
