@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from shoal.rllib.utils.error import ConfigError, close_matches
+from shoal.rllib.utils.error import ConfigError, NotThereYetError, close_matches
 
 _MODULES = {
     "APPO": "appo",
@@ -42,13 +42,17 @@ def get_algorithm_class(alg: str, return_config: bool = False) -> Any:
         return_config: whether its default configuration comes, too.
 
     Raises:
-        ConfigError: (a ValueError) there is none of that name.
+        ConfigError: (a ValueError) there is none of that name; a NotThereYetError for DreamerV3, which waits.
 
     Example:
         >>> from shoal.rllib.algorithms.registry import get_algorithm_class
         >>> get_algorithm_class("PPO").__name__
         'PPO'
     """
+    if alg == "DreamerV3":
+        from shoal.rllib.algorithms.dreamerv3 import WAITS
+
+        raise NotThereYetError(WAITS)
     if alg not in ALGORITHMS:
         raise ConfigError(
             f"there is no algorithm {alg!r}.{close_matches(alg, ALGORITHMS)} There are: {', '.join(ALGORITHMS)}"
