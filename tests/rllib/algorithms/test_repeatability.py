@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from shoal.rllib.algorithms.algorithm import Algorithm
 from shoal.rllib.algorithms.ppo import PPO, PPOConfig
 from shoal.rllib.core.rl_module.rl_module import RLModule
-from shoal.rllib.utils.error import CheckpointError
+from shoal.rllib.utils.error import CheckpointError, LearnerLostError
 
 ITERATIONS = 10
 MEMORY = {"use_lstm": True, "max_seq_len": 8, "lstm_cell_size": 8}
@@ -98,6 +100,13 @@ def test_learners_as_actors_go_by_the_mean_of_their_gradients(session: None, tmp
     with PPO.from_checkpoint(path) as resumed:
         resumed.train()
         assert_same(straight, weights_of(resumed))
+        copy = resumed.get_module()
+        assert_same(straight, copy.get_state())  # value function and all
+        assert resumed.get_module() is copy
+        pid = resumed.learner_group.foreach_learner(lambda learner: os.getpid(), remote_actor_ids=[1])[0]
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(LearnerLostError, match=r"(?s)learner 1 of 2 has died.*PPO\.from_checkpoint"):
+            resumed.train()
 
 
 def test_a_checkpoint_goes_on_in_another_process(tmp_path: Path) -> None:

@@ -252,3 +252,28 @@ def test_what_connectors_learn_is_merged(groups: list[EnvRunnerGroup]) -> None:
     kill(group, 2)
     assert [one.index for one in group.sample_all(num_timesteps=1)] == [1, 2]
     assert all(count >= twice[0][0] for count, _ in group.foreach_env_runner(seen))
+
+
+def test_work_ends_by_a_deadline_and_who_is_late_is_named_and_replaced(
+    groups: list[EnvRunnerGroup], caplog: pytest.LogCaptureFixture
+) -> None:
+    group = EnvRunnerGroup(config_of())
+    groups.append(group)
+
+    def part(runner: Any, number: int, hangs: bool = False) -> tuple[int, int]:
+        import threading
+
+        if hangs:
+            threading.Event().wait()
+        return runner.worker_index, number
+
+    work = {1: [{"number": 0}, {"number": 1}], 2: [{"number": 0}, {"number": 1, "hangs": True}, {"number": 2}]}
+    done, late = group.work_through(part, work, timeout_s=1.5)
+    assert (done, late) == ([(1, 0), (1, 1), (2, 0)], [2])
+    assert "env runner 2 has not answered within 1.5 s, and was ended. It is in wait (threading.py" in caplog.text
+    assert group.healthy_env_runner_ids() == [1]
+    assert group.probe_unhealthy_env_runners() == [2] == group.recreated
+    kill(group, 1)
+    done, late = group.work_through(part, {index: [{"number": 0}, {"number": 1}] for index in (1, 2)}, timeout_s=None)
+    assert (done, late) == ([(1, 0), (1, 1), (2, 0), (2, 1)], [])
+    assert group.num_remote_worker_restarts() == 1

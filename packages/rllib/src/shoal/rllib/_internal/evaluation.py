@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 from shoal.rllib.env.env_runner_group import EnvRunnerGroup
-from shoal.rllib.utils.error import ConfigError
-from shoal.rllib.utils.metrics import ENV_RUNNER_RESULTS
+from shoal.rllib.utils.error import ConfigError, EnvRunnerLostError
+from shoal.rllib.utils.metrics import ENV_RUNNER_RESULTS, FAULT_TOLERANCE_STATS
 from shoal.rllib.utils.metrics.metrics_logger import MetricsLogger
+
+logger = logging.getLogger(__name__)
+
+_PIECES = 4
+"""In how many pieces a runner's part comes, at most: what has come counts where the deadline finds the rest unfinished."""
 
 
 class Evaluation:
-    """Evaluates with env runners of its own.
+    """Evaluates with env runners of its own. What it finds is of one evaluation alone; sums over the lifetime go on.
+
+    A runner that has not answered by the deadline is ended, and another one takes its place in the next evaluation.
 
     Args:
         config: the algorithm's configuration.
@@ -30,6 +38,20 @@ class Evaluation:
         self._config, self._own = config, own
         self.group = EnvRunnerGroup(own, local_env_runner=True, spaces=spaces if own.env is config.env else None)
         self._metrics = MetricsLogger()
+
+    def reconfigure(self, config: Any) -> None:
+        """Goes by another configuration from now on: its modules came or went."""
+        own = config.get_evaluation_config_object()
+        own.freeze()
+        self._config, self._own = config, own
+        self.group.reconfigure(own)
+
+    def get_state(self) -> dict[str, Any]:
+        """Returns what sums over the lifetime have come to."""
+        return self._metrics.get_state()
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self._metrics.set_state(state)
 
     def is_due(self, iteration: int) -> bool:
         """Whether an iteration has an evaluation."""
@@ -54,6 +76,8 @@ class Evaluation:
                 over.set()
 
     def _sync(self, algorithm: Any) -> None:
+        if self._config.restart_failed_env_runners:
+            self.group.probe_unhealthy_env_runners()
         self.group.sync_weights(weights=algorithm.learner_group.get_weights(inference_only=True))
         if algorithm.env_runner is not None and getattr(algorithm.env_runner, "has_connector_states", False):
             state = algorithm.env_runner.get_state(components=["env_to_module_connector", "module_to_env_connector"])
@@ -66,8 +90,14 @@ class Evaluation:
             results = config.custom_evaluation_function(algorithm, self.group)
             found = results[0] if isinstance(results, tuple) else results
         else:
+            self._metrics.start_over()
             self._sample(training_is_over)
             found = {ENV_RUNNER_RESULTS: self._metrics.compile()}
+            if self.group.num_env_runners:
+                found[FAULT_TOLERANCE_STATS] = {
+                    "num_healthy_workers": self.group.num_healthy_remote_env_runners(),
+                    "num_remote_worker_restarts": self.group.num_remote_worker_restarts(),
+                }
         algorithm.callbacks.call(
             "on_evaluate_end", algorithm=algorithm, metrics_logger=algorithm.metrics, evaluation_metrics=found
         )
@@ -80,35 +110,62 @@ class Evaluation:
         if config.evaluation_duration != "auto":
             self._round(config.evaluation_duration, config.evaluation_duration_unit, reset)
             return
-        lanes = max(1, self.group.num_env_runners)
-        steps = config.evaluation_auto_duration_min_env_steps_per_sample * lanes
+        steps = config.evaluation_auto_duration_min_env_steps_per_sample
+        most = max(steps, config.evaluation_auto_duration_max_env_steps_per_sample)
         while True:
-            self._round(steps, "timesteps", reset)
+            in_time = self._round(steps * max(1, self.group.num_env_runners), "timesteps", reset)
             reset = False
-            if training_is_over():
+            steps = min(2 * steps, most)
+            if training_is_over() or not in_time:
                 return
 
-    def _round(self, duration: int, unit: str, reset: bool) -> None:
-        arguments = {"duration": duration, "unit": unit, "reset": reset, "runners": max(1, self.group.num_env_runners)}
-        actors = self.group.num_env_runners > 0
-        results = self.group.foreach_env_runner(
-            evaluate_on,
-            kwargs=arguments,
-            local_env_runner=not actors,
-            timeout_seconds=self._config.evaluation_sample_timeout_s,
-        )
-        self._metrics.aggregate([metrics for metrics in results if metrics is not None])
+    def _round(self, duration: int, unit: str, reset: bool) -> bool:
+        """Has all runners do their parts. Returns whether they did so in time."""
+        group, lanes = self.group, max(1, self._own.num_envs_per_env_runner)
+        if group.num_env_runners == 0:
+            self._metrics.aggregate([evaluate_on(group.local_runner, duration, unit, reset)])
+            return True
+        runners = group.healthy_env_runner_ids()
+        if not runners:
+            raise EnvRunnerLostError("no env runner is left to evaluate; the log says why")
+        work: dict[int, list[dict[str, Any]]] = {}
+        for place, index in enumerate(runners):
+            share = duration // len(runners) + (place < duration % len(runners))
+            amounts = in_pieces(share, max(lanes, share // _PIECES))
+            work[index] = [
+                {"amount": amount, "unit": unit, "reset": reset and number == 0}
+                for number, amount in enumerate(amounts)
+            ]
+        limit = self._config.evaluation_sample_timeout_s or None
+        parcels, late = group.work_through(evaluate_on, work, timeout_s=limit)
+        self._metrics.aggregate(parcels)
+        if late:
+            logger.warning(
+                "the evaluation ended after %g s (evaluation_sample_timeout_s) with %d of %d pieces of work done; runners %s were "
+                "late. Give it more time, or a smaller evaluation_duration, if they do not hang",
+                limit,
+                len(parcels),
+                sum(map(len, work.values())),
+                late,
+            )
+        return not late
 
 
-def evaluate_on(runner: Any, duration: int, unit: str, reset: bool, runners: int) -> dict[str, Any] | None:
-    """Has one of several runners do its part. Returns what it logged."""
-    index = max(0, runner.worker_index - 1)
-    share = duration // runners + (index < duration % runners)
-    if share == 0:
-        return None
+def in_pieces(amount: int, largest: int) -> list[int]:
+    """Returns numbers whose sum is the amount, none larger than `largest`."""
+    whole, rest = divmod(amount, largest)
+    return [largest] * whole + ([rest] if rest else [])
+
+
+def evaluate_on(runner: Any, amount: int, unit: str, reset: bool) -> dict[str, Any]:
+    """Has a runner act for so many episodes or steps. Returns what it logged meanwhile."""
+    explore = runner.config.explore
     if unit == "episodes":
-        runner.sample(num_episodes=share, explore=runner.config.explore)
+        runner.sample(num_episodes=amount, explore=explore)
     else:
-        runner.sample(num_timesteps=share, explore=runner.config.explore, force_reset=reset)
+        runner.sample(num_timesteps=amount, explore=explore, force_reset=reset)
     metrics: dict[str, Any] = runner.get_metrics()
+    logged = getattr(runner, "metrics", None)
+    if isinstance(logged, MetricsLogger):
+        logged.start_over()
     return metrics

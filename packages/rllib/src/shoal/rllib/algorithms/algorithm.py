@@ -11,21 +11,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from shoal.rllib._internal.config.changed_modules import with_modules
 from shoal.rllib._internal.evaluation import Evaluation
 from shoal.rllib._internal.learning.threads import threads_for
-from shoal.rllib._internal.runners_checkpoint import RunnersCheckpoint
 from shoal.rllib._internal.native_model_files import write_native_model_files
-from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
+from shoal.rllib._internal.runners_checkpoint import RunnersCheckpoint
 from shoal.rllib._internal.surroundings import set_log_level, system_usage
+from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
 from shoal.rllib.callbacks.callbacks import make_callbacks
 from shoal.rllib.core import (
     COMPONENT_ENV_RUNNER,
     COMPONENT_EVAL_ENV_RUNNER,
-    COMPONENT_LEARNER_GROUP,
     COMPONENT_LEARNER,
+    COMPONENT_LEARNER_GROUP,
     COMPONENT_METRICS_LOGGER,
-    DEFAULT_MODULE_ID,
     COMPONENT_RL_MODULE,
+    DEFAULT_MODULE_ID,
 )
 from shoal.rllib.core.columns import Columns
 from shoal.rllib.env.env_runner_group import EnvRunnerGroup
@@ -132,8 +133,8 @@ class Algorithm(Checkpointable):
         self._iterations_since_restore = 0
         self._stopped = False
         os.environ.update(config.extra_python_environs_for_driver)
-        self.callbacks: Any = make_callbacks(config)
         set_log_level(config.log_level)
+        self.callbacks: Any = make_callbacks(config)
         try:
             self.setup(config)
         except BaseException:
@@ -251,9 +252,9 @@ class Algorithm(Checkpointable):
             done=False,
             config=self.config.to_dict(),
         )
-        self.callbacks.call("on_train_result", algorithm=self, metrics_logger=self.metrics, result=result)
         if self.config.log_sys_usage:
             result["perf"] = system_usage()
+        self.callbacks.call("on_train_result", algorithm=self, metrics_logger=self.metrics, result=result)
         self.last_result = result
         return result
 
@@ -299,18 +300,18 @@ class Algorithm(Checkpointable):
         return self.env_steps_sampled - first
 
     def _log_fault_tolerance(self) -> None:
-        group = self.env_runner_group
-        if group is not None:
-            recreated = list(group.recreated)
-            if recreated:
+        for runners, evaluating in ((self.env_runner_group, False), (self.eval_env_runner_group, True)):
+            if runners is not None and runners.recreated:
                 self.callbacks.call(
                     "on_env_runners_recreated",
                     algorithm=self,
-                    env_runner_group=group,
-                    env_runner_indices=recreated,
-                    is_evaluation=False,
+                    env_runner_group=runners,
+                    env_runner_indices=list(runners.recreated),
+                    is_evaluation=evaluating,
                 )
-                group.recreated.clear()
+                runners.recreated.clear()
+        group = self.env_runner_group
+        if group is not None:
             values = {
                 "num_healthy_workers": group.num_healthy_remote_env_runners(),
                 "num_remote_worker_restarts": group.num_remote_worker_restarts(),
@@ -402,10 +403,9 @@ class Algorithm(Checkpointable):
             return evaluation.run(self)
 
     def _log_evaluation(self, results: dict[str, Any]) -> None:
+        self.metrics.delete(EVALUATION_RESULTS, key_error=False)  # what this one did not find is not the last one's
         self.metrics.log_dict(results, key=EVALUATION_RESULTS, reduce="item")
 
-    @property
-    def eval_env_runner(self) -> Any:
     def evaluate_offline(self) -> dict[str, Any]:
         """Evaluates the policies on recorded data: that of `evaluation_config`'s `input_`, or else what is learned from.
 
@@ -420,6 +420,8 @@ class Algorithm(Checkpointable):
             "CQL and IQL evaluate on recorded data"
         )
 
+    @property
+    def eval_env_runner(self) -> Any:
         """The runner in this process that evaluates, where there is one."""
         return None if self.eval_env_runner_group is None else self.eval_env_runner_group.local_env_runner
 
@@ -443,7 +445,7 @@ class Algorithm(Checkpointable):
         return self.config
 
     def get_module(self, module_id: str = DEFAULT_MODULE_ID) -> RLModule:
-        """Returns a policy's module, as trained so far.
+        """Returns a policy's module, as trained so far, with its value function. Where learners are actors it is a copy.
 
         Args:
             module_id: which.
@@ -451,18 +453,9 @@ class Algorithm(Checkpointable):
         Raises:
             ConfigError: (a ValueError) there is no such module.
         """
-        learner = self.learner_group._learner
-        if learner is not None and module_id in learner.module:
-            return learner.module[module_id]
-        runner = self.env_runner
-        modules: Any = getattr(runner, "module", None)
-        found = modules.get(module_id) if hasattr(modules, "get") and hasattr(modules, "keys") else None
-        if found is None and modules is not None and module_id == DEFAULT_MODULE_ID and not hasattr(modules, "keys"):
-            found = modules
-        if found is None:
-            known = list(self.learner_group.get_weights())
-            raise ConfigError(f"there is no module {module_id!r}; there are {known}")
-        made: RLModule = found
+        made = self.learner_group.get_module(module_id)
+        if made is None:
+            raise ConfigError(f"there is no module {module_id!r}; there are {list(self.learner_group.get_weights())}")
         return made
 
     def get_weights(self, policies: Collection[str] | None = None) -> dict[str, Any]:
@@ -539,7 +532,7 @@ class Algorithm(Checkpointable):
         Raises:
             ConfigError: (a ValueError) there is such a module already, or it cannot be made.
         """
-        spec: Any = None
+        self._check_several_agents("add_module")
         module_spec = self._filled(module_id, module_spec)
         if add_to_learners:
             arguments = {
@@ -548,7 +541,7 @@ class Algorithm(Checkpointable):
                 "config_overrides": config_overrides,
                 "new_should_module_be_updated": new_should_module_be_updated,
             }
-            spec = self.learner_group.add_module(**arguments)
+            self.learner_group.add_module(**arguments)
         self._on_runners(
             "add_module",
             {
@@ -559,7 +552,31 @@ class Algorithm(Checkpointable):
             add_to_env_runners,
             add_to_eval_env_runners,
         )
+        spec = self._modules_changed(
+            {} if add_to_learners else {module_id: module_spec},
+            overrides={module_id: config_overrides} if config_overrides else None,
+            mapping=new_agent_to_module_mapping_fn,
+            to_train=new_should_module_be_updated,
+        )
         self.sync_weights()
+        return spec
+
+    def _check_several_agents(self, method: str) -> None:
+        if not self.config.is_multi_agent:
+            raise ConfigError(
+                f"{method}() is for algorithms of several policies, and this one has one agent: give "
+                "multi_agent(policies=..., policy_mapping_fn=...), and a MultiAgentEnv"
+            )
+
+    def _modules_changed(self, besides: Mapping[str, RLModuleSpec], **changes: Any) -> Any:
+        """Has everything go by the modules that there are now, runners that are made later and checkpoints, too. Returns their specs."""
+        spec = self.learner_group.module_specs()
+        self.config = with_modules(self.config, {**spec.rl_module_specs, **besides}, **changes)
+        self.learner_group.reconfigure(self.config, spec)
+        if self.env_runner_group is not None:
+            self.env_runner_group.reconfigure(self.config)
+        if self._evaluation is not None:
+            self._evaluation.reconfigure(self.config)
         return spec
 
     def _filled(self, module_id: str, given: RLModuleSpec) -> RLModuleSpec:
@@ -586,7 +603,7 @@ class Algorithm(Checkpointable):
         remove_from_eval_env_runners: bool = True,
     ) -> Any:
         """Removes a module. Arguments as of `add_module`."""
-        spec: Any = None
+        self._check_several_agents("remove_module")
         self._on_runners(
             "remove_module",
             {"module_id": module_id, "new_agent_to_module_mapping_fn": new_agent_to_module_mapping_fn},
@@ -594,10 +611,8 @@ class Algorithm(Checkpointable):
             remove_from_eval_env_runners,
         )
         if remove_from_learners:
-            spec = self.learner_group.remove_module(
-                module_id, new_should_module_be_updated=new_should_module_be_updated
-            )
-        return spec
+            self.learner_group.remove_module(module_id, new_should_module_be_updated=new_should_module_be_updated)
+        return self._modules_changed({}, mapping=new_agent_to_module_mapping_fn, to_train=new_should_module_be_updated)
 
     def _on_runners(self, method: str, arguments: dict[str, Any], training: bool, evaluating: bool) -> None:
         for group, wanted in ((self.env_runner_group, training), (self.eval_env_runner_group, evaluating)):
@@ -616,6 +631,8 @@ class Algorithm(Checkpointable):
             "time_total": self._time_total,
             "algorithm": self.get_algorithm_state(),
         }
+        if self._evaluation is not None:
+            state["evaluation"] = self._evaluation.get_state()
         if wants(COMPONENT_METRICS_LOGGER, components, not_components):
             state[COMPONENT_METRICS_LOGGER] = self.metrics.get_state()
         if wants(COMPONENT_LEARNER_GROUP, components, not_components):
@@ -639,6 +656,8 @@ class Algorithm(Checkpointable):
             self.env_runner_group.set_state(state[COMPONENT_ENV_RUNNER])
         if COMPONENT_EVAL_ENV_RUNNER in state and self.eval_env_runner_group is not None:
             self.eval_env_runner_group.set_state(state[COMPONENT_EVAL_ENV_RUNNER])
+        if "evaluation" in state and self._evaluation is not None:
+            self._evaluation.set_state(state["evaluation"])
         if "algorithm" in state:
             self.set_algorithm_state(state["algorithm"])
         if self.env_runner_group is not None:
@@ -662,6 +681,12 @@ class Algorithm(Checkpointable):
                 parts.append((name, RunnersCheckpoint(group)))
         return parts
 
+    def _write(self, folder: Path, state: Mapping[str, Any]) -> None:
+        super()._write(folder, state)
+        if self.config.export_native_model_files:
+            parts = (COMPONENT_LEARNER_GROUP, COMPONENT_LEARNER, COMPONENT_RL_MODULE)
+            write_native_model_files(folder.joinpath(*parts), self.learner_group.get_weights())
+
     def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (), {"config": self.config}
 
@@ -681,12 +706,6 @@ class Algorithm(Checkpointable):
     def from_checkpoint(
         cls,
         path: Any,
-    def _write(self, folder: Path, state: Mapping[str, Any]) -> None:
-        super()._write(folder, state)
-        if self.config.export_native_model_files:
-            parts = (COMPONENT_LEARNER_GROUP, COMPONENT_LEARNER, COMPONENT_RL_MODULE)
-            write_native_model_files(folder.joinpath(*parts), self.learner_group.get_weights())
-
         filesystem: Any = None,
         *,
         policy_ids: Collection[str] | None = None,
@@ -714,7 +733,9 @@ class Algorithm(Checkpointable):
                 saved: AlgorithmConfig = kwargs.get("config") or read_class_and_arguments(folder)[2]["config"]
             config = saved.copy(copy_frozen=False)
             if policy_ids is not None:
-                config.policies = set(policy_ids)
+                given = config.policies if isinstance(config.policies, Mapping) else dict.fromkeys(config.policies)
+                wanted = {name: given.get(name) for name in policy_ids}
+                config = with_modules(config, wanted).copy(copy_frozen=False)
             if policy_mapping_fn is not None:
                 config.policy_mapping_fn = policy_mapping_fn
             if policies_to_train is not None:
@@ -731,20 +752,6 @@ class Algorithm(Checkpointable):
         inner = getattr(checkpoint_path, "checkpoint", checkpoint_path)
         self.restore_from_path(getattr(inner, "path", inner))
 
-    def stop(self) -> None:
-        """Ends runners and learners. May be called twice."""
-        if not self._stopped:
-            self._stopped = True
-            self.cleanup()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(env={self.config.env!r}, iteration={self.iteration})"
     def reset(self, new_config: AlgorithmConfig | Mapping[str, Any], logger_creator: Any = None, **_: Any) -> bool:
         """Begins anew with another configuration, as Tune's trainables do: what was learned is gone.
 
@@ -768,3 +775,17 @@ class Algorithm(Checkpointable):
         type(self).__init__(self, config=config)
         return True
 
+    def stop(self) -> None:
+        """Ends runners and learners. May be called twice."""
+        if not self._stopped:
+            self._stopped = True
+            self.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(env={self.config.env!r}, iteration={self.iteration})"

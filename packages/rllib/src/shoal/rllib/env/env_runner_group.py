@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shoal.rllib._internal.runners.runner_actors import RunnerActors, Sampled, counted_steps
@@ -415,6 +415,34 @@ class EnvRunnerGroup:
         if return_obj_refs:
             return [*results, *references.values()]
         return [*results, *(value for _, value in self._actors.collect(func, arguments, references, timeout_seconds))]
+
+    def reconfigure(self, config: AlgorithmConfig) -> None:
+        """Has all runners, and those that take their places, go by another configuration from now on: its modules came or went."""
+
+        def take(runner: Any, config: AlgorithmConfig) -> None:
+            runner.config = config
+
+        self._config = config
+        self._actors.reconfigure(config)
+        self.foreach_env_runner(take, kwargs={"config": config})
+
+    def work_through(
+        self, func: Callable[..., Any], work: Mapping[int, Sequence[dict[str, Any]]], *, timeout_s: float | None
+    ) -> tuple[list[Any], list[int]]:
+        """Calls a function of each actor, one call after the other. One that dies is replaced, and its work goes on.
+
+        Args:
+            func: takes a runner and keyword arguments.
+            work: by actor, the arguments of each call.
+            timeout_s: after how many seconds it ends; None: when all is done. Actors that are late are ended, and left out from then on.
+
+        Returns:
+            What calls returned, in the order of the actors' indices and of their calls; and which actors were late.
+
+        Raises:
+            EnvRunnerLostError: an actor died and may not be replaced. What the function raises is raised.
+        """
+        return self._actors.work_through(func, work, timeout_s)
 
     def foreach_env_runner_async(
         self,

@@ -13,6 +13,7 @@ from shoal.rllib._internal.sampling.multi_agent_recorder import FinishedMultiAge
 from shoal.rllib._internal.sampling.multi_agent_stepping import MultiAgentStepper
 from shoal.rllib._internal.sampling.pipeline_acting import PipelineActing
 from shoal.rllib._internal.sampling.random_actions import allowed_action
+from shoal.rllib.core.rl_module.torch.compiling import compile_for_acting
 from shoal.rllib.env.env_checks import check_multi_agent_env
 from shoal.rllib.env.multi_agent_env import MultiAgentEnv
 from shoal.rllib.env.multi_agent_episode import MultiAgentEpisode
@@ -99,6 +100,8 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._module_seed)
             self.module = spec.build()
+        for module in self.module.values():
+            compile_for_acting(module, self.config)
         self._piped = None
 
     def get_spaces(self) -> dict[str, Any]:
@@ -125,7 +128,9 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
 
     def add_module(self, module_id: str, module_spec: Any, new_agent_to_module_mapping_fn: Any = None) -> None:
         """Adds a module; agents of episodes that start from now on may be mapped to it."""
-        self.module.add_module(module_id, module_spec.build())
+        module = module_spec.build()
+        compile_for_acting(module, self.config)
+        self.module.add_module(module_id, module)
         self._map_anew(new_agent_to_module_mapping_fn)
 
     def remove_module(self, module_id: str, new_agent_to_module_mapping_fn: Any = None) -> None:
@@ -233,7 +238,7 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
                 self.num_envs,
                 (self.env.single_observation_space, self.env.single_action_space),
                 getattr(self, "_mapping", self.config.policy_mapping_fn),
-                lookback=self.config.episode_lookback_horizon,
+                lookback=self.lookback,
                 new_id=self._new_id,
                 hook=self._episode_hook,
             )

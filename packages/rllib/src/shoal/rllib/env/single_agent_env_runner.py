@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 import weakref
 from contextlib import AbstractContextManager, nullcontext
@@ -19,10 +20,10 @@ from shoal.rllib._internal.sampling.fused_acting import Acted, FusedActing
 from shoal.rllib._internal.sampling.live_recorder import LiveRecorder
 from shoal.rllib._internal.sampling.pipeline_acting import PipelineActing
 from shoal.rllib._internal.sampling.pipelines import has_only_defaults, row_transform
-from shoal.rllib._internal.sampling.stall_watch import StallWatch
 from shoal.rllib._internal.sampling.random_actions import keep_to_masks
 from shoal.rllib._internal.sampling.reward_clipping import clip_rewards, clipping_of
 from shoal.rllib._internal.sampling.showing import ShowingStepper, draws_itself
+from shoal.rllib._internal.sampling.stall_watch import StallWatch
 from shoal.rllib._internal.sampling.stepping import Stepper, SyncStepper, VectorStepper
 from shoal.rllib._internal.sampling.value_forms import base_of_zero, form_of
 from shoal.rllib.callbacks.callbacks import EPISODE_HOOKS, make_callbacks
@@ -35,6 +36,7 @@ from shoal.rllib.core import (
     DEFAULT_AGENT_ID,
     DEFAULT_MODULE_ID,
 )
+from shoal.rllib.core.rl_module.torch.compiling import compile_for_acting
 from shoal.rllib.env.env_checks import check_env
 from shoal.rllib.env.env_context import EnvContext
 from shoal.rllib.env.env_runner import EnvRunner
@@ -121,9 +123,9 @@ class SingleAgentEnvRunner(EnvRunner):
         self._seed_generators()
         self._stepper: Stepper | None = None
         self._callbacks = make_callbacks(config)
+        self._clip_rewards = None if getattr(config, "in_evaluation", False) else clipping_of(config)
         # Actors are watched by their group, which can end them.
         limit = config.sample_timeout_s if worker_index == 0 else None
-        self._clip_rewards = None if getattr(config, "in_evaluation", False) else clipping_of(config)
         self._stall_watch = StallWatch(limit, self) if limit else None
         if self._stall_watch is not None:
             weakref.finalize(self, self._stall_watch.end)
@@ -151,11 +153,11 @@ class SingleAgentEnvRunner(EnvRunner):
             if self._is_to_be_checked:
                 self._check_env()
         self._make_envs()
-        if self._callbacks.has("on_environment_created"):
-            context = self._context(0)
         if self._is_shown(0) and not draws_itself(self.env.envs[0], self._name(0)):
             assert self._stepper is not None
             self._stepper = ShowingStepper(self._stepper, lambda: self.env.envs[0].render())
+        if self._callbacks.has("on_environment_created"):
+            context = self._context(0)
             self._callbacks.call(
                 "on_environment_created",
                 env_runner=self,
@@ -237,6 +239,7 @@ class SingleAgentEnvRunner(EnvRunner):
         with torch.random.fork_rng(devices=[]):  # the program's own torch generator is left alone
             torch.manual_seed(self._module_seed)
             self.module = spec.build()
+        compile_for_acting(self.module, self.config)
         self._acting: FusedActing | None = None
         self._piped: PipelineActing | None = None
 
@@ -304,11 +307,11 @@ class SingleAgentEnvRunner(EnvRunner):
         except BaseException:
             self._forget_episodes()  # where they stand is not known: whoever samples again starts with a reset
             raise
+        if self._clip_rewards is not None:
+            clip_rewards(episodes, self._clip_rewards)
         steps = sum(map(len, episodes))
         self._steps_sampled += steps
         self._log(steps, finished, time.perf_counter() - started)
-        if self._clip_rewards is not None:
-            clip_rewards(episodes, self._clip_rewards)
         if self._callbacks.has("on_sample_end"):
             self._callbacks.call("on_sample_end", env_runner=self, metrics_logger=self.metrics, samples=episodes)
         return episodes
@@ -413,7 +416,7 @@ class SingleAgentEnvRunner(EnvRunner):
                 self.num_envs,
                 self.env.single_observation_space,
                 base_of_zero(space),
-                lookback=config.episode_lookback_horizon,
+                lookback=self.lookback,
                 new_id=self._new_id,
                 name=self._name,
                 checked=not config.disable_env_checking,
@@ -425,6 +428,11 @@ class SingleAgentEnvRunner(EnvRunner):
                 self.module, self._env_to_module, self._module_to_env, self._torch_generator, self.metrics
             )
         return self._live, self._piped, self._stepper
+
+    @property
+    def lookback(self) -> int:
+        """How many steps of an episode its next chunk takes along."""
+        return max(int(self.config.episode_lookback_horizon), int(self._env_to_module.lookback))
 
     def _episode_hook(
         self, name: str, n: int, episode: SingleAgentEpisode, chunks: list[SingleAgentEpisode] | None
@@ -453,7 +461,7 @@ class SingleAgentEnvRunner(EnvRunner):
                 observation_space,
                 self._env_to_module.observation_space or observation_space,
                 base_of_zero(space),
-                lookback=config.episode_lookback_horizon,
+                lookback=self.lookback,
                 new_id=self._new_id,
                 name=self._name,
                 checked=not config.disable_env_checking,
@@ -474,6 +482,9 @@ class SingleAgentEnvRunner(EnvRunner):
     def _random(self, observations: Any) -> Acted:
         """Returns actions by chance, for rows of observations."""
         drawn = self.env.action_space.sample()
+        key = self.config.action_mask_key
+        if isinstance(observations, dict) and key in observations:
+            keep_to_masks(drawn, unstack(observations), self.env.single_action_space, key, self._generator)
         return Acted(drawn if self._to_module is None else self._to_module(drawn), drawn, {})
 
     def _log(self, steps: int, finished: list[Finished], seconds: float) -> None:
@@ -482,9 +493,6 @@ class SingleAgentEnvRunner(EnvRunner):
         log(NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum", with_throughput=True)
         log(NUM_EPISODES, len(finished), reduce="sum")
         log(NUM_EPISODES_LIFETIME, len(finished), reduce="lifetime_sum")
-        key = self.config.action_mask_key
-        if isinstance(observations, dict) and key in observations:
-            keep_to_masks(drawn, unstack(observations), self.env.single_action_space, key, self._generator)
         log(SAMPLE_TIMER, seconds)
         log(WEIGHTS_SEQ_NO, self.weights_version, window=1)
         window = self._smoothing_window()
@@ -511,7 +519,12 @@ class SingleAgentEnvRunner(EnvRunner):
             log((EPISODE_MODULE_RETURN_MEAN, DEFAULT_MODULE_ID), episode.returned, window=window)
 
     def _smoothing_window(self) -> int:
-        """Returns over how many episodes values are averaged here: all runners together keep as many as configured."""
+        """Returns over how many episodes values are averaged here: all runners together keep as many as configured.
+
+        An evaluation's are averaged over all that it has, however many.
+        """
+        if getattr(self.config, "in_evaluation", False):
+            return sys.maxsize
         window = int(self.config.metrics_num_episodes_for_smoothing)
         if self.num_workers and self.worker_index:
             return max(1, round(window / self.num_workers))
@@ -690,6 +703,9 @@ class SingleAgentEnvRunner(EnvRunner):
         return self._ids.bytes(16).hex()
 
     def _make_one(self, vector_index: int) -> gym.Env[Any, Any]:
+        context = self._context(vector_index)
+        if self._is_shown(vector_index) and is_gymnasium_id(self.config.env):
+            context.set_defaults({"render_mode": "human"})
         try:
             env = self._creator(context)
         except EnvError:
@@ -698,14 +714,14 @@ class SingleAgentEnvRunner(EnvRunner):
             raise EnvError(f"{self._name(vector_index)} cannot be made: {type(error).__name__}: {error}") from error
         if not isinstance(env, gym.Env):
             raise EnvError(f"{self._name(vector_index)} is {env!r}, which is no gymnasium.Env")
+        algorithm: Any = getattr(self.config, "algo_class", None)
+        if algorithm is not None:
+            algorithm.validate_env(env, context)
         return env
 
     def _context(self, vector_index: int) -> EnvContext:
         return EnvContext(
             self.config.env_config,
-        context = self._context(vector_index)
-        if self._is_shown(vector_index) and is_gymnasium_id(self.config.env):
-            context.set_defaults({"render_mode": "human"})
             worker_index=self.worker_index,
             vector_index=vector_index,
             num_workers=self.num_workers,
@@ -714,9 +730,6 @@ class SingleAgentEnvRunner(EnvRunner):
 
     def _name(self, n: int) -> str:
         return f"env {name_of(self.config.env)!r} (runner {self.worker_index}, environment {n})"
-        algorithm: Any = getattr(self.config, "algo_class", None)
-        if algorithm is not None:
-            algorithm.validate_env(env, context)
 
 
 def _writable(state: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +118,10 @@ class RunnerActors:
     def going_on(self) -> list[int]:
         """Returns the indices of those that are not left out."""
         return sorted(index for index in self._actors if index not in self._left_out)
+
+    def reconfigure(self, config: AlgorithmConfig) -> None:
+        """Has runners that are made from now on go by another configuration."""
+        self._config = config
 
     # Making.
 
@@ -313,6 +317,52 @@ class RunnerActors:
                         break
                     reference = self.call(index, func, arguments)
         return values
+
+    def work_through(
+        self, func: Callable[..., Any], work: Mapping[int, Sequence[dict[str, Any]]], timeout_s: float | None
+    ) -> tuple[list[Any], list[int]]:
+        """Has each runner make one call after the other. Returns what came in time, and whose calls did not."""
+        import shoal
+
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        done: dict[int, list[Any]] = {index: [] for index in work}
+        calls = {self.call(index, func, own[0]): index for index, own in work.items() if own}
+        while calls:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            ready, _ = shoal.wait(list(calls), num_returns=1, timeout=left)
+            if not ready:
+                break
+            for reference in ready:
+                index = calls.pop(reference)
+                try:
+                    done[index].append(shoal.get(reference))
+                except shoal.exceptions.ActorError as error:
+                    self.failed(index, error)
+                    if index in self._left_out:
+                        continue
+                else:
+                    self._restarts.succeeded(index)
+                if len(done[index]) < len(work[index]):
+                    calls[self.call(index, func, work[index][len(done[index])])] = index
+        late = sorted(calls.values())
+        for index in late:
+            self._end_late(index, timeout_s)
+        return [value for index in sorted(done) for value in done[index]], late
+
+    def _end_late(self, index: int, limit: float | None) -> None:
+        """Ends a runner that has not answered in time, and says where it is."""
+        import shoal
+
+        actor, where = self._actors[index], "Its process does not answer."
+        answered, _ = shoal.wait(asked := [actor.where.remote()], timeout=1.0)
+        if answered:
+            try:
+                where = shoal.get(asked[0])[1]
+            except shoal.exceptions.ActorError:
+                where = "Its process has ended."
+        logger.error("env runner %d has not answered within %g s, and was ended. %s", index, limit, where)
+        self._left_out.add(index)
+        shoal.kill(actor)
 
     # Failures.
 

@@ -6,6 +6,7 @@ import abc
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from shoal.rllib._internal.config.changed_modules import with_modules
 from shoal.rllib._internal.learning.episode_batch import EpisodeBatch, batch_of, by_module
 from shoal.rllib._internal.learning.minibatches import Minibatches, batch_rows
 from shoal.rllib.core import COMPONENT_OPTIMIZER, COMPONENT_RL_MODULE
@@ -139,21 +140,19 @@ class Learner(Checkpointable, abc.ABC):
         """Adds a module, and makes its optimizer. Raises ConfigError."""
         if new_should_module_be_updated is not None:
             self._set_should_be_updated(new_should_module_be_updated)
-        changed = self.config.copy(copy_frozen=False)
-        changed.policies = {**dict.fromkeys(changed.policies), module_id: None}
-        if config_overrides:
-            changed.algorithm_config_overrides_per_module = {
-                **changed.algorithm_config_overrides_per_module,
-                module_id: config_overrides,
-            }
-        changed.freeze()
-        self.config, self._configs = changed, {}
+        modules = {**dict.fromkeys(self.module.keys()), module_id: module_spec}
+        overrides = {module_id: config_overrides} if config_overrides else None
+        self.reconfigure(with_modules(self.config, modules, overrides=overrides))
         self.module.add_module(module_id, self._built(module_spec))
         self._check_apis(module_id)
         if self._should_module_be_updated(module_id, None):
             self.configure_optimizers_for_module(module_id=module_id, config=self.config_of(module_id))
         specs = {name: RLModuleSpec.from_module(module) for name, module in self.module.items()}
         return MultiRLModuleSpec(rl_module_specs=specs)
+
+    def reconfigure(self, config: AlgorithmConfig) -> None:
+        """Goes by another configuration from now on: its modules came or went."""
+        self.config, self._configs = config, {}
 
     def _built(self, spec: RLModuleSpec) -> RLModule:
         return spec.build()
@@ -391,11 +390,12 @@ class Learner(Checkpointable, abc.ABC):
         for module_id, values in self._logged.items():
             for name, value in values.items():
                 plain = _plain(value)
-                if name == self.TOTAL_LOSS_KEY and not abs(plain) < float("inf"):
+                left_out = self.config.torch_skip_nan_gradients
+                if name == self.TOTAL_LOSS_KEY and not abs(plain) < float("inf") and not left_out:
                     others = {other: _plain(of) for other, of in values.items() if other != name}
                     raise NonFiniteLossError(
                         f"the loss of module {module_id!r} is {plain}; its parts are {others}. A smaller lr, a grad_clip, or rewards and "
-                        "observations of smaller size may help; training(torch_skip_nan_gradients) leaves such steps out"
+                        "observations of smaller size may help; framework(torch_skip_nan_gradients=True) leaves such steps out"
                     )
                 self.metrics.log_value((module_id, name), plain, window=1)
         self._logged = {}

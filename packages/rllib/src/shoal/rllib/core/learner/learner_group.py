@@ -8,16 +8,22 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from shoal.rllib._internal.learning.sharding import shard
 from shoal.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
 from shoal.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
-from shoal.rllib.core.rl_module.rl_module import RLModuleSpec
+from shoal.rllib.core.rl_module.rl_module import RLModule, RLModuleSpec
 from shoal.rllib.utils.checkpoints import Checkpointable, Components
-from shoal.rllib.utils.error import ConfigError
+from shoal.rllib.utils.error import ConfigError, LearnerLostError
 
 if TYPE_CHECKING:
     from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
     from shoal.rllib.core.learner.learner import Learner
+
+
+_WAIT_FOR_OTHERS_S = 5.0
+"""How long learners have to answer where one of them has failed."""
 
 
 class LearnerGroup(Checkpointable):
@@ -45,6 +51,8 @@ class LearnerGroup(Checkpointable):
         self._actors: list[Any] = []
         self._pending: list[list[Any]] = []
         self._meeting_folder: str | None = None
+        self._changes = 0  # how often weights may have changed
+        self._copies: dict[str, tuple[int, RLModule]] = {}
         spec = module_spec if module_spec is not None else config.get_multi_rl_module_spec()
         arguments: dict[str, Any] = {"config": config, "module_spec": spec}
         learner_class = config.learner_class
@@ -134,8 +142,9 @@ class LearnerGroup(Checkpointable):
 
         Raises:
             NonFiniteLossError: a loss came out infinite, or as no number.
-            ActorDiedError: a learner died.
+            LearnerLostError: a learner's process has ended.
         """
+        self._changes += 1
         if training_data is not None:
             training_data.validate()
             batch, episodes = training_data.batch, training_data.episodes
@@ -194,7 +203,7 @@ class LearnerGroup(Checkpointable):
                 for rank, (actor, share) in enumerate(zip(self._actors, data, strict=True))
             ]
         if not asynchronous:
-            return [_unpacked(answer) for answer in shoal.get(calls)]
+            return [_unpacked(answer) for answer in self._answers(calls)]
         self._pending.append(calls)
         return self._finished(limit=self.config.max_requests_in_flight_per_learner)
 
@@ -221,7 +230,7 @@ class LearnerGroup(Checkpointable):
             ready, _ = shoal.wait(calls, num_returns=len(calls), timeout=None if len(self._pending) > limit else 0)
             if len(ready) < len(calls):
                 break
-            results.extend(_unpacked(answer) for answer in shoal.get(calls))
+            results.extend(_unpacked(answer) for answer in self._answers(calls))
             self._pending.pop(0)
         return results
 
@@ -241,20 +250,59 @@ class LearnerGroup(Checkpointable):
         **_: Any,
     ) -> list[Any]:
         """Returns what a function of a learner (or a method, by its name) returns of each."""
+        if func != "get_state":
+            self._changes += 1
         if self._learner is not None:
             if callable(func):
                 return [func(self._learner, *args, **(kwargs or {}))]
             return [getattr(self._learner, func)(*args, **(kwargs or {}))]
-        import shoal
 
         chosen = [
             actor for rank, actor in enumerate(self._actors) if remote_actor_ids is None or rank in remote_actor_ids
         ]
-        found: list[Any] = shoal.get([actor.call.remote(func, args, kwargs) for actor in chosen])
-        return found
+        return self._answers([actor.call.remote(func, args, kwargs) for actor in chosen])
+
+    def _answers(self, calls: list[Any]) -> list[Any]:
+        """Returns what learners answer. Where one has died the others' errors are about that, so that is told first."""
+        import shoal
+
+        try:
+            found: list[Any] = shoal.get(calls)
+            return found
+        except Exception as error:
+            shoal.wait(calls, num_returns=len(calls), timeout=_WAIT_FOR_OTHERS_S)
+            name = getattr(self.config.algo_class, "__name__", "Algorithm")
+            for rank, actor in enumerate(self._actors):
+                asked = actor.ready.remote()
+                shoal.wait([asked], timeout=_WAIT_FOR_OTHERS_S)
+                if (died := _death(asked)) is not None:
+                    raise LearnerLostError(
+                        f"learner {rank} of {len(self._actors)} has died, and what was learned since the last checkpoint went with it: "
+                        f"{died}\nTo go on, call stop(), and {name}.from_checkpoint(path) with the last checkpoint "
+                        "that save_to_path() made; in Tune, RunConfig(failure_config=FailureConfig(max_failures=...)) does so, with "
+                        "CheckpointConfig(checkpoint_frequency=...). If it was killed for its memory, a smaller minibatch_size needs less"
+                    ) from error
+            raise
 
     def _of_first(self, method: str, *args: Any, **kwargs: Any) -> Any:
         return self.foreach_learner(method, args=args, kwargs=kwargs, remote_actor_ids=[0])[0]
+
+    def get_module(self, module_id: str) -> RLModule | None:
+        """Returns a module with all that is learned: the learner's own, or, of actors, a copy as trained so far; None if there is none."""
+        if self._learner is not None:
+            found: RLModule | None = self._learner.module.get(module_id)
+            return found
+        changes, copy = self._copies.get(module_id, (-1, None))
+        if copy is None or changes != self._changes:
+            specs = self.module_specs()
+            if module_id not in specs:
+                self._copies.pop(module_id, None)
+                return None
+            copy = copy or specs[module_id].build()
+            weights = self.get_weights([module_id])[module_id]
+            copy.set_state({name: np.array(value) for name, value in weights.items()})
+            self._copies[module_id] = self._changes, copy
+        return copy
 
     def get_weights(self, module_ids: Collection[str] | None = None, inference_only: bool = False) -> dict[str, Any]:
         """Returns modules' weights, by module and name."""
@@ -287,6 +335,15 @@ class LearnerGroup(Checkpointable):
         spec: MultiRLModuleSpec = self.foreach_learner("remove_module", args=(module_id,), kwargs=kwargs)[0]
         return spec
 
+    def reconfigure(self, config: AlgorithmConfig, module_spec: MultiRLModuleSpec) -> None:
+        """Has all learners go by another configuration from now on: its modules came or went."""
+        self.config, self._module_spec = config, module_spec
+        self.foreach_learner("reconfigure", args=(config,))
+
+    def module_specs(self) -> MultiRLModuleSpec:
+        """Returns how the modules are made that learners have now."""
+        return self._of_first_spec()
+
     def get_state(
         self, components: Components = None, *, not_components: Components = None, **kwargs: Any
     ) -> dict[str, Any]:
@@ -315,11 +372,12 @@ class LearnerGroup(Checkpointable):
             learner.module = specs.build()
         return [(COMPONENT_LEARNER, learner)]
 
-    def _of_first_spec(self) -> Any:
+    def _of_first_spec(self) -> MultiRLModuleSpec:
         def spec(learner: Any) -> Any:
             return learner.get_ctor_args_and_kwargs()[1]["module_spec"]
 
-        return self.foreach_learner(spec, remote_actor_ids=[0])[0]
+        found: MultiRLModuleSpec = self.foreach_learner(spec, remote_actor_ids=[0])[0]
+        return found
 
     def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (), {"config": self.config, "module_spec": self._module_spec}
@@ -336,6 +394,19 @@ class LearnerGroup(Checkpointable):
         if self._meeting_folder is not None:
             shutil.rmtree(self._meeting_folder, ignore_errors=True)
             self._meeting_folder = None
+
+
+def _death(asked: Any) -> Exception | None:
+    """Returns what an actor died of that was asked something, None where it has not died (or does not answer)."""
+    import shoal
+
+    try:
+        shoal.get(asked, timeout=0)
+    except shoal.exceptions.ActorError as error:
+        return error
+    except shoal.exceptions.GetTimeoutError:
+        return None
+    return None
 
 
 def _unpacked(answer: Any) -> Any:

@@ -9,7 +9,7 @@ from threading import RLock
 from typing import Any
 
 from shoal.rllib.utils.error import close_matches
-from shoal.rllib.utils.metrics.stats import REDUCTIONS, Stats, Sum
+from shoal.rllib.utils.metrics.stats import REDUCTIONS, LifetimeSum, Stats, Sum
 
 Key = str | tuple[str, ...]
 
@@ -226,6 +226,11 @@ class MetricsLogger:
                 raise KeyError(f"nothing was logged under {key!r}.{self._close(key)}")
             for path in found:
                 del self._stats[path]
+
+    def start_over(self) -> None:
+        """Forgets everything but sums over the lifetime."""
+        with self._lock:
+            self._stats = {path: stats for path, stats in self._stats.items() if isinstance(stats, LifetimeSum)}
 
     def reset(self) -> None:
         """Forgets everything."""

@@ -18,13 +18,28 @@ from shoal.rllib.core import DEFAULT_MODULE_ID
 from shoal.rllib.core.learner.learner import DEFAULT_OPTIMIZER, Batch, Learner
 from shoal.rllib.core.rl_module.multi_rl_module import MultiRLModule
 from shoal.rllib.core.rl_module.rl_module import RLModule, RLModuleSpec
-from shoal.rllib.utils.error import CheckpointError, ConfigError
+from shoal.rllib.core.rl_module.torch.compiling import compile_for_learning
+from shoal.rllib.utils.error import CheckpointError, ConfigError, close_matches
+from shoal.rllib.utils.metrics import ALL_MODULES
 from shoal.rllib.utils.schedules.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
 
 Params = list[nn.Parameter]
+
+NUM_STEPS_SKIPPED_LIFETIME = "num_steps_skipped_lifetime"
+"""The key of how many steps were left out as their gradients were not finite."""
+
+# Arguments of DistributedDataParallel. None is needed: gradients are averaged in one exchange, and parameters without any count as zeros.
+_DDP_ARGUMENTS = (
+    "broadcast_buffers",
+    "bucket_cap_mb",
+    "find_unused_parameters",
+    "gradient_as_bucket_view",
+    "init_sync",
+    "static_graph",
+)
 
 
 class TorchLearner(Learner):
@@ -48,8 +63,10 @@ class TorchLearner(Learner):
         self._optimizers: dict[tuple[str, str], torch.optim.Optimizer] = {}
         self._optimizer_params: dict[tuple[str, str], Params] = {}
         self._schedules: dict[tuple[str, str], Scheduler] = {}
+        self._clips: dict[str, Scheduler] = {}
         self._module_params: dict[str, Params] = {}
         self._params: Params = []
+        self._timestep = 0
         self._counted: tuple[int, ...] | None = None
         self._counts = (0, 0)
         self._chance = OwnChance(derived_seed(self.config.seed, LEARNER))
@@ -67,8 +84,11 @@ class TorchLearner(Learner):
                     f"num_gpus_per_learner is {self.config.num_gpus_per_learner}, and torch sees no CUDA device here; set it to 0"
                 )
             self._device = torch.device("cuda", self.config.local_gpu_idx if self.config.num_learners == 0 else 0)
+        check_ddp_arguments(self.config.torch_ddp_kwargs)
         with self._chance():
             super().build()
+        for module_id, module in self.module.items():
+            compile_for_learning(module, self.config_of(module_id))
 
     def _make_module(self) -> MultiRLModule:
         multi = super()._make_module()
@@ -78,7 +98,9 @@ class TorchLearner(Learner):
 
     def _built(self, spec: RLModuleSpec) -> RLModule:
         with self._chance():
-            return self._on_device(spec.build())
+            module = self._on_device(spec.build())
+        compile_for_learning(module, self.config)
+        return module
 
     def _on_device(self, module: RLModule) -> RLModule:
         if isinstance(module, nn.Module):
@@ -136,6 +158,7 @@ class TorchLearner(Learner):
         for key in [key for key in self._optimizers if key[0] == module_id]:
             del self._optimizers[key], self._optimizer_params[key]
             self._schedules.pop(key, None)
+        self._clips.pop(module_id, None)
         self._gather_params()
 
     def get_optimizer(
@@ -211,7 +234,7 @@ class TorchLearner(Learner):
                 self.log_losses(module_id, {f"gradients_{name}_global_norm": norm})
             if config.grad_clip is None:
                 continue
-            bound = float(config.grad_clip)
+            bound = self._bound(module_id, config)
             if config.grad_clip_by == "value":
                 torch._foreach_clamp_min_(gradients, -bound)
                 torch._foreach_clamp_max_(gradients, bound)
@@ -221,6 +244,13 @@ class TorchLearner(Learner):
             else:
                 torch._foreach_mul_(gradients, (bound / (norm + 1e-6)).clamp(max=1.0))
         return module_gradients_dict
+
+    def _bound(self, module_id: str, config: Any) -> float:
+        """What a module's gradients are bounded by, now."""
+        if module_id not in self._clips:
+            self._clips[module_id] = Scheduler(config.grad_clip, framework=None)
+            self._clips[module_id].update(self._timestep)
+        return float(self._clips[module_id].get_current_value())
 
     def filter_param_dict_for_module(self, param_dict: Mapping[Any, Any], module_id: str) -> dict[Any, Any]:
         return {param: param_dict[param] for param in self._module_params.get(module_id, ()) if param in param_dict}
@@ -236,6 +266,7 @@ class TorchLearner(Learner):
         if self.config.torch_skip_nan_gradients and not all(
             bool(torch.isfinite(gradient).all()) for gradient in gradients_dict.values()
         ):
+            self.metrics.log_value((ALL_MODULES, NUM_STEPS_SKIPPED_LIFETIME), 1, reduce="lifetime_sum")
             return
         for param, gradient in gradients_dict.items():
             param.grad = gradient
@@ -251,7 +282,9 @@ class TorchLearner(Learner):
 
     def before_gradient_based_update(self, *, timesteps: Mapping[str, int]) -> None:
         super().before_gradient_based_update(timesteps=timesteps)
-        now = timesteps.get("num_env_steps_sampled_lifetime", 0)
+        now = self._timestep = timesteps.get("num_env_steps_sampled_lifetime", 0)
+        for clip in self._clips.values():
+            clip.update(now)
         for (module_id, name), schedule in self._schedules.items():
             if schedule.use_schedule:
                 self._set_optimizer_lr(self._optimizers[module_id, name], float(schedule.update(now)))
@@ -313,6 +346,17 @@ class TorchLearner(Learner):
 
     def _set_chance(self, state: Any) -> None:
         self._chance.set_state(state)
+
+
+def check_ddp_arguments(given: Mapping[str, Any]) -> None:
+    """Raises ConfigError where there is an argument that asks for something else than what is done anyway."""
+    for name in given:
+        if name not in _DDP_ARGUMENTS:
+            raise ConfigError(
+                f"torch_ddp_kwargs has {name!r}, which cannot be had: learners average their gradients themselves, without "
+                f"DistributedDataParallel. Accepted, as they change no result, are {', '.join(_DDP_ARGUMENTS)}."
+                + close_matches(name, _DDP_ARGUMENTS)
+            )
 
 
 def _map_all(function: Any, tree: Any) -> Any:
