@@ -14,17 +14,19 @@ class EventLoopThread:
 
     Args:
         name: of the thread.
+        new_loop: makes the loop.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop) -> None:
         self._name = name
+        self._new_loop = new_loop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
 
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
+                self._loop = self._new_loop()
                 threading.Thread(target=self._loop.run_forever, name=self._name, daemon=True).start()
             return self._loop
 

@@ -30,9 +30,13 @@ class LimitedHttp(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        self.head_ends()
+        super().on_headers_complete()
+
+    def head_ends(self) -> None:
+        """What follows is no head."""
         self._head_is_open = False
         self._head_bytes = 0
-        super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

@@ -12,6 +12,8 @@ import shoal
 from shoal.serve._internal.logic.metric_text import Sample
 from shoal.serve._internal.process.access_log import ServeLog
 from shoal.serve._internal.process.grpc_call import answer as answer_grpc
+from shoal.serve._internal.process.line_frames import address_of
+from shoal.serve._internal.process.line_server import LineServer
 from shoal.serve._internal.process.loop_watch import LoopWatch
 from shoal.serve._internal.process.metrics import ReplicaMetrics
 from shoal.serve._internal.process.reply_stream import ReplyStream
@@ -57,6 +59,9 @@ class Replica:
         self._access: ServeLog | None = None
         """The log, where it gets a line for each request."""
         self._watch: LoopWatch | None = None
+        self._lines = LineServer(self)
+        self._kept: dict[str, tuple[Any, BaseException | None, object]] = {}
+        """Outcomes of calls that are yet to be fetched, and for whom."""
 
     async def start(self) -> str:
         """Makes the user's object, and gives it its user_config. Returns the node's id. Raises what they raise."""
@@ -80,7 +85,11 @@ class Replica:
         self._context = replace(context, servable_object=self._code.instance)
         if self._spec.config.user_config is not None:
             await self._code.reconfigure(self._spec.config.user_config)
-        return shoal.get_runtime_context().get_node_id() if shoal.is_initialized() else ""
+        if self._is_local:
+            return ""
+        node_id = shoal.get_runtime_context().get_node_id()
+        await self._lines.start(address_of(node_id, self._id))
+        return node_id
 
     def _set_up_log(self) -> None:
         self._log = ServeLog(self._spec.config.logging_config, self._names)
@@ -124,16 +133,24 @@ class Replica:
     async def http(self, meta: RequestMeta, args: tuple[HttpRequest], kwargs: dict[str, Any]) -> Any:
         """Answers a request of HTTP, or talks over a WebSocket; returns the first ASGI messages, or nothing yet where more is to come
         from the client."""
+        (request,) = args
+        stream = self.begin_http(meta, request)
+        if isinstance(stream, Busy):
+            return stream
+        return await self._next_part(meta.call_id, stream) if request.is_whole else Streaming([], False)
+
+    def begin_http(self, meta: RequestMeta, request: HttpRequest) -> ReplyStream | Busy:
+        """Does the same, and returns at once what its answer can be taken from."""
         if self._ending or len(self._running) >= self._limit:
             return Busy(self._ending)
-        begun = self._begin(meta)
-        (request,) = args
+        begun = self._begun_now()
 
         async def answer(stream: ReplyStream) -> None:
+            self._enter(meta)
             send = stream.send if self._access is None else self._logged(meta, begun, request, stream.send)
             await self._code.asgi(request.scope, stream.receive, send)
 
-        return await self._begin_stream(meta, begun, answer, request, not request.is_whole)
+        return self._new_stream(meta, begun, answer, request)
 
     def _logged(self, meta: RequestMeta, begun: float, request: HttpRequest, send: Any) -> Any:
         """Returns a `send` that writes a line of the access log at the end of the answer."""
@@ -158,15 +175,20 @@ class Replica:
         meta: RequestMeta,
         begun: float,
         body: Any,
-        request: HttpRequest | None = None,
         waits_for_more: bool = False,
     ) -> Streaming:
-        stream = ReplyStream(body, request, lambda error: self._over(meta, begun, error))
-        self._streams[meta.call_id] = stream
-        self._running[meta.call_id] = stream.task
+        stream = self._new_stream(meta, begun, body)
         if waits_for_more:
             return Streaming([], False)
         return await self._next_part(meta.call_id, stream)
+
+    def _new_stream(
+        self, meta: RequestMeta, begun: float, body: Any, request: HttpRequest | None = None
+    ) -> ReplyStream:
+        stream = ReplyStream(body, request, lambda error: self._over(meta, begun, error))
+        self._streams[meta.call_id] = stream
+        self._running[meta.call_id] = stream.task
+        return stream
 
     def _from_generator(self, generator: Any) -> Any:
         async def send_items(stream: ReplyStream) -> None:
@@ -182,13 +204,45 @@ class Replica:
 
     async def _next_part(self, call_id: str, stream: ReplyStream) -> Streaming:
         try:
-            part = await stream.next_part()
+            await stream.until_ready()
+        except BaseException:
+            self._forget_stream(call_id)
+            raise
+        return self.take_part(call_id, stream)
+
+    def stream_of(self, call_id: str) -> ReplyStream | None:
+        """Returns what a request is answered with, while there is more of it."""
+        return self._streams.get(call_id)
+
+    def take_part(self, call_id: str, stream: ReplyStream) -> Streaming:
+        """Returns what a stream that is ready has by now. Raises what its code raised."""
+        try:
+            part = stream.take()
         except BaseException:
             self._forget_stream(call_id)
             raise
         if part.finished:
             self._forget_stream(call_id)
         return part
+
+    def keep(self, call_id: str, value: Any, error: BaseException | None, keeper: object) -> None:
+        """Keeps the outcome of a call until it is fetched, or its caller is gone."""
+        self._kept[call_id] = (value, error, keeper)
+
+    def forget_all(self, keeper: object) -> None:
+        """Nobody will fetch what is kept for this one."""
+        self._kept = {call_id: kept for call_id, kept in self._kept.items() if kept[2] is not keeper}
+        self._check_idle()
+
+    async def fetch(self, call_id: str) -> Any:
+        """Returns, or raises, what was kept, or does as `next_items` does."""
+        if call_id not in self._kept:
+            return await self.next_items(call_id)
+        value, error, _ = self._kept.pop(call_id)
+        self._check_idle()
+        if error is not None:
+            raise error
+        return value
 
     def _forget_stream(self, call_id: str) -> None:
         self._streams.pop(call_id, None)
@@ -201,11 +255,18 @@ class Replica:
             await stream.push(messages)
 
     def _begin(self, meta: RequestMeta) -> float:
-        HERE.set(self._context)
-        CURRENT.set(RequestContext(meta.request_id, meta.call_id, meta.app, meta.route, meta.model_id))
+        self._enter(meta)
         task = asyncio.current_task()
         assert task is not None
         self._running[meta.call_id] = task
+        return self._begun_now()
+
+    def _enter(self, meta: RequestMeta) -> None:
+        """The running task works on a request."""
+        HERE.set(self._context)
+        CURRENT.set(RequestContext(meta.request_id, meta.call_id, meta.app, meta.route, meta.model_id))
+
+    def _begun_now(self) -> float:
         if self._watch is not None and not self._watch.armed:
             self._watch.arm()
         return perf_counter()
@@ -232,11 +293,24 @@ class Replica:
                 self._log.failed(f"request {meta.request_id} to {self._spec.id} ({meta.method})", error)
 
     def _check_idle(self) -> None:
-        if not self._running and not self._streams:
+        if self._is_idle:
             self._idle.set()
+
+    @property
+    def _is_idle(self) -> bool:
+        return not self._running and not self._streams and not self._kept
+
+    async def _until_idle(self) -> None:
+        while not self._is_idle:
+            self._idle.clear()
+            await self._idle.wait()
 
     async def cancel(self, call_id: str) -> None:
         """Ends a request: its code sees asyncio.CancelledError at its next `await`."""
+        self.end_call(call_id)
+
+    def end_call(self, call_id: str) -> None:
+        """Does the same at once."""
         stream, task = self._streams.get(call_id), self._running.get(call_id)
         self._forget_stream(call_id)
         if stream is not None:
@@ -289,9 +363,11 @@ class Replica:
         for waiting in self._room:
             if not waiting.done():
                 waiting.set_result(None)
-        self._idle.clear()
-        self._check_idle()
-        await self._idle.wait()
+        self._lines.say_goodbye()
+        await self._until_idle()
+        await self._lines.heard_goodbye()
+        await self._until_idle()
+        await self._lines.close()
         if self._watch is not None:
             self._watch.end()
         try:

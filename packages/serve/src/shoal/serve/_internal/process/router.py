@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Protocol
 
 import shoal
@@ -16,6 +17,7 @@ from shoal.serve._internal.logic.replica_choice import ReplicaChoice
 from shoal.serve._internal.process.controller_link import ControllerLink
 from shoal.serve._internal.process.custom_routing import CustomRouting
 from shoal.serve._internal.process.loop_mailbox import running_loop
+from shoal.serve._internal.process.replica_line import Fetch, LineLost, ReplicaLine, ReplicaLines, request_frame
 from shoal.serve._internal.schema.deployments import DeploymentId, DeploymentTargets, ReplicaInfo
 from shoal.serve._internal.schema.requests import Busy, RequestMeta, Streaming
 from shoal.serve.exceptions import (
@@ -38,7 +40,7 @@ class Call:
         may_repeat: another replica may do it, once, where the one that has it dies: doing it twice does no harm.
     """
 
-    __slots__ = ("args", "cancelled", "done", "kwargs", "may_repeat", "meta", "method", "replica")
+    __slots__ = ("args", "cancelled", "done", "kwargs", "line", "may_repeat", "meta", "method", "replica")
 
     def __init__(
         self,
@@ -58,6 +60,8 @@ class Call:
         self.cancelled = False
         self.replica: ReplicaInfo | None = None
         """Who has it; None while it waits."""
+        self.line: ReplicaLine | None = None
+        """How it went there; None for by a call of the actor."""
 
 
 class AnyRouter(Protocol):
@@ -103,6 +107,10 @@ class Router:
         self._taken = 0
         """Calls that it was given."""
         self._link = link
+        self._lines: ReplicaLines | None = None
+        """Where this process has a loop that lives as long as it does."""
+        if loop is not None:
+            self._lines = ReplicaLines(loop, shoal.get_runtime_context().get_node_id())
         self._key = f"deployment:{deployment.app}:{deployment.name}"
         link.listen(self._key, self._targets_changed, self._controller_lost)
 
@@ -117,6 +125,8 @@ class Router:
             self._gone = targets.gone
             self._set_custom(targets.router)
             self._choice.replicas_changed(targets.replicas)
+            if self._lines is not None:
+                self._lines.replicas_changed(targets.replicas)
             lost = list(self._waiting) if targets.gone else []
             if lost:
                 self._waiting.clear()
@@ -219,7 +229,11 @@ class Router:
             replica = call.replica
         if waits:
             call.done(None, RequestCancelledError(call.meta.request_id))
-        if replica is not None:
+        if replica is None:
+            return
+        if call.line is not None and running_loop() is self._loop:
+            call.line.cancel(call.meta.call_id)
+        else:
             replica.actor.cancel.remote(call.meta.call_id)
 
     def wait_for_items(self, call: Call) -> Streaming:
@@ -231,35 +245,73 @@ class Router:
     async def next_items(self, call: Call) -> Streaming:
         """Does the same on an event loop."""
         assert call.replica is not None
-        part: Streaming = await call.replica.actor.next_items.remote(call.meta.call_id)
-        return part
+        call_id = call.meta.call_id
+        part: Streaming | None = None
+        if call.line is not None:
+            # Where the replica is gone, its actor tells why.
+            with suppress(Fetch, LineLost):
+                part = await call.line.ask_next(call_id)
+        return part if part is not None else await call.replica.actor.fetch.remote(call_id)
 
     def push(self, call: Call, messages: list[Any]) -> asyncio.Future[None]:
         """Gives ASGI messages to a request of HTTP, after those before; ends when there is room for more."""
         assert call.replica is not None
+        if call.line is not None:
+            return call.line.push(call.meta.call_id, messages)
         pushed: asyncio.Future[None] = call.replica.actor.push.remote(call.meta.call_id, messages).as_future()
         return pushed
 
     def _send(self, call: Call, replica: ReplicaInfo) -> None:
+        if self._lines is not None and running_loop() is self._loop:
+            line = self._lines.of(replica.replica_id)
+            frame = request_frame(call.method, call.meta, call.args, call.kwargs) if line is not None else None
+            if line is not None and frame is not None:
+                call.line = line
+                line.send(*frame, lambda value, error: self._answered_by_line(call, replica, value, error))
+                return
+        call.line = None
         ref = getattr(replica.actor, call.method).remote(call.meta, call.args, call.kwargs)
         # A loop that lives as long as the process hears of answers itself; other loops may end while there are some to come. While calls
         # wait, a busy loop would keep the replica waiting for the next one.
         by_loop = not self._waiting and running_loop() is self._loop is not None
-        future = ref.as_future() if by_loop else ref.future()
-        future.add_done_callback(lambda done: self._answered(call, replica, done))
+        self._await(call, replica, ref.as_future() if by_loop else ref.future())
 
-    def _answered(self, call: Call, replica: ReplicaInfo, done: Future[Any] | asyncio.Future[Any]) -> None:
-        error = done.exception()
-        value = done.result() if error is None else None
+    def _await(self, call: Call, replica: ReplicaInfo, future: Future[Any] | asyncio.Future[Any]) -> None:
+        def told(done: Future[Any] | asyncio.Future[Any]) -> None:
+            error = done.exception()
+            self._answered(call, replica, done.result() if error is None else None, error)
+
+        future.add_done_callback(told)
+
+    def _answered_by_line(self, call: Call, replica: ReplicaInfo, value: Any, error: BaseException | None) -> None:
+        if isinstance(error, Fetch):
+            self._await(call, replica, replica.actor.fetch.remote(call.meta.call_id).as_future())
+        elif isinstance(error, LineLost):
+            # A question to the actor tells why, where the replica is gone.
+            self._await_loss(call, replica, replica.actor.next_items.remote("").as_future())
+        else:
+            self._answered(call, replica, value, error)
+
+    def _await_loss(self, call: Call, replica: ReplicaInfo, future: asyncio.Future[Any]) -> None:
+        def told(done: asyncio.Future[Any]) -> None:
+            error = done.exception() or ReplicaUnavailableError(
+                f"the connection to replica {replica.replica_id} was lost"
+            )
+            self._answered(call, replica, None, error)
+
+        future.add_done_callback(told)
+
+    def _answered(self, call: Call, replica: ReplicaInfo, value: Any, error: BaseException | None) -> None:
         died = isinstance(error, shoal.exceptions.ActorError)
         refused = isinstance(value, Busy)
+        ending = refused and value.ending
         again = (refused or (died and call.may_repeat)) and not call.cancelled
         if refused and call.cancelled:
             value, error = None, RequestCancelledError(call.meta.request_id)
         ask = False
         with self._lock:
             self._choice.ended(replica.replica_id)
-            if died or (refused and done.result().ending):
+            if died or ending:
                 self._choice.gone(replica.replica_id)
             elif refused:
                 ask = self._choice.full(replica.replica_id)

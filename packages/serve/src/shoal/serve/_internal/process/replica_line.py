@@ -1,0 +1,194 @@
+"""A connection from a router to a replica on the same machine: calls go from loop to loop, without a thread in between."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import socket
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from shoal.serve._internal.logic.plain_values import is_plain
+from shoal.serve._internal.process.line_frames import (
+    BUSY,
+    CALL,
+    CANCEL,
+    ENDING,
+    FETCH,
+    GOODBYE,
+    HTTP,
+    MOST_BYTES,
+    NEXT,
+    PART,
+    PUSH,
+    FrameReader,
+    FrameWriter,
+    address_of,
+    is_own_user,
+    pickled,
+)
+from shoal.serve._internal.schema.deployments import ReplicaInfo
+from shoal.serve._internal.schema.requests import Busy, HttpRequest, RequestMeta, Streaming
+
+Answered = Callable[[Any, BaseException | None], None]
+
+
+class LineLost(Exception):
+    """The replica is not there any more, or the connection is not."""
+
+
+class Fetch(Exception):
+    """The answer is there, and has to be fetched by a call of the replica's actor."""
+
+
+def request_frame(
+    method: str, meta: RequestMeta, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[int, bytes] | None:
+    """Returns a call as it travels on a line; None for one that does not: that is large, or whose arguments the core has to see.
+
+    Args:
+        method: of the replica's actor.
+        meta: of the call.
+        args: of the method.
+        kwargs: of the method.
+    """
+    if method == "http":
+        request: HttpRequest = args[0]
+        if len(request.first.get("body", b"")) > MOST_BYTES:
+            return None
+        return HTTP, pickled((tuple(meta), tuple(request)))
+    if method == "call" and not meta.stream and is_plain(args) and is_plain(kwargs):
+        return CALL, pickled((tuple(meta), args, kwargs))
+    return None
+
+
+class ReplicaLine(asyncio.Protocol):
+    """The router's end."""
+
+    def __init__(self) -> None:
+        self.is_open = False
+        """New calls may go this way."""
+        self._reader = FrameReader()
+        self._writer: FrameWriter | None = None
+        self._number = 0
+        self._waiting: dict[int, Answered] = {}
+
+    def connection_made(self, transport: Any) -> None:
+        """Of asyncio, or uvloop."""
+        if not is_own_user(transport):
+            transport.abort()
+            return
+        self._writer = FrameWriter(transport)
+        self.is_open = True
+
+    def send(self, kind: int, data: bytes, answered: Answered) -> None:
+        """Sends a call; `answered` is called with its value, or LineLost, or Fetch."""
+        if self._writer is None:
+            answered(None, LineLost())
+            return
+        self._number = number = self._number % 0xFFFFFFFF + 1
+        waiting = self._waiting
+        waiting[number] = answered
+        self._writer.write(number, kind, data, at_once=len(waiting) == 1)
+
+    def cancel(self, call_id: str) -> None:
+        """Ends a call; what becomes of it is told to who sent it."""
+        if self._writer is not None:
+            self._writer.write(0, CANCEL, pickled(call_id))
+
+    def ask_next(self, call_id: str) -> asyncio.Future[Any]:
+        """Returns what a stream has next, once it has something."""
+        return self._asked(NEXT, call_id)
+
+    def push(self, call_id: str, messages: list[Any]) -> asyncio.Future[Any]:
+        """Gives messages to a request; ends when there is room for more."""
+        return self._asked(PUSH, (call_id, messages))
+
+    def _asked(self, kind: int, value: Any) -> asyncio.Future[Any]:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def answered(value: Any, error: BaseException | None) -> None:
+            if answer.done():
+                return
+            if error is None:
+                answer.set_result(value)
+            else:
+                answer.set_exception(error)
+
+        self.send(kind, pickled(value), answered)
+        return answer
+
+    def data_received(self, data: bytes) -> None:
+        """Of asyncio."""
+        for number, kind, content in self._reader.feed(data):
+            if kind == ENDING:
+                self.is_open = False
+                assert self._writer is not None
+                self._writer.write(0, GOODBYE)
+                continue
+            answered = self._waiting.pop(number)
+            if kind == FETCH:
+                answered(None, Fetch())
+                continue
+            try:
+                value: Any = pickle.loads(content)
+                error = None
+            except Exception as failed:
+                value, error = None, failed
+            if error is None and kind == PART:
+                value = Streaming._make(value)
+            elif error is None and kind == BUSY:
+                value = Busy(value)
+            answered(value, error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Of asyncio."""
+        self.is_open = False
+        self._writer = None
+        waiting, self._waiting = self._waiting, {}
+        for answered in waiting.values():
+            answered(None, LineLost())
+
+
+class ReplicaLines:
+    """The lines of one router.
+
+    Args:
+        loop: on which they are used.
+        node_id: of this machine: replicas on others are not reached this way.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, node_id: str) -> None:
+        self._loop = loop
+        self._node_id = node_id
+        self._lines: dict[str, ReplicaLine] = {}
+        self._connecting: set[asyncio.Task[None]] = set()
+
+    def replicas_changed(self, replicas: Iterable[ReplicaInfo]) -> None:
+        """These take calls now. From any thread."""
+        here = [one.replica_id for one in replicas if one.node_id == self._node_id]
+        self._loop.call_soon_threadsafe(self._connect_to, here)
+
+    def _connect_to(self, replica_ids: list[str]) -> None:
+        # Who is not among them any more ends by itself, when nobody waits for it.
+        self._lines = {one: self._lines[one] for one in replica_ids if one in self._lines}
+        for replica_id in replica_ids:
+            if replica_id not in self._lines:
+                self._lines[replica_id] = ReplicaLine()
+                task = self._loop.create_task(self._connect(replica_id, self._lines[replica_id]))
+                self._connecting.add(task)
+                task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, replica_id: str, line: ReplicaLine) -> None:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        try:
+            await self._loop.sock_connect(sock, address_of(self._node_id, replica_id))
+            await self._loop.create_unix_connection(lambda: line, sock=sock)
+        except OSError:
+            # It cannot be reached this way; calls of its actor reach it, or tell why they do not.
+            sock.close()
+
+    def of(self, replica_id: str) -> ReplicaLine | None:
+        """Returns the line to a replica; None where new calls cannot go that way."""
+        line = self._lines.get(replica_id)
+        return line if line is not None and line.is_open else None

@@ -1,0 +1,129 @@
+"""A request that is there at once, on its way through the proxy: callbacks answer it, without a task, and mostly with one write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from shoal.serve._internal.process.loop_mailbox import running_loop
+from shoal.serve._internal.process.proxied_request import (
+    REQUEST_ID,
+    AnswerTooLate,
+    ProxiedRequest,
+    made_call,
+    refusal_of,
+    text_head,
+)
+from shoal.serve._internal.process.proxy_http import Exchange
+from shoal.serve._internal.process.router import AnyRouter
+from shoal.serve._internal.schema.deployments import Route
+from shoal.serve._internal.schema.requests import Streaming
+
+Over = Callable[[str, BaseException | None, str], None]
+
+
+class WholeRequest:
+    """One of them.
+
+    Args:
+        exchange: it and its answer.
+        route: where it goes.
+        router: of its ingress.
+        body: all of it.
+        timeout_s: seconds until the answer has to begin; None for no limit.
+        over: takes, once, the status of the answer, why there is none where that is for the log, and the request's id.
+    """
+
+    __slots__ = ("_call", "_deadline", "_exchange", "_is_over", "_loop", "_over", "_route", "_router", "_timeout_s")
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        route: Route,
+        router: AnyRouter,
+        body: bytes,
+        timeout_s: float | None,
+        over: Over,
+    ) -> None:
+        self._exchange = exchange
+        self._route = route
+        self._router = router
+        self._over = over
+        self._timeout_s = timeout_s
+        self._is_over = False
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.call_later(timeout_s, self._too_late) if timeout_s else None
+        first = {"type": "http.request", "body": body, "more_body": False}
+        self._call = made_call(exchange.scope, first, route, self._done)
+
+    def send(self) -> None:
+        """Sends it on its way."""
+        self._router.submit(self._call)
+
+    def client_gone(self) -> None:
+        """Nobody waits for the answer any more."""
+        self._router.cancel(self._call)
+        self._end("499")
+
+    def _done(self, value: Any, error: BaseException | None) -> None:
+        if running_loop() is self._loop:
+            self._answered(value, error)
+        else:
+            self._loop.call_soon_threadsafe(self._answered, value, error)
+
+    def _too_late(self) -> None:
+        assert self._timeout_s is not None
+        if not self._is_over:
+            self._router.cancel(self._call)
+            self._answered(None, AnswerTooLate(self._timeout_s))
+
+    def _answered(self, value: Any, error: BaseException | None) -> None:
+        if self._is_over:
+            return
+        if error is not None:
+            self._refuse(error)
+            return
+        part: Streaming = value
+        items = part.items
+        if part.finished and len(items) == 2 and items[0]["type"] == "http.response.start":
+            start = items[0]
+            if self._exchange.write_whole(start, items[1].get("body", b""), self._id_line()):
+                self._end(str(start["status"]))
+                return
+        self._go_on(part)
+
+    def _id_line(self) -> bytes:
+        return b"%b: %b\r\n" % (REQUEST_ID, self._call.meta.request_id.encode("latin-1"))
+
+    def _refuse(self, error: BaseException) -> None:
+        refusal = refusal_of(error)
+        body = refusal.text.encode()
+        head = text_head(refusal.status, body, refusal.headers)
+        if self._exchange.write_whole(head, body, self._id_line()):
+            self._end(str(refusal.status), error if refusal.is_loss else None)
+            return
+        messages = [head, {"type": "http.response.body", "body": body}]
+        self._go_on(Streaming(messages, True), error if refusal.is_loss else None)
+
+    def _go_on(self, part: Streaming, lost: BaseException | None = None) -> None:
+        """What is more than one write goes the way of all others from here on."""
+        self._is_over = True
+
+        async def rest(scope: dict[str, Any], receive: Any, send: Any) -> None:
+            request = ProxiedRequest(self._route, self._router, scope, receive, send, None)
+            try:
+                await request.go_on(self._call, part)
+            finally:
+                self._tell(request.status, lost or request.lost)
+
+        self._exchange.go_on(rest)
+
+    def _end(self, status: str, lost: BaseException | None = None) -> None:
+        self._is_over = True
+        self._tell(status, lost)
+
+    def _tell(self, status: str, lost: BaseException | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._over(status, lost, self._call.meta.request_id)
