@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shoal.exceptions import ActorDiedError
+from shoal.exceptions import ActorDiedError, TaskError
 from shoal.serve._internal.process.router import Call, Router
 from shoal.serve._internal.schema.deployments import DeploymentId, DeploymentTargets, ReplicaInfo
 from shoal.serve._internal.schema.requests import Busy, RequestMeta
@@ -144,3 +144,17 @@ def test_who_comes_when_serving_has_ended_is_told(router: Router, link: Any) -> 
     link.tell(GONE)
     assert isinstance(Told(router).error, DeploymentUnavailableError)
     assert router.load == 0
+
+
+def test_who_raises_that_another_actor_is_dead_lives(router: Router, link: Any) -> None:
+    """The error is the code's own: nobody else gets the call, and the replica gets the next one."""
+    actor = FakeActor()
+    link.tell(serving(actor))
+    told = Told(router, may_repeat=True)
+    raised = TaskError("One.__call__", "", ActorDiedError("the actor that it asked")).as_instanceof_cause()
+    assert isinstance(raised, ActorDiedError)
+    actor.answers[0].set_exception(raised)
+    assert told.error is raised
+    after = Told(router)
+    actor.answers[1].set_result("fine")
+    assert after.outcomes == [("fine", None)]

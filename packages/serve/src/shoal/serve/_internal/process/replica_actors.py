@@ -17,6 +17,7 @@ from shoal.serve._internal.logic.deployment_state import (
     StartReplica,
     StopReplica,
 )
+from shoal.serve._internal.process.actor_death import is_death
 from shoal.serve._internal.process.background_tasks import BackgroundTasks
 from shoal.serve._internal.process.controller_link import NAMESPACE
 from shoal.serve._internal.process.replica import Replica
@@ -209,11 +210,6 @@ class ReplicaActors:
         record = state.record_of(replica_id) if state is not None else None
         if record is not None:
             internal_kv._internal_kv_put(f"{PREFIX}{replica_id}", cloudpickle.dumps(record), namespace=NAMESPACE)
-
-
-def is_death(error: BaseException) -> bool:
-    """Whether an actor that was asked is dead; not where its code raised that another one is."""
-    return isinstance(error, shoal.exceptions.ActorError) and not isinstance(error, shoal.exceptions.TaskError)
 
 
 def _fits(options: dict[str, Any], bundles: list[dict[str, float]] | None) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import shoal
 from shoal.serve._internal.logic.metric_text import Sample
 from shoal.serve._internal.logic.replica_choice import ReplicaChoice
+from shoal.serve._internal.process.actor_death import is_death
 from shoal.serve._internal.process.controller_link import ControllerLink
 from shoal.serve._internal.process.custom_routing import CustomRouting
 from shoal.serve._internal.process.loop_mailbox import running_loop
@@ -302,7 +303,7 @@ class Router:
         future.add_done_callback(told)
 
     def _answered(self, call: Call, replica: ReplicaInfo, value: Any, error: BaseException | None) -> None:
-        died = isinstance(error, shoal.exceptions.ActorError)
+        died = error is not None and is_death(error)
         refused = isinstance(value, Busy)
         ending = refused and value.ending
         again = (refused or (died and call.may_repeat)) and not call.cancelled
