@@ -289,6 +289,21 @@ def test_a_process_with_threads_cannot_fork_a_server() -> None:
     assert "it has 2" in done.stdout
 
 
+def test_threads_of_libraries_that_came_with_the_interpreter_do_not_matter(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import numpy")
+    program = (
+        "import os, shoal\n"
+        "print(len(os.listdir('/proc/self/task')))\n"
+        "call = shoal.remote(abs)\n"
+        "print(shoal.get(call.remote(-3)))\n"
+        "print(shoal.get(call.options(runtime_env={'env_vars': {'A': '1'}}).remote(-4)))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "OPENBLAS_NUM_THREADS": "2"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "3", "4"]
+
+
 def test_an_entry_that_cannot_be_imported(nursery: Any) -> None:
     first = nursery.server
     nursery.server = ForkServer.launch("not_there:run")

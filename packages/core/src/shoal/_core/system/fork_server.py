@@ -78,9 +78,11 @@ class ForkServer:
             preload: modules to import there, in this order; each is reported as `Preloaded`.
 
         Raises:
-            ShoalSystemError: this process has more than one thread, so a fork of it might hang.
+            ShoalSystemError: this process has more than one thread of Python's, so a fork of it might hang. (Those of libraries that the
+                interpreter has loaded as it started, for a .pth file's sake, are idle, and a fork is rid of them.)
         """
-        threads = len(os.listdir("/proc/self/task"))
+        threading = sys.modules.get("threading")
+        threads = 1 if threading is None else threading.active_count()
         if threads > 1:
             raise ShoalSystemError(
                 f"the fork server must be started before the process has threads (it has {threads}); use ForkServer.launch"

@@ -41,7 +41,7 @@ from shoal._core.system.fork_messages import (
 )
 from shoal._core.system.fresh_interpreter import start_fresh_worker
 from shoal._core.system.fresh_worker import TASK_FD
-from shoal._core.system.preloading import import_module, why_unsafe_to_fork
+from shoal._core.system.preloading import count_threads, import_module, why_unsafe_to_fork
 from shoal._core.system.process_control import become_subreaper, die_with_parent, set_process_name
 from shoal._core.system.worker_birth import become_forked_worker, close_fds_except, prepare_for_workers, run_entry
 
@@ -83,6 +83,8 @@ class ForkService:
         self._trial: _Trial | None = None
         self._spoilt = ""
         """Why this process cannot be forked any more."""
+        self._idle_threads = count_threads() - 1
+        """Those of libraries that the interpreter has loaded as it started, for a .pth file's sake."""
         self._keep_fds: set[int] = set()
         """What preloaded modules have opened, and may go on using in the workers."""
         self._wakeup_fd = -1
@@ -262,7 +264,7 @@ class ForkService:
         before = _open_fds()
         reason = import_module(module)
         self._keep_fds |= _open_fds() - before
-        self._spoilt = why_unsafe_to_fork()
+        self._spoilt = why_unsafe_to_fork(self._idle_threads)
         # What is here now stays as it is: the collector of no fork looks at it, which would write to its pages and so
         # copy them.
         gc.collect()

@@ -43,14 +43,22 @@ def _no_threads_at_import() -> Iterator[None]:
             os.environ[name] = before
 
 
-def why_unsafe_to_fork() -> str:
+def count_threads() -> int:
+    """Returns how many threads this process has, those of libraries too."""
+    return len(os.listdir("/proc/self/task"))
+
+
+def why_unsafe_to_fork(idle_threads: int = 0) -> str:
     """Returns why forks of this process could not work; '' where they can.
 
     A fork has only the forking thread: locks that others hold stay locked in it for ever. CUDA does not work in forks
     of a process that has used it.
+
+    Args:
+        idle_threads: how many are known to hold no locks.
     """
-    threads = len(os.listdir("/proc/self/task"))
-    if threads > 1:
+    threads = count_threads()
+    if threads > 1 + idle_threads:
         return f"the process has {threads} threads{_names_of_threads()}, and a fork has only one"
     if _has_cuda():
         return "CUDA is initialised, and does not work in forks"
