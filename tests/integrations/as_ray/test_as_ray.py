@@ -88,6 +88,10 @@ def test_a_class_is_the_same_under_both_names(tmp_path: Path) -> None:
         from shoal.util.scheduling_strategies import PlacementGroupSchedulingStrategy as Ours
 
         assert Theirs is Ours
+        import ray._raylet
+        from ray._private.services import get_node_ip_address
+        from ray.util.client.common import ClientObjectRef
+        assert ray._raylet.ObjectRef is ray.ObjectRef is not ClientObjectRef
         assert shoal.util.queue.__spec__.name == "shoal.util.queue" if hasattr(shoal.util, "queue") else True
         assert sys.modules["ray.util.scheduling_strategies"].__spec__.name == "shoal.util.scheduling_strategies"
         import importlib.metadata
@@ -105,7 +109,9 @@ def test_a_class_is_the_same_under_both_names(tmp_path: Path) -> None:
             "import ray.no_such_part",
             "ModuleNotFoundError: shoal, which stands in for Ray here, has no module 'shoal.no_such_part'",
         ),
-        ("from ray.util import no_such", "cannot import name 'no_such'"),
+        ("from ray.util import no_such", "cannot import name 'no_such' from 'shoal.util'"),
+        ("import ray._raylet; ray._raylet.no_such", "stands in for Ray here, has no `ray._raylet.no_such`"),
+        ("import ray.util.client; ray.util.client.ray", "stands in for Ray here, has no `ray.util.client.ray`"),
         ("import ray.cluster_utils", "The module shoal.cluster_utils is not supported"),
     ],
 )

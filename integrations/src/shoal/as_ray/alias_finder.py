@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import shoal
+from shoal.as_ray.internal_names import INTERNAL_NAMES, InternalModule
 
 WORKER_HOOK = "shoal.as_ray.install"
 """What each worker calls before anything else."""
@@ -32,6 +33,9 @@ class AliasFinder(importlib.abc.MetaPathFinder):
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname == "ray":
             return importlib.machinery.ModuleSpec(fullname, _RootLoader(self._version), is_package=True)
+        if fullname in INTERNAL_NAMES:
+            is_package = any(name.startswith(fullname + ".") for name in INTERNAL_NAMES)
+            return importlib.machinery.ModuleSpec(fullname, _InternalLoader(), is_package=is_package)
         if fullname.startswith("ray."):
             return importlib.machinery.ModuleSpec(fullname, _AliasLoader())
         return None
@@ -56,6 +60,8 @@ class _Ray(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if f"ray.{name}" in INTERNAL_NAMES:
+            return importlib.import_module(f"ray.{name}")
         try:
             return getattr(shoal, name)
         except AttributeError as error:
@@ -79,6 +85,14 @@ class _RootLoader(importlib.abc.Loader):
         pass
 
 
+class _InternalLoader(importlib.abc.Loader):
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
+        return InternalModule(spec.name)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        pass
+
+
 class _AliasLoader(importlib.abc.Loader):
     """Gives shoal's own module, which goes by both names then: what it defines is the same under both."""
 
@@ -90,7 +104,7 @@ class _AliasLoader(importlib.abc.Loader):
             if error.name is None or not (ours + ".").startswith(error.name + "."):
                 raise
             raise ModuleNotFoundError(
-                f"shoal, which stands in for Ray here, has no module {ours!r}", name=spec.name
+                f"shoal, which stands in for Ray here, has no module {ours!r}{_where_from(ours)}", name=spec.name
             ) from error
         spec.loader_state = module.__spec__
         return module
@@ -101,6 +115,15 @@ class _AliasLoader(importlib.abc.Loader):
         if spec is not None and spec.loader_state is not None:
             module.__spec__ = spec.loader_state
             sys.modules[spec.name] = module
+
+
+def _where_from(module: str) -> str:
+    """Returns what shoal itself says of a library that is not installed, for the end of a sentence."""
+    try:
+        getattr(shoal, module.split(".")[1], None)
+    except ModuleNotFoundError as error:
+        return f": {error}"
+    return ""
 
 
 class _RayDistribution(importlib.metadata.Distribution):

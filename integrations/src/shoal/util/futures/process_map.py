@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable
 from operator import length_hint
 from typing import Any, TypeVar
@@ -43,7 +44,7 @@ def process_map(
         [1, 2]
     """
     if tqdm_class is None:
-        from tqdm.auto import tqdm as tqdm_class
+        tqdm_class = importlib.import_module("tqdm.auto").tqdm
     tqdm_options.setdefault("total", length_hint(iterables[0]) or None if iterables else None)
     # The standard library's executors share tqdm's lock with their processes; here only this process writes.
     tqdm_options.pop("lock_name", None)

@@ -33,7 +33,8 @@ class Raised:
 
     def exception(self) -> BaseException:
         """Returns the exception, with the remote traceback as its cause, as the standard library's pools have it."""
-        from multiprocessing.pool import RemoteTraceback  # Workers have no use for it.
+        # Workers have no use for it.
+        from multiprocessing.pool import RemoteTraceback  # type: ignore[attr-defined] # typeshed lacks it
 
         self.error.__cause__ = RemoteTraceback(f'\n"""\n{self.traceback_text}"""')
         return self.error

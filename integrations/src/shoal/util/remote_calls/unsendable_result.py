@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from multiprocessing.pool import MaybeEncodingError
+from multiprocessing.pool import MaybeEncodingError  # type: ignore[attr-defined] # typeshed lacks it
 
 
-class UnsendableResultError(MaybeEncodingError, RuntimeError):
+class UnsendableResultError(MaybeEncodingError, RuntimeError):  # type: ignore[misc] # the same
     """A function's result could not be pickled.
 
     Args:
