@@ -14,7 +14,7 @@ To see whether an expectation is what Ray does, run the suite on Ray itself, wit
 tests marked `shoal_only` (where shoal promises more than Ray does) are skipped.
 
 SHOAL_CONFORMANCE_ENGINE=ray runs the suite on shoal's ray engine instead (shoal-integrations[ray]), with a local Ray cluster that is
-reused likewise.
+reused likewise; SHOAL_CONFORMANCE_ENGINE=dask on its dask engine (shoal-integrations[dask]), with a Dask cluster of two workers.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import asyncio
 import functools
 import gc
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -83,6 +84,10 @@ def _start(engine: str, arguments: dict[str, Any]) -> Any:
     if engine == "ray engine":
         _cluster_of_ray().enter(arguments)
         return shoal.init("ray")
+    if engine == "dask engine":
+        clusters = _clusters_of_dask()
+        clusters.enter(arguments)
+        return shoal.init("dask://", namespace=arguments.get("namespace"))
     if engine == "inline":
         return shoal.init(local_mode=True, seed=INLINE_SEED, **arguments)
     return shoal.init(log_to_driver=False, **arguments)
@@ -121,14 +126,67 @@ class _RaySessions:
         self._arguments = None
 
 
+class _DaskClusters:
+    """Dask's cluster of the moment, two workers in processes of their own, kept while tests ask for the same."""
+
+    def __init__(self) -> None:
+        self._asked: tuple[int, dict[str, float]] | None = None
+        self._open: list[Any] = []
+
+    def enter(self, arguments: dict[str, Any]) -> None:
+        strange = arguments.keys() - {"num_cpus", "resources", "namespace"}
+        if strange:
+            pytest.skip(f"a Dask cluster is not begun with {', '.join(sorted(strange))}")
+        asked = (int(arguments["num_cpus"]), arguments.get("resources") or {})
+        if asked == self._asked:
+            return
+        self.end()
+        import distributed
+
+        threads, resources = asked
+        halves = [threads - threads // 2, threads // 2] if threads > 1 else [threads]
+        workers = {
+            number: {
+                "cls": distributed.Nanny,
+                "options": {
+                    "nthreads": half,
+                    "host": "127.0.0.1",
+                    "resources": {"CPU": half, **({} if number else resources)},
+                },
+            }
+            for number, half in enumerate(halves)
+        }
+        cluster = distributed.SpecCluster(
+            workers=workers,
+            scheduler={"cls": distributed.Scheduler, "options": {"dashboard": False, "host": "127.0.0.1", "port": 0}},
+            silence_logs=logging.CRITICAL,
+        )
+        self._open = [distributed.Client(cluster), cluster]
+        self._asked = asked
+
+    def leave(self) -> None:
+        gc.collect()
+
+    def end(self) -> None:
+        for one in self._open:
+            one.close()
+        self._open = []
+        self._asked = None
+
+
+@functools.cache
+def _clusters_of_dask() -> _DaskClusters:
+    return _DaskClusters()
+
+
 @functools.cache
 def _cluster_of_ray() -> _RaySessions:
     return _RaySessions()
 
 
 @pytest.fixture(scope="session")
-def _ray_sessions() -> Iterator[_RaySessions]:
-    sessions = _cluster_of_ray()
+def _clusters() -> Iterator[Any]:
+    sessions: Any = _clusters_of_dask() if ADAPTER == "dask" else _cluster_of_ray()
     yield sessions
     sessions.end()
 
@@ -141,23 +199,23 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(autouse=True)
-def session(request: pytest.FixtureRequest, engine: str, _ray_sessions: _RaySessions) -> Iterator[None]:
+def session(request: pytest.FixtureRequest, engine: str, _clusters: Any) -> Iterator[None]:
     """A session of the test's own, gone without a trace afterwards."""
     if ON_RAY and request.node.get_closest_marker("shoal_only"):
         pytest.skip("promised by shoal, not by Ray")
     if request.node.get_closest_marker("no_session"):
-        _ray_sessions.end()
+        _clusters.end()
         yield
         shoal.shutdown()
         assert not shoal.is_initialized()
-        _ray_sessions.end()
+        _clusters.end()
         return
     mark = request.node.get_closest_marker("session")
     arguments = SUITE_ARGUMENTS | (mark.kwargs if mark else {})
     if ON_RAY:
-        _ray_sessions.enter(arguments)
+        _clusters.enter(arguments)
         yield
-        _ray_sessions.leave()
+        _clusters.leave()
         return
     try:
         _start(engine, arguments)
@@ -170,8 +228,8 @@ def session(request: pytest.FixtureRequest, engine: str, _ray_sessions: _RaySess
         yield
     finally:
         shoal.shutdown()
-        if ADAPTER == "ray":
-            _ray_sessions.leave()
+        if ADAPTER:
+            _clusters.leave()
     assert not shoal.is_initialized()
 
 

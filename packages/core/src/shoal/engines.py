@@ -34,6 +34,7 @@ from shoal._core.schema.resources import (
 )
 from shoal._core.schema.session import ExecutionContext, SessionInfo
 from shoal._core.schema.session_request import SessionRequest
+from shoal._core.system.serialization import Serialized, deserialize, note_ref, serialize
 
 
 def current() -> Engine:
@@ -65,6 +66,7 @@ __all__ = [
     "RefHome",
     "ResourceSet",
     "SchedulingStrategy",
+    "Serialized",
     "SessionInfo",
     "SessionRequest",
     "SpreadStrategy",
@@ -73,5 +75,8 @@ __all__ = [
     "TaskTemplate",
     "adopt",
     "current",
+    "deserialize",
+    "note_ref",
+    "serialize",
     "set_current_home",
 ]

@@ -1,0 +1,44 @@
+"""Keys of Dask's and ids of shoal's: each can be read off the other.
+
+A key is a name for people, '-', and the id in hexadecimal digits. Dask groups what has the same name: on its dashboard, and to guess how
+long a task will take.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+
+TASK_ID_SIZE = 24
+OBJECT_ID_SIZE = 28
+_DIGITS = 2 * OBJECT_ID_SIZE
+NO_RESULT = 0xFFFFFFFF
+"""The index of a task's own key, where that is none of its results."""
+
+
+class TaskIds:
+    """Makes the ids of all tasks that this process submits."""
+
+    def __init__(self) -> None:
+        self._prefix = os.urandom(16)
+        self._count = itertools.count(1)
+
+    def new(self) -> bytes:
+        """Returns the next one."""
+        return self._prefix + next(self._count).to_bytes(8, "big")
+
+
+def key_of(name: str, task_id: bytes, index: int = 0) -> str:
+    """Returns the key of a task's result number `index`."""
+    return f"{name}-{task_id.hex()}{index:08x}"
+
+
+def id_of(key: str) -> bytes:
+    """Returns the id of the object that has a key."""
+    return bytes.fromhex(key[-_DIGITS:])
+
+
+def node_id_of(address: str) -> bytes:
+    """Returns the id by which shoal knows a worker of Dask's, or a driver."""
+    return hashlib.blake2b(address.encode(), digest_size=16).digest()

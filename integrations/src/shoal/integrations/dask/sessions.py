@@ -1,0 +1,46 @@
+"""shoal's session in Dask's workers: the dask engine again, begun at the first task or reference that needs it."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import shoal
+from shoal import engines
+from shoal.exceptions import SessionEndedError
+
+if TYPE_CHECKING:
+    from shoal.integrations.dask.engine import DaskEngine
+
+_beginning = threading.Lock()
+
+
+def is_worker() -> bool:
+    """Whether this thread runs a task in a worker of Dask's (the entry point `dask` of `shoal.engines.surrounding`)."""
+    from distributed import get_worker
+
+    try:
+        get_worker()
+    except ValueError:
+        return False
+    return True
+
+
+def ensure_session() -> DaskEngine:
+    """Returns the session of this process; in a worker of Dask's it begins where there is none."""
+    from shoal.integrations.dask.engine import DaskEngine
+
+    if not shoal.is_initialized():
+        from distributed import get_client, get_worker
+
+        with _beginning:
+            if not shoal.is_initialized():
+                engines.adopt(DaskEngine.in_worker(get_client(), get_worker()))
+    engine = engines.current()
+    if not isinstance(engine, DaskEngine):
+        raise SessionEndedError(f"a task of Dask's ran in a process whose shoal session is on the {engine.name} engine")
+    return engine
+
+
+session = ensure_session
+"""What references and handles that arrive ask for."""

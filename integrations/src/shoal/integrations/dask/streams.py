@@ -1,0 +1,207 @@
+"""Streaming tasks: items are objects in the producer's worker, and the consumer hears of each as it comes."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from shoal.engines import ObjectRef
+from shoal.exceptions import GetTimeoutError
+from shoal.integrations.dask.connection import PENDING, Connection
+from shoal.integrations.dask.keys import TASK_ID_SIZE, id_of, key_of
+from shoal.integrations.dask.references import DaskObjectRef, has_failed
+from shoal.integrations.dask.results import packed
+
+
+class DaskStream:
+    """The consumer's side of one streaming task.
+
+    Args:
+        future: of the task itself; Dask tells of its end after all of its items.
+        connection: of this process.
+        is_limited: whether the producer waits for items to be taken.
+    """
+
+    def __init__(self, future: Any, connection: Connection, is_limited: bool) -> None:
+        self._completed = DaskObjectRef[Any](future, connection)
+        self._connection = connection
+        self._is_limited = is_limited
+        self._changed = threading.Condition()
+        self._items: deque[Any] = deque()
+        self._received = 0
+        self._taken = 0
+        self._producer = ""
+        self._error_given = False
+        self._closed = False
+        self._waiting: list[Callable[[], None]] = []
+        connection.streams[future.key] = self
+        connection.watch(future, self._wake)
+
+    @property
+    def key(self) -> str:
+        """Dask's key of the task."""
+        return self._completed.key
+
+    @property
+    def connection(self) -> Connection:
+        """Of this process."""
+        return self._connection
+
+    @property
+    def dask_future(self) -> Any:
+        """Of the task itself."""
+        return self._completed.dask_future
+
+    def arrived(self, index: int, future: Any, worker: str) -> None:
+        """The next item is there. (A producer that runs again, after its worker's death, sends the first ones again.)"""
+        with self._changed:
+            if index < self._received:
+                return
+            self._received = index + 1
+            self._producer = worker
+            if not self._closed:
+                self._items.append(future)
+        self._wake()
+
+    def _wake(self) -> None:
+        with self._changed:
+            waiting, self._waiting = self._waiting, []
+            self._changed.notify_all()
+        for callback in waiting:
+            callback()
+
+    def _has_ended(self) -> bool:
+        return self.dask_future.status not in PENDING
+
+    def next_ref(self, timeout: float | None) -> ObjectRef[Any]:
+        """Blocks for the next item. Raises StopIteration at the end, GetTimeoutError. An error of the task comes as one last reference."""
+        ready = threading.Event()
+        self.on_next(ready.set)
+        if not self._connection.wait_for(ready, timeout):
+            raise GetTimeoutError(f"the next item of the stream did not come within {timeout or 0:g} s")
+        with self._changed:
+            if self._items:
+                future = self._items.popleft()
+                self._taken += 1
+            elif has_failed(self.dask_future) and not self._error_given:
+                self._error_given = True
+                return self._completed
+            else:
+                raise StopIteration
+        if self._is_limited:
+            self._connection.tell("shoal-taken", stream=self.key, at=self._producer, count=self._taken)
+        return DaskObjectRef(future, self._connection)
+
+    def on_next(self, callback: Callable[[], None]) -> None:
+        """Calls `callback` once when `next_ref` would not block."""
+        with self._changed:
+            if not self._items and not self._has_ended():
+                self._waiting.append(callback)
+                return
+        callback()
+
+    def forget(self, callback: Callable[[], None]) -> None:
+        """Takes an `on_next` back, if it is still there."""
+        with self._changed:
+            if callback in self._waiting:
+                self._waiting.remove(callback)
+
+    def next_is_ready(self) -> bool:
+        with self._changed:
+            return bool(self._items) or self._has_ended()
+
+    def is_finished(self) -> bool:
+        with self._changed:
+            error_left = has_failed(self.dask_future) and not self._error_given
+            return not self._items and self._has_ended() and not error_left
+
+    def completed(self) -> ObjectRef[Any]:
+        """A reference that is ready when the task has ended; its `get` raises the task's error."""
+        return self._completed
+
+    def close(self) -> None:
+        """The consumer is gone: remaining items are not kept, and nothing holds their producer up."""
+        with self._changed:
+            self._closed = True
+            self._items.clear()
+        if self._is_limited and self._producer:
+            self._connection.tell("shoal-taken", stream=self.key, at=self._producer, count=2**62)
+
+
+class Producer:
+    """The side of the task that yields.
+
+    Args:
+        key: of the task.
+        client: who consumes.
+        limit: how many items may wait to be taken; -1 for any number.
+        connection: of this process.
+    """
+
+    def __init__(self, key: str, client: str, limit: int, connection: Connection) -> None:
+        self.key = key
+        self._name = key.rpartition("-")[0]
+        self._task_id = id_of(key)[:TASK_ID_SIZE]
+        self._client = client
+        self._limit = limit
+        self._connection = connection
+        self._sent = 0
+        self._taken = 0
+        self._room = threading.Event()
+        self._lock = threading.Lock()
+
+    def send(self, item: Any) -> None:
+        """Sends an item on; waits while too many have not been taken. Raises SerializationError."""
+        data, inside = packed(item)
+        key = key_of(self._name, self._task_id, self._sent)
+        if inside:
+            self._connection.ask("contains", outer=[key], inner=inside)
+        connection = self._connection
+        connection.keep({key: data})
+        connection.tell_of_work(
+            "shoal-item", stream=self.key, index=self._sent, key=key, size=len(data), client=self._client
+        )
+        self._sent += 1
+        if self._limit > 0:
+            with self._lock:
+                self._room = threading.Event()
+                if self._sent - self._taken < self._limit:
+                    return
+            connection.wait_for(self._room, None)
+
+    def taken(self, count: int) -> None:
+        """`count` items have been taken."""
+        with self._lock:
+            self._taken = max(self._taken, count)
+            if self._sent - self._taken < self._limit:
+                self._room.set()
+
+
+class Producers:
+    """Those of this worker.
+
+    Args:
+        connection: of this process.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._running: dict[str, Producer] = {}
+        if connection.worker is not None:
+            connection.worker.stream_handlers["shoal-taken"] = self._taken
+
+    def begin(self, key: str, client: str, limit: int) -> Producer:
+        """Returns the producer of a task that begins."""
+        producer = self._running[key] = Producer(key, client, limit, self._connection)
+        return producer
+
+    def end(self, producer: Producer) -> None:
+        """A task has yielded its last item."""
+        self._running.pop(producer.key, None)
+
+    def _taken(self, stream: str, count: int) -> None:
+        producer = self._running.get(stream)
+        if producer is not None:
+            producer.taken(count)
