@@ -63,6 +63,38 @@ def test_by_class_with_runners_inside_the_trials_resources_and_an_environment_by
     assert result.metrics["env_runners"]["episode_len_max"] == 7  # type: ignore[index]
 
 
+@pytest.mark.slow  # three libraries, each of which takes a second or two to come
+def test_results_go_to_tensorboard_mlflow_and_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("mlflow", "tensorboard", "tensorboardX", "wandb"):
+        pytest.importorskip(library)
+    from mlflow.tracking import MlflowClient
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from shoal.air.integrations.mlflow import MLflowLoggerCallback
+    from shoal.air.integrations.wandb import WandbLoggerCallback
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    store = str(tmp_path / "runs")
+    run = tune.RunConfig(
+        stop={"training_iteration": 2},
+        storage_path=str(tmp_path / "storage"),
+        callbacks=[MLflowLoggerCallback(store, experiment_name="poles"), WandbLoggerCallback("poles")],
+    )
+    (result,) = tune.Tuner("PPO", param_space=small().debugging(seed=0), run_config=run).fit()
+    assert result.error is None and result.path is not None
+    wanted = result.metrics["env_runners"]["episode_return_mean"]  # type: ignore[index]
+    client = MlflowClient(store)
+    (kept,) = client.search_runs([client.get_experiment_by_name("poles").experiment_id])
+    assert kept.data.metrics["env_runners/episode_return_mean"] == wanted
+    events = EventAccumulator(result.path)
+    events.Reload()
+    drawn = events.Scalars("ray/tune/env_runners/episode_return_mean")
+    assert len(drawn) == 2 and drawn[-1].value == pytest.approx(wanted)
+    assert list(Path(result.path).glob("**/offline-run-*/*.wandb"))
+
+
 def test_what_a_trial_needs_follows_from_its_settings() -> None:
     asked = PPO.default_resource_request({"num_env_runners": 2, "num_learners": 1, "num_cpus_per_env_runner": 2})
     assert [dict(bundle) for bundle in asked.bundles] == [{"CPU": 1}, {"CPU": 1}, {"CPU": 2}, {"CPU": 2}]
