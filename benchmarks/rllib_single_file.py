@@ -6,12 +6,15 @@ The floor and the yardstick of rllib.py: its pieces (sampling, an update) are wh
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
 from torch import nn
+
+Policy = Callable[[torch.Tensor], torch.Tensor]
 
 
 def network(hiddens: tuple[int, ...] = (256, 256)) -> tuple[nn.Module, nn.Module]:
@@ -44,7 +47,7 @@ class Sampler:
         self._running = np.zeros(envs)
         self._resets = np.zeros(envs, bool)
 
-    def sample(self, policy: nn.Module, steps: int) -> dict[str, Any]:
+    def sample(self, policy: Policy, steps: int) -> dict[str, Any]:
         """Makes steps of each copy. Returns arrays of shape (steps, copies)."""
         n = self.envs
         observations = np.empty((steps + 1, n, 4), np.float32)
@@ -74,7 +77,32 @@ class Sampler:
         }  # fmt: skip
 
 
-def batch_of(sampled: dict[str, Any], critic: nn.Module, gamma: float, lambda_: float) -> dict[str, torch.Tensor]:
+def made(envs: int) -> list[gym.Env[Any, Any]]:
+    """Returns copies of CartPole, each after a reset."""
+    copies = [gym.make("CartPole-v1") for _ in range(envs)]
+    for copy in copies:
+        copy.reset(seed=0)
+    return copies
+
+
+def step_alone(envs: list[gym.Env[Any, Any]], steps: int) -> None:
+    """Makes steps of each environment, and nothing else."""
+    for _ in range(steps):
+        for env in envs:
+            _, _, done, cut, _ = env.step(0)
+            if done or cut:
+                env.reset()
+
+
+def act_alone(policy: Policy, envs: int, steps: int) -> None:
+    """Draws actions for so many environments at a time, and nothing else."""
+    seen = torch.zeros(envs, 4)
+    with torch.no_grad():
+        for _ in range(steps):
+            torch.multinomial(torch.softmax(policy(seen), 1), 1)
+
+
+def batch_of(sampled: dict[str, Any], critic: Policy, gamma: float, lambda_: float) -> dict[str, torch.Tensor]:
     """Returns flat tensors with advantages (GAE) and value targets."""
     observations = torch.from_numpy(sampled["obs"])
     with torch.no_grad():
@@ -104,8 +132,8 @@ def batch_of(sampled: dict[str, Any], critic: nn.Module, gamma: float, lambda_: 
 
 
 def update(
-    policy: nn.Module,
-    critic: nn.Module,
+    policy: Policy,
+    critic: Policy,
     optimizer: torch.optim.Optimizer,
     batch: dict[str, torch.Tensor],
     *,

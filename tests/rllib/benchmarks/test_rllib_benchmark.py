@@ -22,6 +22,8 @@ def test_every_row_has_a_figure(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "figures.json").read_text())
     assert not found["failures"]
     assert len(found["figures"]) == 8
-    assert all(figures["shoal"][0] > 0 for figures in found["figures"].values())
+    # A difference of measurements may be below zero.
+    assert all(figures["shoal"][0] > 0 for row, figures in found["figures"].items() if row != "elsewhere")
+    assert -100 < found["figures"]["elsewhere"]["shoal"][0] < 100
     assert set(found["figures"]["steps"]) == {"shoal", "single"}
     assert "| PPO, CartPole, RLlib's settings | steps/s |" in (tmp_path / "page.md").read_text()

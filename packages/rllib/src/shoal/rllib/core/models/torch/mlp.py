@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.functional import linear
 
 _FUSED = {nn.Tanh: "tanh", nn.ReLU: "relu"}
+_ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 _FEWEST_ROWS = 32
 """With fewer, the call costs more than it saves."""
 
@@ -64,10 +66,16 @@ class Mlp(nn.Sequential):
         self._steps = _steps_of(list(layers))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self._steps is None or not self._is_fast(x):
+        if self._steps is None or not self._is_plain(x):
             y: torch.Tensor = super().forward(x)  # type: ignore[no-untyped-call]
             return y
-        if torch.is_grad_enabled():
+        if _LINEAR is None or x.shape[0] < _FEWEST_ROWS or x.device.type != "cpu":
+            # As the layers do it; calling each of them takes as long as what it does.
+            for layer, kind in self._steps:
+                x = linear(x, layer.weight, layer.bias)
+                if kind != "none":
+                    x = _ACTIVATIONS[kind](x)
+        elif torch.is_grad_enabled():
             for layer, kind in self._steps:
                 x = _Layer.apply(x, layer.weight, layer.bias, kind)  # type: ignore[no-untyped-call]
         else:
@@ -75,12 +83,10 @@ class Mlp(nn.Sequential):
                 x = _LINEAR(x, layer.weight, layer.bias, kind, [], "")
         return x
 
-    def _is_fast(self, x: torch.Tensor) -> bool:
+    def _is_plain(self, x: torch.Tensor) -> bool:
         return (
             x.dim() == 2
-            and x.shape[0] >= _FEWEST_ROWS
             and x.dtype is torch.float32
-            and x.device.type == "cpu"
             and not torch.compiler.is_compiling()
             and not any(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks for layer in self)
         )
@@ -88,8 +94,6 @@ class Mlp(nn.Sequential):
 
 def _steps_of(layers: list[nn.Module]) -> list[tuple[nn.Linear, str]] | None:
     """Returns linear layers, each with the activation that follows; None where something else is among them."""
-    if _LINEAR is None:
-        return None
     steps: list[tuple[nn.Linear, str]] = []
     for layer in layers:
         if type(layer) is nn.Linear and layer.bias is not None:
