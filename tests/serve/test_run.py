@@ -98,8 +98,11 @@ def test_a_version_that_does_not_start_leaves_the_old_one(url: str, arithmetic: 
         def __init__(self) -> None:
             raise RuntimeError("no model here")
 
-    with pytest.raises(DeployFailedError, match="no model here"):
+    with pytest.raises(DeployFailedError, match="no model here") as raised:
         serve.run(Broken.bind(), name="arithmetic", route_prefix="/arithmetic")
+    first, *others = str(raised.value).splitlines()
+    assert first == "the deployment Arithmetic of arithmetic could not be started: RuntimeError: no model here"
+    assert any(__file__ in line for line in others), "its traceback is there"
     assert httpx.get(f"{url}/arithmetic", params={"x": 1}).json() == {"sum": 11}
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import shoal
-from shoal.exceptions import UnsupportedError
+from shoal.exceptions import TaskError, UnsupportedError
 from shoal.experimental import internal_kv
 from shoal.serve._internal.logic.application_graph import application_spec
 from shoal.serve._internal.logic.config_overrides import adjusted
@@ -81,9 +81,9 @@ def start(
         )
         .remote(None if location is ProxyLocation.Disabled else http or HTTPOptions())
     )
-    address: tuple[str, int] | None = shoal.get(controller.start.remote(http))
+    address: tuple[str, int] | None = _answer(controller.start.remote(http))
     if grpc is not None and grpc.grpc_servicer_functions:
-        shoal.get(controller.start_grpc.remote(grpc))
+        _answer(controller.start_grpc.remote(grpc))
     if logging is not None:
         internal_kv._internal_kv_put(LOGGING, logging.model_dump_json().encode(), namespace=NAMESPACE)
     return address if address is not None else ("", 0)
@@ -197,10 +197,21 @@ def run_many(
     controller = find_controller()
     calls = [controller.deploy.remote(spec, wait_for_applications_running) for spec in specs]
     shoal.wait(calls, num_returns=len(calls))
-    shoal.get(calls)
+    for call in calls:
+        _answer(call)
     if blocking:
         _serve_until_interrupted()
     return [DeploymentHandle(DeploymentId(spec.name, spec.ingress)) for spec in specs]
+
+
+def _answer(call: Any) -> Any:
+    """Returns what the controller answers. Raises what it raises, as if it were here: where it is says nothing to anybody."""
+    try:
+        return shoal.get(call)
+    except TaskError as error:
+        if isinstance(error.cause, ServeError | OSError):
+            raise error.cause from None
+        raise
 
 
 def _refuse(value: object, argument: str, config: str) -> None:

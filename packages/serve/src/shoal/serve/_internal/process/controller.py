@@ -35,9 +35,11 @@ from shoal.serve._internal.process.proxy import Proxy
 from shoal.serve._internal.process.replica_actors import ReplicaActors
 from shoal.serve._internal.process.watched_values import WatchedValues
 from shoal.serve._internal.schema.deployments import (
+    DEPLOYMENT_KEYS,
     ApplicationSpec,
     DeploymentId,
     DeploymentSpec,
+    DeploymentTargets,
     ReplicaRecord,
     Route,
 )
@@ -56,6 +58,7 @@ STATE = "state"
 CHANGES = "changes"
 """Changes whenever the status may have: what those listen to who show it."""
 CONCURRENT_CALLS = 100_000
+NEVER_DEPLOYED = DeploymentTargets((), gone="there never was one of this name")
 
 
 class Controller:
@@ -143,6 +146,9 @@ class Controller:
     async def listen(self, listener: str, versions: dict[str, int]) -> dict[str, tuple[int, Any]]:
         """Returns what is newer than these versions; waits until something is."""
         await self._recover()
+        for key in versions:
+            if key.startswith(DEPLOYMENT_KEYS) and not self._values.get(key)[0]:
+                self._values.set(key, NEVER_DEPLOYED)
         # What a replica asked that has ended since may still have been on its way.
         if REPLICA_SIGN not in listener or listener in self._replicas:
             self._values.heard(listener, versions)

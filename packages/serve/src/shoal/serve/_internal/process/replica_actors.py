@@ -96,7 +96,7 @@ class ReplicaActors:
             node_id = await actor.start.remote()
         except Exception as error:
             self._drop(replica_id)
-            self._tell(deployment, "failed_to_start", replica_id, f"{type(error).__name__}: {error}")
+            self._tell(deployment, "failed_to_start", replica_id, _told(error))
             return
         self.started[deployment] += 1
         self._tell(deployment, "started", replica_id, actor, node_id)
@@ -114,7 +114,7 @@ class ReplicaActors:
         except Exception as error:
             if is_death(error):
                 return  # It is told apart.
-            why = f"reconfigure raised {type(error).__name__}: {error}"
+            why = f"reconfigure raised {_told(error)}"
         if not why:
             self._record(deployment, effect.replica_id)
         self._tell(deployment, "reconfigured", effect.replica_id, why)
@@ -183,7 +183,7 @@ class ReplicaActors:
             except TimeoutError:
                 why, answers = f"no answer within {config.health_check_timeout_s:g} s", False
             except Exception as error:
-                why = f"{type(error).__name__}: {error}"
+                why = _told(error)
             if replica_id in self._actors:
                 self._tell(deployment, "checked", replica_id, why, answers)
 
@@ -210,6 +210,12 @@ class ReplicaActors:
         record = state.record_of(replica_id) if state is not None else None
         if record is not None:
             internal_kv._internal_kv_put(f"{PREFIX}{replica_id}", cloudpickle.dumps(record), namespace=NAMESPACE)
+
+
+def _told(error: Exception) -> str:
+    """Returns what was raised, and then where."""
+    cause = error.cause if isinstance(error, shoal.exceptions.TaskError) else None
+    return f"{type(error).__name__}: {error}" if cause is None else f"{type(cause).__name__}: {cause}\n{error}"
 
 
 def _fits(options: dict[str, Any], bundles: list[dict[str, float]] | None) -> bool:

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 from shoal.serve.config import DeploymentConfig
 
+DEPLOYMENT_KEYS = "deployment:"
+"""With it begins what routers listen to."""
+
 
 class DeploymentId(NamedTuple):
     """One deployment of one application."""
@@ -17,7 +20,7 @@ class DeploymentId(NamedTuple):
     @property
     def key(self) -> str:
         """Under which routers hear of it."""
-        return f"deployment:{self.app}:{self.name}"
+        return f"{DEPLOYMENT_KEYS}{self.app}:{self.name}"
 
     def __str__(self) -> str:
         return f"{self.name} of {self.app}"
