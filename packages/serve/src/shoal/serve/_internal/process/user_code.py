@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from shoal import cloudpickle
+from shoal.serve._internal.process.json_values import jsonable
 from shoal.serve._internal.process.lifespan import Lifespan
 from shoal.serve._internal.process.request_context import HERE
 from shoal.serve._internal.schema.deployments import DeploymentSpec
@@ -55,15 +56,22 @@ class UserCode:
     def __init__(self, spec: DeploymentSpec) -> None:
         self._spec = spec
         self._threads = ThreadPoolExecutor(spec.config.max_ongoing_requests, thread_name_prefix="shoal-serve-sync")
+        self._definition: Any = None
         self.instance: Any = None
         self._kinds: dict[Any, _Kind] = {}
         """By function: asking costs more than many a call."""
         self._asgi: Any = None
         self._lifespan: Lifespan | None = None
 
+    def load(self) -> None:
+        """Imports what the class or function needs. Raises what that raises."""
+        self._definition = cloudpickle.loads(self._spec.definition)
+
     async def start(self) -> None:
         """Makes the instance. Raises what its constructor raises."""
-        definition: Any = cloudpickle.loads(self._spec.definition)
+        if self._definition is None:
+            self.load()
+        definition: Any = self._definition
         args, kwargs = cloudpickle.loads(self._spec.init)
         if inspect.isclass(definition):
             instance: Any = definition.__new__(definition)
@@ -166,7 +174,6 @@ class UserCode:
 
 def response_of(value: Any, code: UserCode) -> Any:
     """Returns the Starlette response that a value means."""
-    from fastapi.encoders import jsonable_encoder
     from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
     if isinstance(value, Response):
@@ -180,4 +187,4 @@ def response_of(value: Any, code: UserCode) -> Any:
     try:
         return JSONResponse(value)
     except TypeError:
-        return JSONResponse(jsonable_encoder(value))
+        return JSONResponse(jsonable(value))
