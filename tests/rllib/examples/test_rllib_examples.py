@@ -54,6 +54,14 @@ def test_settings_are_searched(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_policy_is_served(tmp_path: Path) -> None:
+    text = run("rllib_serve.py", "--quick", folder=tmp_path)
+    assert "what a wrong request is told: {'error': 'observation is [0.0]; give 4 numbers'}" in text
+    same, of = map(int, re.findall(r"own: (\d+) of (\d+)", text)[0])
+    assert of >= 3 * 8 and same >= 0.95 * of  # rows that come together may be rounded otherwise
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_what_they_are_for_is_learned(tmp_path: Path) -> None:
     text = run("rllib_custom_env.py", folder=tmp_path, seconds=290)
