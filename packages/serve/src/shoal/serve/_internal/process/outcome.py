@@ -30,7 +30,9 @@ class Outcome:
                 return
             self._value, self._error = value, error
             self.is_settled = True
-        for callback in self._callbacks:
+            # They refer to this: kept, they would be left to the garbage collector.
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
             callback()
 
     def when_settled(self, callback: Callable[[], None]) -> None:

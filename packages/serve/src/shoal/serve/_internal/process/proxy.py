@@ -18,6 +18,7 @@ from shoal.serve._internal.process import metrics_page
 from shoal.serve._internal.process.access_log import ServeLog
 from shoal.serve._internal.process.controller_link import ControllerLink
 from shoal.serve._internal.process.event_loop_thread import EventLoopThread
+from shoal.serve._internal.process.garbage import collect_seldom
 from shoal.serve._internal.process.limited_http import LimitedHttp
 from shoal.serve._internal.process.listening import Server, is_loopback, listener_at, new_loop
 from shoal.serve._internal.process.metrics import IngressMetrics
@@ -110,6 +111,7 @@ class Proxy:
         config.load()
         listener = listener_at(options.host, options.port)
         self._server = Server(config)
+        collect_seldom()
         await asyncio.wrap_future(self._thread.run(self._begin(self._server, listener)))
         host, port = listener.getsockname()[:2]
         return str(host), int(port)
@@ -149,8 +151,9 @@ class Proxy:
                 return destination
         return None
 
-    def begin(self, exchange: Exchange, body: bytes) -> WholeRequest | None:
-        """Begins to answer a request that is there at once; None for one that is for no application, or needs a look at its headers."""
+    def begin(self, exchange: Exchange, body: bytes) -> bool:
+        """Begins to answer a request that is there at once; returns False for one that is for no application, or needs a look at its
+        headers."""
         scope = exchange.scope
         path = scope["path"]
         root = self._options.root_path
@@ -158,10 +161,10 @@ class Proxy:
             path = path.removeprefix(root)
         destination = None if path.startswith(OWN_PATHS) else self._destination(path)
         if destination is None or any(name in FORWARDED for name, _ in scope["headers"]):
-            return None
+            return False
         router, begun, metrics = destination.router(), perf_counter(), self._metrics
         if router.refusal() is not None:
-            return None
+            return False
         route, method = destination.route, scope["method"]
 
         def over(status: str, lost: BaseException | None, request_id: str) -> None:
@@ -170,9 +173,8 @@ class Proxy:
             self._say_lost(route, request_id, lost)
 
         metrics.ongoing += 1
-        request = WholeRequest(exchange, route, router, body, self._options.request_timeout_s, over)
-        request.send()
-        return request
+        WholeRequest(exchange, route, router, body, self._options.request_timeout_s, over)
+        return True
 
     def _say_lost(self, route: Route, request_id: str, lost: BaseException | None) -> None:
         if lost is not None and self._log is not None:

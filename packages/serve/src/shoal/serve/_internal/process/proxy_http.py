@@ -34,8 +34,8 @@ class Answering(Protocol):
 class WholeRequests(Protocol):
     """Who answers requests that are there at once."""
 
-    def begin(self, exchange: Exchange, body: bytes) -> Answering | None:
-        """Begins to; None for a request that has to go through ASGI."""
+    def begin(self, exchange: Exchange, body: bytes) -> bool:
+        """Begins to; returns False for a request that has to go through ASGI."""
 
 
 class _NoEvent:
@@ -191,13 +191,12 @@ class ProxyHttp(LimitedHttp):
         before = self.cycle
         cycle: Any = exchange
         self.cycle, self.exchange = cycle, exchange
-        answering = self._whole.begin(exchange, b"".join(parts))
-        if answering is None:
-            self.cycle, self.exchange = before, None
-            return False
-        exchange.answering = answering
         self._parts = None
-        return True
+        if self._whole.begin(exchange, b"".join(parts)):
+            return True
+        self._parts = parts
+        self.cycle, self.exchange = before, None
+        return False
 
     def _through_asgi(self, complete: bool) -> None:
         parts, self._parts = self._parts, None

@@ -11,6 +11,7 @@ from typing import Any
 import shoal
 from shoal.serve._internal.logic.metric_text import Sample
 from shoal.serve._internal.process.access_log import ServeLog
+from shoal.serve._internal.process.garbage import collect_seldom
 from shoal.serve._internal.process.grpc_call import answer as answer_grpc
 from shoal.serve._internal.process.line_frames import address_of
 from shoal.serve._internal.process.line_server import LineServer
@@ -81,6 +82,8 @@ class Replica:
             ROUTERS.loop = asyncio.get_running_loop()
             self._set_up_log()
             self._watch = LoopWatch(lambda: bool(self._running), self._say)
+            self._code.load()
+            collect_seldom()
         await self._code.start()
         self._context = replace(context, servable_object=self._code.instance)
         if self._spec.config.user_config is not None:

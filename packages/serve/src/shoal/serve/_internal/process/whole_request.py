@@ -16,7 +16,7 @@ from shoal.serve._internal.process.proxied_request import (
     text_head,
 )
 from shoal.serve._internal.process.proxy_http import Exchange
-from shoal.serve._internal.process.router import AnyRouter
+from shoal.serve._internal.process.router import AnyRouter, Call
 from shoal.serve._internal.schema.deployments import Route
 from shoal.serve._internal.schema.requests import Streaming
 
@@ -35,7 +35,18 @@ class WholeRequest:
         over: takes, once, the status of the answer, why there is none where that is for the log, and the request's id.
     """
 
-    __slots__ = ("_call", "_deadline", "_exchange", "_is_over", "_loop", "_over", "_route", "_router", "_timeout_s")
+    __slots__ = (
+        "_call",
+        "_deadline",
+        "_exchange",
+        "_is_over",
+        "_loop",
+        "_over",
+        "_request_id",
+        "_route",
+        "_router",
+        "_timeout_s",
+    )
 
     def __init__(
         self,
@@ -55,16 +66,20 @@ class WholeRequest:
         self._loop = asyncio.get_running_loop()
         self._deadline = self._loop.call_later(timeout_s, self._too_late) if timeout_s else None
         first = {"type": "http.request", "body": body, "more_body": False}
-        self._call = made_call(exchange.scope, first, route, self._done)
-
-    def send(self) -> None:
-        """Sends it on its way."""
-        self._router.submit(self._call)
+        call = made_call(exchange.scope, first, route, self._done)
+        self._request_id = call.meta.request_id
+        self._call: Call | None = call
+        exchange.answering = self
+        router.submit(call)
 
     def client_gone(self) -> None:
         """Nobody waits for the answer any more."""
-        self._router.cancel(self._call)
+        self._cancel()
         self._end("499")
+
+    def _cancel(self) -> None:
+        if self._call is not None:
+            self._router.cancel(self._call)
 
     def _done(self, value: Any, error: BaseException | None) -> None:
         if running_loop() is self._loop:
@@ -75,7 +90,7 @@ class WholeRequest:
     def _too_late(self) -> None:
         assert self._timeout_s is not None
         if not self._is_over:
-            self._router.cancel(self._call)
+            self._cancel()
             self._answered(None, AnswerTooLate(self._timeout_s))
 
     def _answered(self, value: Any, error: BaseException | None) -> None:
@@ -94,7 +109,7 @@ class WholeRequest:
         self._go_on(part)
 
     def _id_line(self) -> bytes:
-        return b"%b: %b\r\n" % (REQUEST_ID, self._call.meta.request_id.encode("latin-1"))
+        return b"%b: %b\r\n" % (REQUEST_ID, self._request_id.encode("latin-1"))
 
     def _refuse(self, error: BaseException) -> None:
         refusal = refusal_of(error)
@@ -108,22 +123,30 @@ class WholeRequest:
 
     def _go_on(self, part: Streaming, lost: BaseException | None = None) -> None:
         """What is more than one write goes the way of all others from here on."""
-        self._is_over = True
+        call, exchange = self._call, self._exchange
+        assert call is not None
+        self._let_go()
 
         async def rest(scope: dict[str, Any], receive: Any, send: Any) -> None:
             request = ProxiedRequest(self._route, self._router, scope, receive, send, None)
             try:
-                await request.go_on(self._call, part)
+                await request.go_on(call, part)
             finally:
                 self._tell(request.status, lost or request.lost)
 
-        self._exchange.go_on(rest)
+        exchange.go_on(rest)
 
     def _end(self, status: str, lost: BaseException | None = None) -> None:
-        self._is_over = True
+        self._let_go()
         self._tell(status, lost)
 
-    def _tell(self, status: str, lost: BaseException | None) -> None:
+    def _let_go(self) -> None:
+        """What refers to this is not referred to any more: there is nothing for the garbage collector."""
+        self._is_over = True
+        self._call = None
+        self._exchange.answering = None
         if self._deadline is not None:
             self._deadline.cancel()
-        self._over(status, lost, self._call.meta.request_id)
+
+    def _tell(self, status: str, lost: BaseException | None) -> None:
+        self._over(status, lost, self._request_id)
