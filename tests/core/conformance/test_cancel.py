@@ -168,6 +168,7 @@ def test_cancelling_twice(wait_for, gate) -> None:
     shoal.cancel(ref)
 
 
+@pytest.mark.needs("cancel_queued_calls")
 @pytest.mark.shoal_only  # Ray cannot tell before the running call ends
 def test_queued_actor_call_is_dropped(gate) -> None:
     @shoal.remote

@@ -99,6 +99,7 @@ def test_completed_reference(count_to) -> None:
     assert [shoal.get(ref) for ref in generator] == [0, 1]
 
 
+@pytest.mark.needs("completed_errors")
 @pytest.mark.shoal_only  # Ray's reference is ready without the error
 def test_completed_reference_raises_the_error() -> None:
     @shoal.remote(max_retries=0)

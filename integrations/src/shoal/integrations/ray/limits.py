@@ -7,6 +7,7 @@ from shoal.engines import EngineLimits
 RAY = EngineLimits(
     "ray",
     {
+        "completed_errors": "Look at the last item: `get` of it raises the error.",
         "cancel_queued_calls": "The call is dropped when its turn comes: `get` of it raises then.",
         "deadlock_detection": "Give `get` a timeout: Ray waits for ever.",
         "infeasible_detection": "Give `get` a timeout: Ray waits for a cluster that grows (`ray status` shows what for).",

@@ -14,6 +14,7 @@ CAPABILITIES: dict[str, str] = {
     "actor_restarts": "`max_restarts`, `max_task_retries`",
     "detached_actors": "Named actors that outlive who made them",
     "streaming": "Generators: items are there before the task ends",
+    "completed_errors": "`completed()` of a generator raises its task's error",
     "cancel_running": "`cancel` interrupts a task that runs",
     "force_cancel": "`cancel(force=True)` ends a task that does not react",
     "cancel_queued_calls": "`cancel` drops an actor's call that has not begun, at once",
