@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any, Self
 
 from shoal.rllib._internal.config.checks import check_setting, is_search_space
+from shoal.rllib._internal.config.fit import check_fit
 from shoal.rllib._internal.config.old_names import OLD_NAMES
 from shoal.rllib._internal.config.setters import SETTERS, ConfigSetters
-from shoal.rllib._internal.config.unset import UNSET
+from shoal.rllib._internal.config.values import as_dict, copied, differs, plain
 from shoal.rllib._internal.config.without_effect import passed_over, tell
 from shoal.rllib.core import DEFAULT_MODULE_ID
 from shoal.rllib.utils.error import ConfigError, UnknownSettingError, close_matches
@@ -77,7 +77,7 @@ class AlgorithmConfig(ConfigSetters):
         """
         made = type(self).__new__(type(self))
         for name, value in vars(self).items():
-            object.__setattr__(made, name, _copied(value))
+            object.__setattr__(made, name, copied(value))
         object.__setattr__(made, "_frozen", self._frozen if copy_frozen is None else copy_frozen)
         return made
 
@@ -107,12 +107,12 @@ class AlgorithmConfig(ConfigSetters):
 
     def to_dict(self) -> dict[str, Any]:
         """Returns all settings by name. `update_from_dict` takes them."""
-        return {_SHOWN_AS.get(name, name): _copied(value) for name, value in vars(self).items() if name not in _NOT_SET}
+        return {_SHOWN_AS.get(name, name): copied(value) for name, value in vars(self).items() if name not in _NOT_SET}
 
     def as_param_space(self) -> dict[str, Any]:
         """Returns the settings that differ from the defaults, for Tune: what of them is a domain or a grid is what is searched."""
         defaults = type(self)().to_dict()
-        return {name: value for name, value in self.to_dict().items() if _differs(value, defaults.get(name))}
+        return {name: value for name, value in self.to_dict().items() if differs(value, defaults.get(name))}
 
     @classmethod
     def from_dict(cls, config_dict: Mapping[str, Any]) -> Self:
@@ -147,7 +147,7 @@ class AlgorithmConfig(ConfigSetters):
                     and not is_search_space(value)
                 ):
                     value = {**getattr(self, stored), **value}
-                self._assign(stored, _copied(value))
+                self._assign(stored, copied(value))
             elif name.startswith("on_") and callable(value):
                 self.callbacks(**{name: value})
             elif not passed_over(name, value):
@@ -173,18 +173,18 @@ class AlgorithmConfig(ConfigSetters):
 
     def get_state(self) -> dict[str, Any]:
         """Returns what `from_state` makes it of again."""
-        return {"class": type(self), "settings": {name: _copied(value) for name, value in vars(self).items()}}
+        return {"class": type(self), "settings": {name: copied(value) for name, value in vars(self).items()}}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> AlgorithmConfig:
         """Returns the configuration that `get_state` was asked of. Settings that came later have their defaults."""
         made: AlgorithmConfig = state["class"]()
-        vars(made).update({name: _copied(value) for name, value in state["settings"].items()})
+        vars(made).update({name: copied(value) for name, value in state["settings"].items()})
         return made
 
     def serialize(self) -> dict[str, Any]:
         """Returns all settings as what JSON has: classes and functions by their names, spaces as texts."""
-        return {name: _plain(value) for name, value in self.to_dict().items()}
+        return {name: plain(value) for name, value in self.to_dict().items()}
 
     def keys(self) -> KeysView[str]:
         return self.to_dict().keys()
@@ -228,7 +228,7 @@ class AlgorithmConfig(ConfigSetters):
         changed = [
             f"{_SHOWN_AS.get(name, name)}={value!r}"
             for name, value in vars(self).items()
-            if name not in _NOT_SET and _differs(value, defaults.get(name))
+            if name not in _NOT_SET and differs(value, defaults.get(name))
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
 
@@ -266,7 +266,7 @@ class AlgorithmConfig(ConfigSetters):
     @property
     def model_config(self) -> dict[str, Any]:
         """What modules are made by: the algorithm's defaults, changed by what was given."""
-        return {**self._model_config_auto_includes, **_as_dict(self._model_config)}
+        return {**self._model_config_auto_includes, **as_dict(self._model_config)}
 
     @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
@@ -310,47 +310,7 @@ class AlgorithmConfig(ConfigSetters):
 
     def validate(self) -> None:
         """Looks at settings that have to fit one another. `build_algo` calls it. Raises ConfigError."""
-        for name, value in self.items():
-            if is_search_space(value) and name != "env_config":
-                raise ConfigError(
-                    f"{name} is {value!r}, which Tune has to put a value for; give the configuration to tune.Tuner(..., param_space=config)"
-                )
-        size = self.minibatch_size
-        if size is not None and size > self.train_batch_size_per_learner:
-            raise ConfigError(
-                f"minibatch_size is {size}, and a learner's batch has train_batch_size_per_learner = {self.train_batch_size_per_learner} "
-                "steps; make the minibatch no larger than the batch"
-            )
-        if self.evaluation_parallel_to_training and self.evaluation_num_env_runners < 1:
-            raise ConfigError(
-                "evaluation_parallel_to_training needs actors that evaluate: set evaluation_num_env_runners to 1 or more"
-            )
-        if self.evaluation_duration == "auto" and not self.evaluation_parallel_to_training:
-            raise ConfigError(
-                "evaluation_duration is 'auto': for as long as training takes; so it needs evaluation_parallel_to_training=True"
-            )
-        if not isinstance(self.policies, set | list | tuple | dict | frozenset) or not self.policies:
-            raise ConfigError(
-                f"policies is {self.policies!r}; give the ids of one or more policies, in a set, a list or a dict"
-            )
-        if isinstance(self.policies_to_train, list | tuple | set | frozenset):
-            strange = [policy for policy in self.policies_to_train if policy not in self.policies]
-            if strange:
-                raise ConfigError(
-                    f"policies_to_train has {strange[0]!r}, which is none of policies: {sorted(self.policies)}."
-                    + close_matches(str(strange[0]), self.policies)
-                )
-        for module_id in self.algorithm_config_overrides_per_module:
-            if module_id not in self.policies and module_id != DEFAULT_MODULE_ID:
-                raise ConfigError(
-                    f"algorithm_config_overrides_per_module has {module_id!r}, which is none of policies: {sorted(self.policies)}."
-                    + close_matches(module_id, self.policies)
-                )
-        mode = getattr(self.gym_env_vectorize_mode, "value", self.gym_env_vectorize_mode)
-        if self.render_env and mode != "sync":
-            raise ConfigError(
-                f"render_env shows one of several environments, and gym_env_vectorize_mode={mode!r} lets none be reached; leave it 'sync'"
-            )
+        check_fit(self)
         self._validate_batch()
 
     def _validate_batch(self) -> None:
@@ -376,7 +336,7 @@ class AlgorithmConfig(ConfigSetters):
         found = self.algorithm_config_overrides_per_module.get(module_id)
         if not found:
             return self
-        changed = self.copy(copy_frozen=False).update_from_dict(_as_dict(found))
+        changed = self.copy(copy_frozen=False).update_from_dict(as_dict(found))
         changed.algorithm_config_overrides_per_module = {}
         changed.freeze()
         return changed
@@ -402,9 +362,11 @@ class AlgorithmConfig(ConfigSetters):
         self, *, policies: Any = None, env: Any = None, spaces: Spaces | None = None, **_: Any
     ) -> tuple[dict[str, Any], Callable[..., bool]]:
         """Returns the policies with their spaces, and which of them are trained: a function of an id and a batch."""
+        from shoal.rllib._internal.config.module_specs import spaces_of
+
         given = policies if policies is not None else self.policies
         ids = list(given) if isinstance(given, dict | list | tuple) else sorted(given)
-        found = {module_id: self._spaces_of(module_id, env, spaces) for module_id in ids}
+        found = {module_id: spaces_of(self, module_id, env, spaces) for module_id in ids}
         return found, self.is_policy_to_train
 
     def is_policy_to_train(self, module_id: str, batch: Any = None) -> bool:
@@ -435,71 +397,9 @@ class AlgorithmConfig(ConfigSetters):
         self, *, env: Any = None, spaces: Spaces | None = None, inference_only: bool | None = None
     ) -> MultiRLModuleSpec:
         """Returns what all policies' modules are made by, with all gaps filled. Arguments as of `get_rl_module_spec`."""
-        from shoal.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
-        from shoal.rllib.core.rl_module.rl_module import RLModuleSpec
+        from shoal.rllib._internal.config.module_specs import filled_specs
 
-        default = self.get_default_rl_module_spec() if self._has_default_spec() else None
-        given = self._rl_module_spec
-        base = self.model_config
-        if isinstance(given, MultiRLModuleSpec):
-            multi = given.copy()
-            specs = dict(multi.rl_module_specs)
-        else:
-            multi = MultiRLModuleSpec(model_config=base)
-            specs = {}
-        ids = self.policies if not isinstance(self.policies, set | frozenset) else sorted(self.policies)
-        for module_id in [*specs, *(module_id for module_id in ids if module_id not in specs)]:
-            own = self.policies[module_id] if isinstance(self.policies, dict) else None
-            spec_of_all = module_id not in specs and not isinstance(own, RLModuleSpec)
-            spec = specs.get(module_id) or (own if isinstance(own, RLModuleSpec) else given)
-            spec = RLModuleSpec() if spec is None or isinstance(spec, MultiRLModuleSpec) else spec.copy()
-            fallback = default.rl_module_specs.get(module_id) if isinstance(default, MultiRLModuleSpec) else default
-            if spec.module_class is None and fallback is not None:
-                spec.module_class = fallback.module_class
-                spec.catalog_class = spec.catalog_class or fallback.catalog_class
-            if spec.observation_space is None or spec.action_space is None:
-                observations, actions = self._spaces_of(module_id, env, spaces)
-                spec.observation_space = observations if spec.observation_space is None else spec.observation_space
-                spec.action_space = actions if spec.action_space is None else spec.action_space
-            # From what is said of all modules to what is said of this one.
-            of_all = {**base, **_as_dict(multi.model_config), **(_as_dict(spec.model_config) if spec_of_all else {})}
-            changed = self.get_config_for_module(module_id).model_config
-            differs = {name: value for name, value in changed.items() if _differs(value, base.get(name, UNSET))}
-            spec.model_config = {**of_all, **differs, **({} if spec_of_all else _as_dict(spec.model_config))}
-            self._set_action_mask(spec)
-            if inference_only:
-                spec.inference_only = True
-            specs[module_id] = spec
-        if inference_only:
-            specs = {module_id: spec for module_id, spec in specs.items() if not spec.learner_only}
-        multi.rl_module_specs = specs
-        multi.inference_only = bool(inference_only)
-        return multi
-
-    def _set_action_mask(self, spec: RLModuleSpec) -> None:
-        """Has a module that knows of it keep to the mask that its observations have."""
-        from shoal.rllib.core.rl_module.default_model_config import mask_key
-
-        key = mask_key(spec.observation_space, spec.action_space, self.action_mask_key)
-        if key is not None and spec.model_config.get("action_mask_key") is None:
-            spec.model_config = {**spec.model_config, "action_mask_key": key}
-
-    def _has_default_spec(self) -> bool:
-        return type(self).get_default_rl_module_spec is not AlgorithmConfig.get_default_rl_module_spec
-
-    def _spaces_of(self, module_id: str, env: Any, spaces: Spaces | None) -> tuple[Any, Any]:
-        if spaces is not None and module_id in spaces:
-            return spaces[module_id]
-        if spaces is not None and self.is_multi_agent and "__env__" in spaces:
-            raise ConfigError(
-                f"the spaces of module {module_id!r} are not known: no agent of the environment is mapped to it. Give them in an "
-                f"RLModuleSpec; known are {sorted(map(str, spaces))}"
-            )
-        observations, actions = self.observation_space, self.action_space
-        if env is not None:
-            observations = getattr(env, "single_observation_space", getattr(env, "observation_space", observations))
-            actions = getattr(env, "single_action_space", getattr(env, "action_space", actions))
-        return observations, actions
+        return filled_specs(self, env, spaces, bool(inference_only))
 
     # --- what is built ------------------------------------------------------------------------------------------------------------
 
@@ -565,53 +465,6 @@ class AlgorithmConfig(ConfigSetters):
         from shoal.rllib.connectors.learner.learner_connector_pipeline import build_learner_pipeline
 
         return build_learner_pipeline(self, input_observation_space, input_action_space, device)
-
-
-def _as_dict(given: Any) -> dict[str, Any]:
-    """A model's or override's settings as a dict."""
-    if given is None:
-        return {}
-    if isinstance(given, Mapping):
-        return dict(given)
-    if isinstance(given, AlgorithmConfig):
-        return given.to_dict()
-    import dataclasses
-
-    if dataclasses.is_dataclass(given) and not isinstance(given, type):
-        return {field.name: getattr(given, field.name) for field in dataclasses.fields(given)}
-    raise ConfigError(f"model_config is {given!r}; give a DefaultModelConfig or a dict")
-
-
-def _copied(value: Any) -> Any:
-    """Copies what can change in place; all else is shared."""
-    if isinstance(value, AlgorithmConfig):
-        return value.copy()
-    if type(value) is dict:
-        return {key: _copied(part) for key, part in value.items()}
-    if type(value) is list:
-        return [_copied(part) for part in value]
-    if type(value) is set:
-        return set(value)
-    return value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(part) for part in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if inspect.isclass(value) or inspect.isroutine(value):
-        return f"{value.__module__}.{value.__qualname__}"
-    return repr(value)
-
-
-def _differs(value: Any, default: Any) -> bool:
-    try:
-        return bool(value != default)
-    except Exception:  # arrays and the like, whose comparison is no truth value
-        return True
 
 
 __all__ = ["SETTERS", "AlgorithmConfig", "Spaces"]
