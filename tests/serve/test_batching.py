@@ -10,6 +10,7 @@ import pytest
 
 from shoal import serve
 from shoal.serve import batching
+from shoal.serve._internal.process.request_context import CURRENT, RequestContext
 from shoal.serve.exceptions import InvalidArgumentError
 
 
@@ -165,7 +166,8 @@ def orders(monkeypatch: pytest.MonkeyPatch, at_once: float) -> list[str]:
     @serve.batch(max_batch_size=1)
     async def work(items: list[int]) -> list[int]:
         found.append(f"begins {items[0]}")
-        await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
         return items
 
     async def call(number: int) -> None:
@@ -244,3 +246,24 @@ def test_batches_that_can_never_be_full_are_told(
     assert "a max_ongoing_requests of 16 or more" in caplog.text
     serve.delete("fits")
     serve.delete("never")
+
+
+def test_a_list_is_for_one_model() -> None:
+    seen: list[tuple[str, list[int]]] = []
+
+    @serve.batch(max_batch_size=2, batch_wait_timeout_s=0.001)
+    async def work(items: list[int]) -> list[str]:
+        model = serve.get_multiplexed_model_id()
+        seen.append((model, items))
+        return [f"{model}{item}" for item in items]
+
+    async def call(model: str, number: int) -> str:
+        CURRENT.set(RequestContext(model_id=model))
+        answer: str = await work(number)
+        return answer
+
+    async def main() -> list[str]:
+        return await asyncio.gather(*(call("ab"[number % 2], number) for number in range(5)))
+
+    assert asyncio.run(main()) == ["a0", "b1", "a2", "b3", "a4"]
+    assert sorted(seen) == [("a", [0, 2]), ("a", [4]), ("b", [1, 3])]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, overload
 
 from shoal.serve._internal.logic.batch_queue import BatchQueue
 from shoal.serve._internal.process.metrics import BATCHES
+from shoal.serve._internal.process.request_context import CURRENT
+from shoal.serve._internal.process.timed_step import first_step_timed
 from shoal.serve._internal.process.user_code import LARGEST_BATCH
 from shoal.serve.exceptions import InvalidArgumentError
 
@@ -19,17 +20,23 @@ AT_ONCE = 0.001
 """Seconds: a function that waits for something sooner than that works elsewhere, on a thread or in another process."""
 
 
+_END = object()
+
+
 class _Item:
     """One caller's argument, and where its result goes: a future, or a queue of parts where the function yields."""
 
-    __slots__ = ("future", "parts", "value")
+    __slots__ = ("context", "future", "parts", "value")
 
     def __init__(self, value: Any, streams: bool, loop: asyncio.AbstractEventLoop) -> None:
         self.value = value
+        self.context = CURRENT.get()
         self.future: asyncio.Future[Any] = loop.create_future()
         self.parts: asyncio.Queue[Any] | None = asyncio.Queue() if streams else None
 
     def fail(self, error: BaseException) -> None:
+        if isinstance(error, StopIteration):
+            error = RuntimeError(f"the result is {error!r}, which no future takes")
         if not self.future.done():
             self.future.set_exception(error)
             # Nobody may be there to look at it: its caller may have gone.
@@ -46,11 +53,8 @@ class _Item:
             self.future.set_result(result)
 
 
-_END = object()
-
-
 class _Batcher:
-    """Gathers the calls of one batched function of one object."""
+    """Gathers the calls of one batched function of one object: those for each multiplexed model apart."""
 
     def __init__(
         self,
@@ -62,91 +66,123 @@ class _Batcher:
         self._name = str(getattr(getattr(function, "func", function), "__qualname__", function))
         self._options = options
         self._streams = streams
-        size_of = options.batch_size_fn
-        self.queue: BatchQueue[_Item] = BatchQueue(
-            options.max_batch_size,
-            options.batch_wait_timeout_s,
-            None if size_of is None else lambda item: size_of([item.value]),
-        )
+        self._queues: dict[str, BatchQueue[_Item]] = {}
         self._loop = asyncio.get_running_loop()
-        self._running: set[asyncio.Task[None]] = set()
+        self._workers: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._step_begun = 0.0
         self._works_elsewhere = False
         """Whether the function left the loop free at once when it was called last."""
 
     def submit(self, value: Any) -> _Item:
         item = _Item(value, self._streams, self._loop)
-        self.queue.add(item, self._loop.time())
+        model_id = item.context.model_id
+        queue = self._queues.get(model_id)
+        if queue is None:
+            queue = self._queues[model_id] = self._new_queue()
+        queue.add(item, self._loop.time())
         self.advance()
         return item
+
+    def _new_queue(self) -> BatchQueue[_Item]:
+        options, size_of = self._options, self._options.batch_size_fn
+        size_of_item = None if size_of is None else lambda item: size_of([item.value])
+        return BatchQueue(options.max_batch_size, options.batch_wait_timeout_s, size_of_item)
+
+    def remove(self, item: _Item) -> None:
+        """Its caller has gone."""
+        queue = self._queues.get(item.context.model_id)
+        if queue is not None:
+            queue.remove(item)
+
+    def changed(self) -> None:
+        """The options are others."""
+        for queue in self._queues.values():
+            queue.max_size, queue.wait = self._options.max_batch_size, self._options.batch_wait_timeout_s
+        self.advance()
 
     def advance(self) -> None:
         """Begins the batches that are due."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while len(self.queue) and len(self._running) < self._options.max_concurrent_batches:
-            batch = self.queue.take(self._loop.time())
+        while self._queues and len(self._workers) < self._options.max_concurrent_batches:
+            batch = self._next()
             if not batch:
-                due = self.queue.due()
-                assert due is not None
-                self._timer = self._loop.call_at(due, self.advance)
                 return
-            task = self._loop.create_task(self._work(batch))
-            self._running.add(task)
-            task.add_done_callback(self._ended)
-            # Called when the task's first step is over: it is the next in the loop's queue.
-            self._loop.call_soon(self._first_step_ended)
+            worker = self._loop.create_task(self._work(batch))
+            self._workers.add(worker)
+            worker.add_done_callback(self._ended)
 
-    def _first_step_ended(self) -> None:
-        self._works_elsewhere = time.perf_counter() - self._step_begun < AT_ONCE
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+    def _ended(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
         self.advance()
 
-    def _begin_next(self) -> None:
-        """The running task's function is over. Where the next batch is worked on elsewhere, it begins before results are given out, which
-        takes a while for many callers; where it would hold the loop, callers would wait for it, and it begins after."""
-        task = asyncio.current_task()
-        if self._works_elsewhere and task is not None:
-            self._ended(task)
+    def _next(self) -> list[_Item]:
+        """Takes the batch that is due, of those the one that has waited longest; where none is, has `advance` called when one will be."""
+        waiting = {model_id: due for model_id, queue in self._queues.items() if (due := queue.due()) is not None}
+        now = self._loop.time()
+        for model_id in sorted(waiting, key=waiting.__getitem__):
+            batch = self._queues[model_id].take(now)
+            if batch:
+                return batch
+        self._queues = {model_id: self._queues[model_id] for model_id in waiting}
+        if waiting:
+            self._timer = self._loop.call_at(min(waiting.values()), self.advance)
+        return []
 
     async def _work(self, batch: list[_Item]) -> None:
+        """Works on batches as long as some are due.
+
+        Where they are worked on elsewhere, the next one begins before the results of one are given out, which takes a while for many
+        callers. Where they hold the loop, callers would wait for it: they have their results first.
+        """
+        while batch:
+            CURRENT.set(batch[0].context)
+            results = await first_step_timed(self._results(batch), self._timed)
+            if self._works_elsewhere:
+                self._loop.call_soon(_give_out, batch, results)
+            else:
+                _give_out(batch, results)
+                await asyncio.sleep(0)
+            batch = self._next()
+
+    def _timed(self, first_step_s: float) -> None:
+        self._works_elsewhere = first_step_s < AT_ONCE
+
+    async def _results(self, batch: list[_Item]) -> Sequence[Any]:
+        """Returns what each caller gets, or the error that all do."""
         begun = self._loop.time()
-        self._step_begun = time.perf_counter()
         try:
             values = [item.value for item in batch]
-            if self._streams:
-                async for results in self._function(values):
-                    self._settle(batch, results)
-                self._begin_next()
-                for item in batch:
-                    assert item.parts is not None
-                    item.parts.put_nowait(_END)
-            else:
-                results = await self._function(values)
-                self._begin_next()
-                self._settle(batch, results)
+            if not self._streams:
+                return _checked(await self._function(values), len(batch))
+            async for parts in self._function(values):
+                _give_out(batch, _checked(parts, len(batch)))
+            return [_END] * len(batch)
         except BaseException as error:
-            for item in batch:
-                item.fail(error)
             if not isinstance(error, Exception):
+                _give_out(batch, [error] * len(batch))
                 raise
+            return [error] * len(batch)
         finally:
             BATCHES.ended(self._name, len(batch), 1e3 * (self._loop.time() - begun))
 
-    def _settle(self, batch: list[_Item], results: Any) -> None:
-        if not isinstance(results, Sequence) and hasattr(results, "__len__"):
-            results = list(results)
-        if not isinstance(results, Sequence) or isinstance(results, str | bytes) or len(results) != len(batch):
-            what = f"{len(results)} results" if hasattr(results, "__len__") else repr(results)
-            raise TypeError(
-                f"the batched function got a list of {len(batch)} and gave {what}; it has to give one result for each, in order"
-            )
-        for item, result in zip(batch, results, strict=True):
-            item.settle(result)
+
+def _give_out(batch: list[_Item], results: Sequence[Any]) -> None:
+    for item, result in zip(batch, results, strict=True):
+        item.settle(result)
+
+
+def _checked(results: Any, wanted: int) -> Sequence[Any]:
+    """Returns the results of a batch. Raises TypeError where there are not as many as there are items."""
+    if not isinstance(results, Sequence) and hasattr(results, "__len__"):
+        results = list(results)
+    if not isinstance(results, Sequence) or isinstance(results, str | bytes) or len(results) != wanted:
+        what = f"{len(results)} results" if hasattr(results, "__len__") else repr(results)
+        raise TypeError(
+            f"the batched function got a list of {wanted} and gave {what}; it has to give one result for each, in order"
+        )
+    return results
 
 
 class _Options:
@@ -159,17 +195,15 @@ class _Options:
         max_concurrent_batches: int,
         batch_size_fn: Callable[[list[Any]], int] | None,
     ) -> None:
-        self.max_batch_size = _checked_size("max_batch_size", max_batch_size)
-        self.batch_wait_timeout_s = _checked_wait(batch_wait_timeout_s)
-        self.max_concurrent_batches = _checked_size("max_concurrent_batches", max_concurrent_batches)
+        self.max_batch_size = _whole_number("max_batch_size", max_batch_size)
+        self.batch_wait_timeout_s = _seconds(batch_wait_timeout_s)
+        self.max_concurrent_batches = _whole_number("max_concurrent_batches", max_concurrent_batches)
         self.batch_size_fn = batch_size_fn
         self.batchers: list[_Batcher] = []
 
     def changed(self) -> None:
         for batcher in self.batchers:
-            batcher.queue.max_size = self.max_batch_size
-            batcher.queue.wait = self.batch_wait_timeout_s
-            batcher.advance()
+            batcher.changed()
 
 
 @overload
@@ -194,7 +228,8 @@ def batch(
     """Makes an async function of a list callable with one item: calls that come at about the same time share a list.
 
     The function returns one result for each item, in order; an exception among them is raised for its caller alone, one that it raises
-    itself for all. An async generator yields such lists, and its callers iterate over their own parts.
+    itself for all. An async generator yields such lists, and its callers iterate over their own parts. All items of a list are for one
+    multiplexed model, which `serve.get_multiplexed_model_id()` tells.
 
     Args:
         max_batch_size: items in a list, at most.
@@ -257,7 +292,7 @@ def _batched(function: Callable[..., Any], options: _Options) -> Callable[..., A
         try:
             return await item.future
         except asyncio.CancelledError:
-            batcher.queue.remove(item)
+            batcher.remove(item)
             raise
 
     async def stream(*args: Any) -> AsyncIterator[Any]:
@@ -267,18 +302,18 @@ def _batched(function: Callable[..., Any], options: _Options) -> Callable[..., A
             while (part := await item.parts.get()) is not _END:
                 yield part
         finally:
-            batcher.queue.remove(item)
+            batcher.remove(item)
         if item.future.done():
             item.future.result()
 
     wrapper: Any = functools.wraps(function)(stream if streams else wait)
 
     def set_max_batch_size(size: int) -> None:
-        options.max_batch_size = _checked_size("max_batch_size", size)
+        options.max_batch_size = _whole_number("max_batch_size", size)
         options.changed()
 
     def set_batch_wait_timeout_s(seconds: float) -> None:
-        options.batch_wait_timeout_s = _checked_wait(seconds)
+        options.batch_wait_timeout_s = _seconds(seconds)
         options.changed()
 
     wrapper.set_max_batch_size = set_max_batch_size
@@ -289,13 +324,13 @@ def _batched(function: Callable[..., Any], options: _Options) -> Callable[..., A
     return result
 
 
-def _checked_size(name: str, value: object) -> int:
+def _whole_number(name: str, value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InvalidArgumentError(f"{name} is {value!r}; give a whole number >= 1")
     return value
 
 
-def _checked_wait(value: object) -> float:
+def _seconds(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
         raise InvalidArgumentError(f"batch_wait_timeout_s is {value!r}; give seconds >= 0")
     return float(value)
