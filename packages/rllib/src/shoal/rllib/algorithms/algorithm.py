@@ -28,7 +28,6 @@ from shoal.rllib.core import (
     COMPONENT_RL_MODULE,
     DEFAULT_MODULE_ID,
 )
-from shoal.rllib.core.columns import Columns
 from shoal.rllib.env.env_runner_group import EnvRunnerGroup
 from shoal.rllib.utils.checkpoints import Checkpointable, Components, read_class_and_arguments, wants
 from shoal.rllib.utils.error import CheckpointError, ConfigError
@@ -184,31 +183,10 @@ class Algorithm(Checkpointable):
     @classmethod
     def default_resource_request(cls, config: Any) -> Any:
         """Returns what a trial needs in Tune, as a PlacementGroupFactory: the algorithm, its learners, and its runners."""
-        from shoal.tune import PlacementGroupFactory
+        from shoal.rllib._internal.trial_resources import trial_resources
 
         settings = config if isinstance(config, AlgorithmConfig) else cls.get_default_config().update_from_dict(config)
-        main = {"CPU": float(settings.num_cpus_for_main_process), **settings.custom_resources_for_main_process}
-        if settings.num_learners == 0 and settings.num_gpus_per_learner:
-            main["GPU"] = float(settings.num_gpus_per_learner)
-        runner = {
-            "CPU": float(settings.num_cpus_per_env_runner),
-            "GPU": float(settings.num_gpus_per_env_runner),
-            **settings.custom_resources_per_env_runner,
-        }
-        cpus = settings.num_cpus_per_learner
-        learner = {
-            "CPU": float((0 if settings.num_gpus_per_learner else 1) if cpus == "auto" else cpus),
-            "GPU": float(settings.num_gpus_per_learner),
-            **settings.custom_resources_per_learner,
-        }
-        runners = settings.num_env_runners + (
-            settings.evaluation_num_env_runners if settings.evaluation_interval else 0
-        )
-        bundles = [main, *[learner] * settings.num_learners, *[runner] * runners]
-        return PlacementGroupFactory(
-            [{name: amount for name, amount in bundle.items() if amount} or {"CPU": 0.0} for bundle in bundles],
-            strategy=settings.placement_strategy,
-        )
+        return trial_resources(settings)
 
     @classmethod
     def as_trainable(cls) -> type[Any]:
@@ -482,23 +460,9 @@ class Algorithm(Checkpointable):
         **_: Any,
     ) -> dict[Any, Any]:
         """Returns actions for observations, by their keys, as the environment takes them. Deprecated in Ray."""
-        from shoal.rllib._internal.learning.episode_batch import to_tensor
-        from shoal.rllib._internal.nested import map_leaves, stack, unstack
-        from shoal.rllib._internal.sampling.action_scaling import scaling_for
-        from shoal.rllib._internal.sampling.fused_acting import to_array
+        from shoal.rllib._internal.sampling.acting_alone import actions_of
 
-        module: Any = self.get_module(policy_id)
-        wanted = self.config.explore if explore is None else explore
-        batch = {Columns.OBS: to_tensor(stack(list(observations.values())))}
-        out = module.forward_exploration(batch) if wanted else module.forward_inference(batch)
-        actions = out.get(Columns.ACTIONS)
-        if actions is None:
-            kind = module.get_exploration_action_dist_cls() if wanted else module.get_inference_action_dist_cls()
-            distribution = kind.from_logits(out[Columns.ACTION_DIST_INPUTS])
-            actions = (distribution if wanted else distribution.to_deterministic()).sample()
-        scale = scaling_for(module.action_space, normalize=self.config.normalize_actions, clip=self.config.clip_actions)
-        drawn = map_leaves(to_array, actions)
-        return dict(zip(observations, unstack(drawn if scale is None else scale(drawn)), strict=True))
+        return actions_of(self.get_module(policy_id), observations, self.config, explore)
 
     # --- modules that come and go -------------------------------------------------------------------------------------------------
 
