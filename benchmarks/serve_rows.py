@@ -19,6 +19,7 @@ class Row:
         limit: that shoal's figure has to keep: at most where less is better, else at least.
         shares: by peer, the share of its figure that shoal's has to reach.
         lower_is_better: for times.
+        is_difference: of two times, each with its noise: it may come out below 0.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Row:
     limit: float | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
     lower_is_better: bool = False
+    is_difference: bool = False
 
     def goal(self, figures: Mapping[str, Sequence[float]]) -> float | None:
         """The bound by what was measured; None where there is none, or its peer was not measured."""
@@ -53,7 +55,15 @@ ROWS = (
     Row("fastapi", "FastAPI ingress, 32 connections", "/s", "fastapi", shares=BARE),
     Row("fastapi_p50", "FastAPI ingress, 1 connection: p50", "ms", "fastapi", 0.8, lower_is_better=True),
     Row("chain", "chain of two deployments over HTTP, 32 connections", "/s", "chain", 1500),
-    Row("hop_p99", "what a deployment more adds, 1 connection: p99", "ms", "chain", 0.5, lower_is_better=True),
+    Row(
+        "hop_p99",
+        "what a deployment more adds, 1 connection: p99",
+        "ms",
+        "chain",
+        0.5,
+        lower_is_better=True,
+        is_difference=True,
+    ),
     Row("body_1", "bodies of 1 MB taken in, 8 connections", "/s", "bodies"),
     Row("body_10", "bodies of 10 MB taken in, 8 connections", "/s", "bodies"),
     Row("answer_10", "answers of 10 MB, 8 connections", "/s", "bodies"),
