@@ -143,6 +143,21 @@ def test_a_reclaimed_lease_goes_back_when_its_tasks_have_ended() -> None:
     pool.check()
 
 
+def test_a_lease_whose_worker_will_be_killed_gets_nothing_more_and_goes_back_for_good() -> None:
+    pool = TaskPool()
+    tasks = [make_task(number) for number in range(2)]
+    pool.submit(tasks[0])
+    lease = make_lease(1)
+    pool.granted(lease, 0, 0.0)
+    assert pool.doomed(lease) == []
+    pool.submit(tasks[1])
+    assert list(lease.in_flight.values()) == tasks[:1]
+    effects = finish(pool, lease, tasks[:1])
+    assert [effect.reusable for effect in effects if isinstance(effect, GiveLeaseBack)] == [False]
+    assert pool.asked > 0
+    pool.check()
+
+
 def test_an_idle_lease_is_returned_after_a_while() -> None:
     pool = TaskPool()
     task = make_task(1)

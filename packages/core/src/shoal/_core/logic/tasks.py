@@ -89,6 +89,7 @@ class Lease:
         "address",
         "calls",
         "connection",
+        "doomed",
         "exact",
         "gpu_ids",
         "id",
@@ -114,6 +115,8 @@ class Lease:
         self.exact = False
         """An `alone` task is on it."""
         self.lost = False
+        self.doomed = False
+        """Its worker is about to be killed."""
         self.idle_since = 0.0
         self.connection: Any = None
 
@@ -292,6 +295,11 @@ class TaskPool:
         self._ask(effects)
         return effects
 
+    def doomed(self, lease: Lease) -> list[Effect]:
+        """The lease's worker will be killed for the sake of a task on it. It gets nothing more, also if that task ends before."""
+        lease.doomed = True
+        return self.reclaimed(lease.id)
+
     def expire_idle(self, now: float, linger: float) -> tuple[list[Effect], float | None]:
         """Returns leases that have been idle for `linger` seconds, and when to ask again (None: nothing is idle)."""
         effects: list[Effect] = []
@@ -389,7 +397,8 @@ class TaskPool:
 
     def _give_back(self, lease: Lease) -> GiveLeaseBack:
         self.leases.pop(lease.id, None)
-        return GiveLeaseBack(lease, not (self._max_calls and lease.calls >= self._max_calls))
+        used_up = bool(self._max_calls) and lease.calls >= self._max_calls
+        return GiveLeaseBack(lease, not (used_up or lease.doomed))
 
     # --- looking inside --------------------------------------------------------------------------------------------------------------
 

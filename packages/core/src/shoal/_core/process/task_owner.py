@@ -560,7 +560,10 @@ class TaskOwner:
         task.retries_left = 0
         if task.state == PUSHED and task.lease is not None:
             if force:
-                self._node.send(KillWorker(task.lease.worker_id, f"{task.name} was cancelled with force"))
+                lease = task.lease
+                self._node.send(KillWorker(lease.worker_id, f"{task.name} was cancelled with force"))
+                pool = self._leases[lease.id][0]
+                self._carry_out_locked(pool, pool.pool.doomed(lease))
             elif task.lease.connection is not None:
                 task.lease.connection.send(CancelTask(task.call.task_id, recursive))
             return

@@ -410,7 +410,10 @@ class Tasks:
         task.retries_left = 0
         if task.state == PUSHED and task.lease is not None:
             if force:
-                self._to_node(KillWorker(task.lease.worker_id, "cancelled with force"))
+                lease = task.lease
+                self._to_node(KillWorker(lease.worker_id, "cancelled with force"))
+                pool = self.leases[lease.id][0]
+                self._carry_out(pool, pool.pool.doomed(lease))
             elif task.lease.connection is not None:
                 task.lease.connection.send(CancelTask(task.call.task_id, recursive))
             return
