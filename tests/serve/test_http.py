@@ -13,7 +13,7 @@ import httpx
 import pytest
 import websockets.sync.client
 from fastapi import FastAPI, Request, UploadFile, WebSocket
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel
 
 from shoal import serve
@@ -82,6 +82,22 @@ class Shop:
     @app.get("/fail")
     async def fail(self) -> None:
         raise RuntimeError("a secret")
+
+    @app.api_route("/headers/{kind}", methods=["GET", "HEAD"])
+    async def headers(self, kind: str, request: Request) -> Response:
+        response = Response(b"done" if kind != "none" else b"", 200 if kind != "none" else 204)
+        if kind == "chunks":
+            del response.headers["content-length"]
+        elif kind == "close":
+            response.headers["connection"] = "close"
+        elif kind == "split":
+            response.raw_headers.append((b"x-split", b"a\r\nx-stolen: yes"))
+        elif kind == "short":
+            response.headers["content-length"] = "5"
+        elif kind == "forwarded":
+            assert request.client is not None
+            response.headers["x-client"] = request.client.host
+        return response
 
     @app.websocket("/echo")
     async def echo(self, socket: WebSocket) -> None:
@@ -170,6 +186,51 @@ def test_a_client_that_goes_cancels_the_handler(shop: str) -> None:
         client.close()
     while state(shop)["cancelled"] < before + 5:
         pass
+
+
+def asked_as_written(shop: str, text: str, answers: int) -> bytes:
+    """What comes back on one connection, which is read until it ends or has so many answers, each with a 'done' as its body."""
+    host, _, port = shop.removeprefix("http://").partition("/")[0].partition(":")
+    found = b""
+    with socket.create_connection((host, int(port)), timeout=30) as client:
+        client.sendall(text.replace("\n", "\r\n").encode())
+        while found.count(b"\r\n\r\n") < answers or not found.endswith(b"done"):
+            part = client.recv(65536)
+            if not part:
+                break
+            found += part
+    return found
+
+
+def test_requests_that_come_together_are_answered_in_their_order(shop: str) -> None:
+    one, other = "GET /shop/headers/{} HTTP/1.1\nHost: x\nX-Request-ID: {}\n\n".format, "x-request-id: {}".format
+    found = asked_as_written(shop, one("length", 1) + one("chunks", 2) + one("length", 3) + one("length", 4), 4)
+    assert found.count(b"200 OK") == 4
+    places = [found.index(other(number).encode()) for number in (1, 2, 3, 4)]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("head", "expected", "ends"),
+    [
+        ("GET /shop/headers/length HTTP/1.1\nHost: x\nConnection: close", b"connection: close", True),
+        ("GET /shop/headers/length HTTP/1.0\nHost: x", b"connection: close", True),
+        ("GET /shop/headers/length HTTP/1.1\nHost: x", b"content-length: 4", False),
+        ("GET /shop/headers/chunks HTTP/1.1\nHost: x\nConnection: close", b"4\r\ndone\r\n0", True),
+        ("HEAD /shop/headers/length HTTP/1.1\nHost: x\nConnection: close", b"content-length: 4", True),
+        ("GET /shop/headers/close HTTP/1.1\nHost: x", b"connection: close", True),
+        ("GET /shop/headers/split HTTP/1.1\nHost: x\nConnection: close", b"", True),
+        ("GET /shop/headers/short HTTP/1.1\nHost: x", b"content-length: 5", True),
+        ("GET /shop/headers/none HTTP/1.1\nHost: x\nConnection: close", b"204 No Content", True),
+        ("GET /shop/headers/forwarded HTTP/1.1\nHost: x\nX-Forwarded-For: 1.2.3.4", b"x-client: 1.2.3.4", False),
+    ],
+)
+def test_heads_of_answers(shop: str, head: str, expected: bytes, ends: bool) -> None:
+    found = asked_as_written(shop, f"{head}\n\n", 10 if ends else 1)
+    assert expected in found.lower() or expected in found
+    assert b"stolen" not in found
+    if head.startswith("HEAD"):
+        assert not found.endswith(b"done")
 
 
 def test_what_is_there_besides_applications(url: str, shop: str) -> None:

@@ -1,0 +1,281 @@
+"""Lines between routers and replicas: what comes of calls, whatever happens to either end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shoal.serve._internal.process.line_frames import CALL, HEAD, MOST_BYTES, FrameReader, address_of, pickled
+from shoal.serve._internal.process.line_server import LineServer
+from shoal.serve._internal.process.replica_line import Fetch, LineLost, ReplicaLine, ReplicaLines, request_frame
+from shoal.serve._internal.process.reply_stream import ReplyStream
+from shoal.serve._internal.schema.deployments import ReplicaInfo
+from shoal.serve._internal.schema.requests import Busy, HttpRequest, RequestMeta, Streaming
+
+NODE = os.urandom(8).hex()
+START = {"type": "http.response.start", "status": 200, "headers": []}
+END = {"type": "http.response.body", "body": b"done"}
+
+
+class FakeReplica:
+    """Answers calls with what it is given, or as their arguments say."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] = {}
+        self.streams: dict[str, ReplyStream] = {}
+        self.pushed: list[Any] = []
+        self.ended: list[str] = []
+        self.may_end = asyncio.Event()
+        self.is_ending = False
+        self.parts: list[Any] = [START, END]
+
+    def begin_http(self, meta: RequestMeta, request: HttpRequest) -> ReplyStream | Busy:
+        if self.is_ending:
+            return Busy(True)
+
+        async def answer(stream: ReplyStream) -> None:
+            for part in self.parts:
+                if isinstance(part, Exception):
+                    raise part
+                if part is None:
+                    await self.may_end.wait()
+                else:
+                    await stream.send(part)
+
+        stream = self.streams[meta.call_id] = ReplyStream(answer, request, lambda error: None)
+        return stream
+
+    async def call(self, meta: RequestMeta, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self.is_ending:
+            return Busy(True)
+        if meta.method == "wait":
+            await self.may_end.wait()
+        if meta.method == "raise":
+            raise ValueError(*args)
+        return object() if meta.method == "object" else (args, kwargs)
+
+    def stream_of(self, call_id: str) -> ReplyStream | None:
+        return self.streams.get(call_id)
+
+    def take_part(self, call_id: str, stream: ReplyStream) -> Streaming:
+        return stream.take()
+
+    async def push(self, call_id: str, messages: list[Any]) -> None:
+        self.pushed += messages
+
+    def end_call(self, call_id: str) -> None:
+        self.ended.append(call_id)
+        self.may_end.set()
+
+    def keep(self, call_id: str, value: Any, error: BaseException | None, keeper: object) -> None:
+        self.kept[call_id] = (value, error, keeper)
+
+    def forget_all(self, keeper: object) -> None:
+        self.kept = {}
+
+
+class Connected:
+    """A replica, and a line to it."""
+
+    def __init__(self, replica: FakeReplica, server: LineServer, lines: ReplicaLines) -> None:
+        self.replica, self.server, self.lines = replica, server, lines
+        self._count = 0
+
+    @property
+    def line(self) -> ReplicaLine:
+        line = self.lines.of("app#One#0")
+        assert line is not None
+        return line
+
+    def send(self, kind: int, frame: bytes, line: ReplicaLine | None = None) -> asyncio.Future[Any]:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def answered(value: Any, error: BaseException | None) -> None:
+            assert not answer.done()
+            answer.set_exception(error) if error is not None else answer.set_result(value)
+
+        (line or self.line).send(kind, frame, answered)
+        return answer
+
+    def meta(self, method: str = "__call__", stream: bool = False) -> RequestMeta:
+        self._count += 1
+        return RequestMeta("request", f"call{self._count}", "app", method=method, stream=stream)
+
+    def call(self, method: str, *args: Any, **kwargs: Any) -> asyncio.Future[Any]:
+        frame = request_frame("call", self.meta(method), args, kwargs)
+        assert frame is not None
+        return self.send(*frame)
+
+    def ask(self, more_body: bool = False) -> asyncio.Future[Any]:
+        first = {"type": "http.request", "body": b"body", "more_body": more_body}
+        frame = request_frame("http", self.meta(), (HttpRequest({"type": "http"}, first),), {})
+        assert frame is not None
+        return self.send(*frame)
+
+
+async def connected() -> Connected:
+    replica = FakeReplica()
+    server, lines = LineServer(replica), ReplicaLines(asyncio.get_running_loop(), NODE)
+    await server.start(address_of(NODE, "app#One#0"))
+    lines.replicas_changed([ReplicaInfo("app#One#0", None, 1, NODE), ReplicaInfo("app#One#1", None, 1, "another")])
+    found = Connected(replica, server, lines)
+    await asyncio.sleep(0)
+    await asyncio.gather(*lines._connecting)
+    assert lines.of("app#One#1") is None
+    return found
+
+
+def on_a_line(test: Callable[[Connected], Any]) -> None:
+    async def run() -> None:
+        async with asyncio.timeout(30):
+            found = await connected()
+            try:
+                await test(found)
+            finally:
+                found.replica.may_end.set()
+                await found.server.close()
+
+    asyncio.run(run())
+
+
+def test_values_come_back_and_what_is_none_of_the_plain_ones_is_kept() -> None:
+    async def test(one: Connected) -> None:
+        assert await one.call("echo", 1, a="b") == ((1,), {"a": "b"})
+        for method in ("object", "raise"):
+            with pytest.raises(Fetch):
+                await one.call(method, 1)
+        kept = list(one.replica.kept.values())
+        assert type(kept[0][0]) is object
+        assert isinstance(kept[1][1], ValueError)
+
+    on_a_line(test)
+
+
+def test_an_answer_that_is_whole_comes_at_once_also_where_its_code_goes_on() -> None:
+    async def test(one: Connected) -> None:
+        assert await one.ask() == Streaming([START, END], True)
+        one.replica.parts = [START, END, None]
+        assert await one.ask() == Streaming([START, END], True)
+
+    on_a_line(test)
+
+
+def test_parts_follow_when_they_are_asked_for() -> None:
+    async def test(one: Connected) -> None:
+        more = {**END, "more_body": True}
+        one.replica.parts = [START, more, None, END]
+        assert await one.ask() == Streaming([START, more], False)
+        asked = one.line.ask_next("call1")
+        one.replica.may_end.set()
+        assert await asked == Streaming([END], True)
+
+    on_a_line(test)
+
+
+def test_what_fails_or_is_large_is_fetched_elsewhere() -> None:
+    async def test(one: Connected) -> None:
+        for parts in (
+            [ValueError()],
+            [START, {**END, "body": bytes(MOST_BYTES + 1)}],
+            [{**START, "headers": (one for one in ())}, END],
+        ):
+            one.replica.parts = parts
+            with pytest.raises(Fetch):
+                await one.ask()
+
+    on_a_line(test)
+
+
+def test_more_of_a_request_and_its_end_go_the_same_way() -> None:
+    async def test(one: Connected) -> None:
+        one.replica.parts = [None]
+        assert await one.ask(more_body=True) == Streaming([], False)
+        await one.line.push("call1", [1, 2])
+        assert one.replica.pushed == [1, 2]
+        one.line.cancel("call1")
+        await one.replica.may_end.wait()
+        assert one.replica.ended == ["call1"]
+
+    on_a_line(test)
+
+
+def test_goodbye_loses_no_call() -> None:
+    async def test(one: Connected) -> None:
+        begun = one.call("wait", 1)
+        await one.call("echo")
+        one.replica.is_ending = True
+        one.server.say_goodbye()
+        # The router has not heard of it yet.
+        late = one.ask()
+        assert await late == Busy(True)
+        await one.server.heard_goodbye()
+        assert one.lines.of("app#One#0") is None
+        one.replica.may_end.set()
+        assert await begun == ((1,), {})
+        await one.server.close()
+        assert not one.server.lines
+
+    on_a_line(test)
+
+
+def test_who_waits_for_a_replica_that_is_gone_is_told() -> None:
+    async def test(one: Connected) -> None:
+        line, waits = one.line, one.call("wait")
+        await one.call("echo")
+        await one.server.close()
+        with pytest.raises(LineLost):
+            await waits
+        with pytest.raises(LineLost):
+            await one.send(CALL, b"", line)
+
+    on_a_line(test)
+
+
+def test_requests_end_whose_proxy_is_gone() -> None:
+    async def test(one: Connected) -> None:
+        one.replica.parts = [START, {**END, "more_body": True}, None]
+        await one.ask()
+        assert one.line._writer is not None
+        one.line._writer.close()
+        await one.replica.may_end.wait()
+        assert one.replica.ended == ["call1"]
+
+    on_a_line(test)
+
+
+@pytest.mark.parametrize(
+    ("method", "stream", "args"),
+    [
+        ("http", False, (HttpRequest({}, {"type": "http.request", "body": bytes(MOST_BYTES + 1)}),)),
+        ("call", True, (1,)),
+        ("call", False, (object(),)),
+        ("grpc", False, (b"", None)),
+    ],
+)
+def test_what_has_to_go_by_the_actor(method: str, stream: bool, args: Any) -> None:
+    assert request_frame(method, RequestMeta("request", "call", "app", stream=stream), args, {}) is None
+
+
+@given(st.lists(st.binary(max_size=40), max_size=8), st.lists(st.integers(0, 500), max_size=8))
+def test_frames_may_arrive_in_any_pieces(values: list[bytes], cuts: list[int]) -> None:
+    data = b"".join(HEAD.pack(len(value), number, CALL) + value for number, value in enumerate(values))
+    reader, found = FrameReader(), []
+    edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+    for start, end in pairwise(edges):
+        found += [(number, kind, bytes(value)) for number, kind, value in reader.feed(data[start:end])]
+    assert found == [(number, CALL, value) for number, value in enumerate(values)]
+
+
+def test_addresses_are_names_that_leave_no_file_and_are_short_enough() -> None:
+    address = address_of(NODE, "app#" + "x" * 500)
+    assert address[0] == "\0"
+    assert len(address) < 108
+    assert address != address_of("other", "app#" + "x" * 500)
+    assert pickled(1)
