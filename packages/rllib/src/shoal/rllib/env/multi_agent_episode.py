@@ -11,9 +11,9 @@ from typing import Any
 
 import gymnasium as gym
 
-from shoal.rllib._internal.nested import stack
 from shoal.rllib.env.multi_agent_env import AgentID, MultiAgentDict, agents_of
 from shoal.rllib.env.single_agent_episode import SingleAgentEpisode
+from shoal.rllib.env.utils.agent_series import AgentSeries, agents_among, by_agent, position_at, steps_of, values_at
 from shoal.rllib.env.utils.infinite_lookback_buffer import Indices, InfiniteLookbackBuffer
 from shoal.rllib.utils.error import MultiAgentEnvError
 
@@ -304,7 +304,7 @@ class MultiAgentEpisode:
 
     def env_t_to_agent_t(self, agent_id: AgentID, env_t: int) -> int | str:
         """Returns which of an agent's observations came at a step of the environment, from 0 for the first one kept; "S" if none did."""
-        position = _find(self._seen_at.get(agent_id, []), env_t)
+        position = position_at(self._seen_at.get(agent_id, []), env_t)
         return self.SKIP_ENV_TS_TAG if position is None else position
 
     # Reading.
@@ -454,7 +454,7 @@ class MultiAgentEpisode:
         one_hot_discrete: bool,
         return_list: bool,
     ) -> Any:
-        chosen = self._chosen(agent_ids)
+        chosen = agents_among(self.agent_episodes, agent_ids)
         buffers = {agent: buffer for agent in chosen if (buffer := series(self.agent_episodes[agent])) is not None}
         if not env_steps:
             return {
@@ -463,51 +463,17 @@ class MultiAgentEpisode:
                 )
                 for agent, buffer in buffers.items()
             }
-        steps = self._env_steps(indices, neg_index_as_lookback, more)
-        single = isinstance(steps, int)
-        found: list[dict[AgentID, Any]] = []
-        for step in [steps] if isinstance(steps, int) else steps:
-            at: dict[AgentID, Any] = {}
-            for agent, buffer in buffers.items():
-                position = _find(self._seen_at[agent], step)
-                first = self.agent_episodes[agent].observations.lookback - buffer.lookback
-                if position is not None and 0 <= position - first < buffer.len_incl_lookback():
-                    at[agent] = buffer._item(position - first, None, one_hot_discrete)
-                elif fill is not None:
-                    at[agent] = buffer._item(-1, fill, one_hot_discrete)
-            found.append(at)
-        if single:
+        own = {
+            agent: AgentSeries(
+                buffer, self._seen_at[agent], self.agent_episodes[agent].observations.lookback - buffer.lookback
+            )
+            for agent, buffer in buffers.items()
+        }
+        steps = steps_of(indices, self.env_t_started, self.env_t + more, neg_index_as_lookback)
+        found = values_at(own, [steps] if isinstance(steps, int) else steps, fill, one_hot_discrete)
+        if isinstance(steps, int):
             return found[0]
-        if return_list:
-            return found
-        by_agent: dict[AgentID, list[Any]] = {}
-        for at in found:
-            for agent, value in at.items():
-                by_agent.setdefault(agent, []).append(value)
-        numpy = {agent: buffers[agent].finalized for agent in by_agent}
-        return {agent: stack(values) if numpy[agent] else values for agent, values in by_agent.items()}
-
-    def _env_steps(self, indices: Indices, neg_index_as_lookback: bool, more: int) -> int | list[int]:
-        end = self.env_t + more
-
-        def step(index: int) -> int:
-            return self.env_t_started + index if index >= 0 or neg_index_as_lookback else end + index
-
-        if indices is None:
-            return list(range(self.env_t_started, end))
-        if isinstance(indices, _Slice):
-            start = self.env_t_started if indices.start is None else step(indices.start)
-            stop = end if indices.stop is None else step(indices.stop)
-            return list(range(start, stop, indices.step or 1))
-        if isinstance(indices, int):
-            return step(indices)
-        return [step(int(index)) for index in indices]
-
-    def _chosen(self, agent_ids: Any) -> list[AgentID]:
-        if agent_ids is None:
-            return list(self.agent_episodes)
-        several = agent_ids if isinstance(agent_ids, list | tuple | set | frozenset) else [agent_ids]
-        return [agent for agent in self.agent_episodes if agent in several]
+        return found if return_list else by_agent(found, own)
 
     def get_terminateds(self) -> MultiAgentDict:
         """Returns which agents have ended; "__all__": whether the episode has."""
@@ -778,11 +744,6 @@ _STATE = (
     "_lookback",
     "_stepped",
 )
-
-
-def _find(seen: list[int], step: int) -> int | None:
-    position = bisect_left(seen, step)
-    return position if position < len(seen) and seen[position] == step else None
 
 
 def _of(spaces: Any, agent: AgentID) -> gym.Space[Any] | None:
