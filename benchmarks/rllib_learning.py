@@ -39,6 +39,9 @@ def main() -> int:
         return 0
     tasks = [task for name, task in TASKS.items() if not options.only or any(fnmatch(name, p) for p in options.only)]
     options.results.mkdir(parents=True, exist_ok=True)
+    for task in tasks:
+        if task.prepare is not None:
+            task.prepare()
     runs = [(task, seed) for task in tasks for seed in range(options.seeds)]
     with concurrent.futures.ThreadPoolExecutor(options.processes) as pool:
         list(pool.map(lambda one: in_a_process(one[0], one[1], options.results, options.share), runs))
@@ -93,8 +96,12 @@ def run(task: Task, seed: int, share: float = 1.0) -> dict[str, Any]:
         every = steps / POINTS
         while algo.env_steps_sampled < steps:
             result = algo.train()
+            if curve and algo.env_steps_sampled - curve[-1][0] < every:
+                continue
+            if algo.env_runner_group is None:  # it learns from records, and has to be looked at
+                result = algo.evaluate()
             returned = result["env_runners"].get("episode_return_mean")
-            if returned is not None and (not curve or algo.env_steps_sampled - curve[-1][0] >= every):
+            if returned is not None:
                 curve.append((algo.env_steps_sampled, float(returned)))
         seconds = time.perf_counter() - began
         evaluated = algo.evaluate()["env_runners"]

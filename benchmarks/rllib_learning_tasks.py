@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+RECORDED = Path(__file__).parents[1] / "build" / "rllib-recorded"
+"""What was recorded for algorithms that learn from that."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,7 @@ class Task:
         steps: of the environment.
         bar: the return that is to be reached.
         config: makes the configuration, without a seed.
+        prepare: makes what all its runs need, where it is not there yet.
     """
 
     name: str
@@ -24,6 +29,7 @@ class Task:
     steps: int
     bar: float
     config: Callable[[], Any]
+    prepare: Callable[[], None] | None = None
 
 
 def dqn_cartpole() -> Any:
@@ -86,7 +92,7 @@ def sac(env: str, lr: float, hiddens: list[int], warm_up: int) -> Any:
     )
 
 
-def ppo(env: str, lr: Any, envs: int, steps: int, *, normalized: bool = False, **training: Any) -> Any:
+def ppo(env: Any, lr: Any, envs: int, steps: int, *, normalized: bool = False, **training: Any) -> Any:
     """`steps` of each environment make a batch. Nets, coefficients and clipping are stable-baselines3's defaults."""
     from shoal.rllib.algorithms.ppo import PPOConfig
     from shoal.rllib.connectors.env_to_module.mean_std_filter import MeanStdFilter
@@ -144,6 +150,125 @@ def ppo_pendulum() -> Any:
     )  # fmt: skip
 
 
+def ppo_two_agents() -> Any:
+    """Two agents, each with a pole and a policy of its own. The return is that of both together."""
+    from shoal.rllib.examples.envs.classes.multi_agent import MultiAgentCartPole
+
+    config = ppo(
+        MultiAgentCartPole, 3e-4, 4, 500,
+        minibatch_size=128, num_epochs=10, gamma=0.99, lambda_=0.95, clip_param=0.2,
+    )  # fmt: skip
+    config.environment(env_config={"num_agents": 2})
+    return config.multi_agent(policies={"p0", "p1"}, policy_mapping_fn=lambda agent, episode, **_: f"p{agent}")
+
+
+def minatar_breakout(context: Any) -> Any:
+    import gymnasium as gym
+    import minatar.gym
+    import numpy as np
+
+    if "MinAtar/Breakout-v1" not in gym.registry:
+        minatar.gym.register_envs()
+    env = gym.make("MinAtar/Breakout-v1", max_episode_steps=2500)  # else a policy that never drops the ball never ends
+    space = gym.spaces.Box(0.0, 1.0, env.observation_space.shape, np.float32)
+    return gym.wrappers.TransformObservation(env, lambda seen: seen.astype(np.float32), space)
+
+
+def ppo_minatar() -> Any:
+    config = ppo(
+        minatar_breakout, [[0, 1e-3], [500_000, 1e-4]], 16, 128,
+        minibatch_size=256, num_epochs=4, gamma=0.99, lambda_=0.95, clip_param=0.2, entropy_coeff=0.01,
+    )  # fmt: skip
+    return config.rl_module(
+        model_config={
+            "conv_filters": [[16, 3, 1]],
+            "conv_activation": "relu",
+            "fcnet_hiddens": [128],
+            "fcnet_activation": "relu",
+            "vf_share_layers": True,
+        }
+    )
+
+
+def record_cartpole() -> None:
+    """A hundred episodes of a policy that PPO has trained, which explores."""
+
+    def trained() -> Any:
+        algo = ppo_cartpole().debugging(seed=100).build_algo()
+        while algo.train()["env_runners"].get("episode_return_mean", 0.0) < 475 and algo.env_steps_sampled < 200_000:
+            pass
+        return algo
+
+    _record(RECORDED / "cartpole", trained, episodes=100)
+
+
+def record_pendulum() -> None:
+    """Two hundred episodes of a policy that SAC has trained, which explores."""
+
+    def trained() -> Any:
+        algo = sac("Pendulum-v1", 1e-3, [64, 64], 100).debugging(seed=100).build_algo()
+        while algo.env_steps_sampled < 20_000:
+            algo.train()
+        return algo
+
+    _record(RECORDED / "pendulum", trained, episodes=200)
+
+
+def _record(folder: Path, trained: Callable[[], Any], episodes: int) -> None:
+    from shoal.rllib.offline.offline_env_runner import OfflineSingleAgentEnvRunner
+
+    if folder.exists():
+        return
+    algo = trained()
+    part = folder.with_name(f".{folder.name}")
+    config = algo.config.copy(copy_frozen=False).debugging(seed=101)
+    config.env_runners(batch_mode="complete_episodes")
+    config.offline_data(output=str(part), output_write_episodes=False)
+    runner = OfflineSingleAgentEnvRunner(config=config)
+    runner.set_weights(algo.learner_group.get_weights(inference_only=True))
+    for _ in range(episodes // 10):
+        runner.sample(num_episodes=10)
+    runner.stop()
+    algo.stop()
+    part.rename(folder)
+
+
+def bc_cartpole() -> Any:
+    from shoal.rllib.algorithms.bc import BCConfig
+
+    return from_records(BCConfig(), "cartpole").training(lr=8e-4)
+
+
+def marwil_cartpole() -> Any:
+    from shoal.rllib.algorithms.marwil import MARWILConfig
+
+    return from_records(MARWILConfig(), "cartpole").training(lr=8e-4, beta=1.0)
+
+
+def cql_pendulum() -> Any:
+    from shoal.rllib.algorithms.cql import CQLConfig
+
+    return from_records(CQLConfig(), "pendulum").training(
+        bc_iters=200, tau=9.5e-3, min_q_weight=5.0, actor_lr=1.7e-3, critic_lr=2.5e-3, alpha_lr=1e-3
+    )
+
+
+def iql_pendulum() -> Any:
+    from shoal.rllib.algorithms.iql import IQLConfig
+
+    config = from_records(IQLConfig(), "pendulum").training(
+        actor_lr=2.59e-4, critic_lr=2.14e-4, value_lr=3.7e-5, tau=6e-4, target_network_update_freq=1
+    )
+    return config.rl_module(model_config={"fcnet_activation": "relu"})
+
+
+def from_records(config: Any, name: str) -> Any:
+    """Settings that RLlib's own runs on records of these environments have in common."""
+    env = {"cartpole": "CartPole-v1", "pendulum": "Pendulum-v1"}[name]
+    config.environment(env).offline_data(input_=str(RECORDED / name), dataset_num_iters_per_learner=5)
+    return config.training(train_batch_size_per_learner=1024)
+
+
 def asynchronous(config: Any) -> Any:
     """Settings of IMPALA and APPO for CartPole: two runners of four environments each."""
     return (
@@ -183,7 +308,13 @@ TASKS = {
         ),
         Task("impala-cartpole", "IMPALA, CartPole-v1", 500_000, 450, impala_cartpole),
         Task("appo-cartpole", "APPO, CartPole-v1", 500_000, 450, appo_cartpole),
+        Task("ppo-two-agents", "PPO, two poles and two policies", 400_000, 900, ppo_two_agents),
+        Task("ppo-minatar-breakout", "PPO with a CNN, MinAtar/Breakout-v1", 500_000, 5, ppo_minatar),
+        Task("bc-cartpole", "BC, CartPole-v1 as recorded", 500_000, 350, bc_cartpole, record_cartpole),
+        Task("marwil-cartpole", "MARWIL, CartPole-v1 as recorded", 500_000, 250, marwil_cartpole, record_cartpole),
+        Task("cql-pendulum", "CQL, Pendulum-v1 as recorded", 800_000, -700, cql_pendulum, record_pendulum),
+        Task("iql-pendulum", "IQL, Pendulum-v1 as recorded", 6_400_000, -200, iql_pendulum, record_pendulum),
         Task("sac-halfcheetah", "SAC, HalfCheetah-v5", 100_000, 3500, lambda: sac("HalfCheetah-v5", 3e-4, [256, 256], 10_000)),
     )
 }  # fmt: skip
-"""By name. Other algorithms' tasks are added here."""
+"""By name. Bars of what is learned from records, and of two agents, are those of RLlib's own runs; steps are then those learned from."""
