@@ -194,7 +194,7 @@ def asked_as_written(shop: str, text: str, answers: int) -> bytes:
     found = b""
     with socket.create_connection((host, int(port)), timeout=30) as client:
         client.sendall(text.replace("\n", "\r\n").encode())
-        while found.count(b"\r\n\r\n") < answers or not found.endswith(b"done"):
+        while found.count(b"HTTP/1.1 ") < answers or not found.endswith(b"done"):
             part = client.recv(65536)
             if not part:
                 break
