@@ -149,9 +149,9 @@ def test_a_killed_runner_is_replaced_and_knows_the_weights(
     assert [(one.index, one.steps, one.weights_version) for one in sampled] == [(1, 20, 1)] * 2
     assert group.recreated == [1] and group.num_remote_worker_restarts() == 1
     assert "env runner 1 died" in caplog.text and "SIGKILL" in caplog.text
-    assert group.foreach_env_runner(lambda runner: runner._context(0).recreated_worker, local_env_runner=False) == [
-        True
-    ]
+    assert group.foreach_env_runner(
+        lambda runner: runner._maker.context(0).recreated_worker, local_env_runner=False
+    ) == [True]
 
 
 def test_without_restarts_a_death_is_an_error_or_left_out(

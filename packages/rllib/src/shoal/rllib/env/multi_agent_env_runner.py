@@ -17,7 +17,6 @@ from shoal.rllib.core.rl_module.torch.compiling import compile_for_acting
 from shoal.rllib.env.env_checks import check_multi_agent_env
 from shoal.rllib.env.multi_agent_env import MultiAgentEnv
 from shoal.rllib.env.multi_agent_episode import MultiAgentEpisode
-from shoal.rllib.env.registration import name_of
 from shoal.rllib.env.single_agent_env_runner import SingleAgentEnvRunner, _writable
 from shoal.rllib.utils.error import MultiAgentEnvError
 from shoal.rllib.utils.metrics import (
@@ -67,23 +66,22 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
     def _make_envs(self) -> None:
         self.num_envs = self.config.num_envs_per_env_runner
         self.env = MultiAgentEnvs([self._make_multi(i) for i in range(self.num_envs)])
-        self._multi_stepper = MultiAgentStepper(
+        stepper = MultiAgentStepper(
             self.env.envs,
             self._name,
             self._make_multi,
             bool(self.config.restart_failed_sub_environments),
             not self.config.disable_env_checking,
         )
-        self._stepper: Any = self._multi_stepper
+        self._stepper: Any = self._maker.shown(stepper, self.env.envs)
         self._recorder = self._live = None
         self._multi: MultiAgentRecorder | None = None
 
     def _check_env(self) -> None:
-        name = f"env {name_of(self.config.env)!r}"
-        check_multi_agent_env(lambda: self._make_multi(0), name, mask_key=self.config.action_mask_key)
+        check_multi_agent_env(lambda: self._make_multi(0), self._maker.kind, mask_key=self.config.action_mask_key)
 
     def _make_multi(self, vector_index: int) -> MultiAgentEnv:
-        env = self._make_one(vector_index)
+        env = self._maker.make(vector_index)
         inner: Any = env
         while not isinstance(inner, MultiAgentEnv) and hasattr(inner, "env"):
             inner = inner.env
@@ -159,7 +157,7 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
         self, num_timesteps: int | None, num_episodes: int | None, explore: bool, random_actions: bool, reset: bool
     ) -> tuple[list[Any], list[Any]]:
         recorder, acting, _ = self._prepared_live()
-        stepper: Any = self._stepper
+        stepper = self._stepper
         clock = time.perf_counter
         in_env = in_module = 0.0
         if reset or not recorder.is_reset:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 import weakref
 from contextlib import AbstractContextManager, nullcontext
@@ -16,15 +15,16 @@ import torch
 from shoal.rllib._internal.nested import stack, unstack
 from shoal.rllib._internal.sampling.action_scaling import inverse_for
 from shoal.rllib._internal.sampling.column_recorder import ColumnRecorder, Finished
+from shoal.rllib._internal.sampling.env_maker import EnvMaker
 from shoal.rllib._internal.sampling.fused_acting import Acted, FusedActing
 from shoal.rllib._internal.sampling.live_recorder import LiveRecorder
 from shoal.rllib._internal.sampling.pipeline_acting import PipelineActing
 from shoal.rllib._internal.sampling.pipelines import has_only_defaults, row_transform
 from shoal.rllib._internal.sampling.random_actions import keep_to_masks
 from shoal.rllib._internal.sampling.reward_clipping import clip_rewards, clipping_of
-from shoal.rllib._internal.sampling.showing import ShowingStepper, draws_itself
+from shoal.rllib._internal.sampling.sample_metrics import log_episodes, log_one_agent, log_steps, smoothing_window
 from shoal.rllib._internal.sampling.stall_watch import StallWatch
-from shoal.rllib._internal.sampling.stepping import Stepper, SyncStepper, VectorStepper
+from shoal.rllib._internal.sampling.stepping import Stepper
 from shoal.rllib._internal.sampling.value_forms import base_of_zero, form_of
 from shoal.rllib.callbacks.callbacks import EPISODE_HOOKS, make_callbacks
 from shoal.rllib.connectors.connector_v2 import ConnectorV2
@@ -33,37 +33,17 @@ from shoal.rllib.core import (
     COMPONENT_ENV_TO_MODULE_CONNECTOR,
     COMPONENT_MODULE_TO_ENV_CONNECTOR,
     COMPONENT_RL_MODULE,
-    DEFAULT_AGENT_ID,
     DEFAULT_MODULE_ID,
 )
 from shoal.rllib.core.rl_module.torch.compiling import compile_for_acting
 from shoal.rllib.env.env_checks import check_env
-from shoal.rllib.env.env_context import EnvContext
 from shoal.rllib.env.env_runner import EnvRunner
-from shoal.rllib.env.registration import is_gymnasium_id, name_of, resolve_env
 from shoal.rllib.env.single_agent_episode import SingleAgentEpisode
 from shoal.rllib.utils.error import EnvError
 from shoal.rllib.utils.metrics import (
     ENV_STEP_TIMER,
-    EPISODE_AGENT_RETURN_MEAN,
-    EPISODE_DURATION_SEC_MEAN,
-    EPISODE_LEN_MAX,
-    EPISODE_LEN_MEAN,
-    EPISODE_LEN_MIN,
-    EPISODE_MODULE_RETURN_MEAN,
-    EPISODE_RETURN_MAX,
-    EPISODE_RETURN_MEAN,
-    EPISODE_RETURN_MIN,
-    NUM_AGENT_STEPS_SAMPLED,
-    NUM_AGENT_STEPS_SAMPLED_LIFETIME,
-    NUM_ENV_STEPS_SAMPLED,
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
-    NUM_EPISODES,
-    NUM_EPISODES_LIFETIME,
-    NUM_MODULE_STEPS_SAMPLED,
-    NUM_MODULE_STEPS_SAMPLED_LIFETIME,
     RLMODULE_INFERENCE_TIMER,
-    SAMPLE_TIMER,
     WEIGHTS_SEQ_NO,
 )
 from shoal.rllib.utils.metrics.metrics_logger import MetricsLogger
@@ -113,7 +93,8 @@ class SingleAgentEnvRunner(EnvRunner):
     ) -> None:
         super().__init__(config=config, worker_index=worker_index, num_workers=num_workers)
         self._seed = config.seed if seed is None else seed
-        self._recreated = recreated_worker
+        self._maker = EnvMaker(config, worker_index, num_workers, recreated_worker)
+        self._name = self._maker.name
         self._spaces = spaces
         self._steps_sampled = 0  # by this runner
         self._global_timesteps: int | None = None  # by all runners, as last told
@@ -145,76 +126,27 @@ class SingleAgentEnvRunner(EnvRunner):
         """
         if self.env is not None:
             self.env.close()
-        config = self.config
-        if config.env is None:
-            raise EnvError('there is no environment: call config.environment(env=...), for instance with "CartPole-v1"')
-        if self._vectorize_mode in ("sync", "async"):
-            self._creator = resolve_env(config.env, getattr(config, "_luggage", None))
-            if self._is_to_be_checked:
-                self._check_env()
+        maker = self._maker
+        if maker.is_to_be_checked:
+            self._check_env()
         self._make_envs()
-        if self._is_shown(0) and not draws_itself(self.env.envs[0], self._name(0)):
-            assert self._stepper is not None
-            self._stepper = ShowingStepper(self._stepper, lambda: self.env.envs[0].render())
         if self._callbacks.has("on_environment_created"):
-            context = self._context(0)
             self._callbacks.call(
                 "on_environment_created",
                 env_runner=self,
                 metrics_logger=self.metrics,
                 env=self.env,
-                env_context=context,
+                env_context=maker.context(0),
             )
 
     def _make_envs(self) -> None:
-        config = self.config
-        n = config.num_envs_per_env_runner
-        mode = self._vectorize_mode
-        makers = [lambda i=i: self._make_one(i) for i in range(n)]
-        if mode == "sync":
-            self.env = gym.vector.SyncVectorEnv(makers)
-            self._stepper = SyncStepper(
-                self.env, self._name, self._make_one, bool(config.restart_failed_sub_environments)
-            )
-        elif mode == "async":
-            self.env = gym.vector.AsyncVectorEnv(makers)
-            self._stepper = VectorStepper(self.env, self._name)
-        elif mode == "envpool":
-            from shoal.rllib.env.wrappers.envpool_env import EnvPoolVectorEnv
-
-            self.env = EnvPoolVectorEnv(config.env, n, **config.env_config)
-            self._stepper = VectorStepper(self.env, self._name)
-        else:
-            self.env = gym.make_vec(config.env, num_envs=n, vectorization_mode=mode, **config.env_config)
-            self._stepper = VectorStepper(self.env, self._name)
-        self.num_envs = n
+        self.env, self._stepper = self._maker.vector()
+        self.num_envs = self.config.num_envs_per_env_runner
         self._recorder: ColumnRecorder | None = None
         self._live: LiveRecorder | None = None
 
-    @property
-    def _vectorize_mode(self) -> str:
-        mode = self.config.gym_env_vectorize_mode
-        return str(getattr(mode, "value", mode))
-
-    @property
-    def _is_to_be_checked(self) -> bool:
-        """Whether a copy of the environment is looked at: by the first runner that has one, and not where failures are expected."""
-        config = self.config
-        expected = config.disable_env_checking or config.restart_failed_sub_environments or self._recreated
-        return self._is_first and not expected and not getattr(config, "in_evaluation", False)
-
-    @property
-    def _is_first(self) -> bool:
-        """Whether no runner with environments comes before it."""
-        return self.worker_index == (1 if self.num_workers else 0)
-
-    def _is_shown(self, vector_index: int) -> bool:
-        """Whether an environment is seen as it steps."""
-        return bool(self.config.render_env) and self._is_first and vector_index == 0
-
     def _check_env(self) -> None:
-        name = f"env {name_of(self.config.env)!r}"
-        check_env(lambda: self._make_one(0), name, mask_key=self.config.action_mask_key)
+        check_env(lambda: self._maker.make(0), self._maker.kind, mask_key=self.config.action_mask_key)
 
     def _make_connectors(self) -> None:
         spaces = self._env_spaces()
@@ -488,47 +420,15 @@ class SingleAgentEnvRunner(EnvRunner):
         return Acted(drawn if self._to_module is None else self._to_module(drawn), drawn, {})
 
     def _log(self, steps: int, finished: list[Finished], seconds: float) -> None:
-        log = self.metrics.log_value
-        log(NUM_ENV_STEPS_SAMPLED, steps, reduce="sum")
-        log(NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum", with_throughput=True)
-        log(NUM_EPISODES, len(finished), reduce="sum")
-        log(NUM_EPISODES_LIFETIME, len(finished), reduce="lifetime_sum")
-        log(SAMPLE_TIMER, seconds)
-        log(WEIGHTS_SEQ_NO, self.weights_version, window=1)
-        window = self._smoothing_window()
-        per_step = seconds / steps if steps else 0.0
-        for episode in finished:
-            log(EPISODE_RETURN_MEAN, episode.returned, window=window)
-            log(EPISODE_RETURN_MIN, episode.returned, reduce="min", window=window)
-            log(EPISODE_RETURN_MAX, episode.returned, reduce="max", window=window)
-            log(EPISODE_LEN_MEAN, episode.length, window=window)
-            log(EPISODE_LEN_MIN, episode.length, reduce="min", window=window)
-            log(EPISODE_LEN_MAX, episode.length, reduce="max", window=window)
-            log(EPISODE_DURATION_SEC_MEAN, per_step * episode.length * self.num_envs, window=window)
-
+        window = smoothing_window(self.config, self.num_workers if self.worker_index else 0)
+        log_steps(self.metrics, steps, seconds)
+        self.metrics.log_value(WEIGHTS_SEQ_NO, self.weights_version, window=1)
+        per_step = self.num_envs * seconds / steps if steps else 0.0
+        log_episodes(self.metrics, finished, per_step, window)
         self._log_agent(steps, finished, window)
 
     def _log_agent(self, steps: int, finished: list[Any], window: int) -> None:
-        log = self.metrics.log_value
-        log((NUM_AGENT_STEPS_SAMPLED, DEFAULT_AGENT_ID), steps, reduce="sum")
-        log((NUM_AGENT_STEPS_SAMPLED_LIFETIME, DEFAULT_AGENT_ID), steps, reduce="lifetime_sum")
-        log((NUM_MODULE_STEPS_SAMPLED, DEFAULT_MODULE_ID), steps, reduce="sum")
-        log((NUM_MODULE_STEPS_SAMPLED_LIFETIME, DEFAULT_MODULE_ID), steps, reduce="lifetime_sum")
-        for episode in finished:
-            log((EPISODE_AGENT_RETURN_MEAN, DEFAULT_AGENT_ID), episode.returned, window=window)
-            log((EPISODE_MODULE_RETURN_MEAN, DEFAULT_MODULE_ID), episode.returned, window=window)
-
-    def _smoothing_window(self) -> int:
-        """Returns over how many episodes values are averaged here: all runners together keep as many as configured.
-
-        An evaluation's are averaged over all that it has, however many.
-        """
-        if getattr(self.config, "in_evaluation", False):
-            return sys.maxsize
-        window = int(self.config.metrics_num_episodes_for_smoothing)
-        if self.num_workers and self.worker_index:
-            return max(1, round(window / self.num_workers))
-        return window
+        log_one_agent(self.metrics, steps, finished, window)
 
     def get_metrics(self) -> dict[str, Any]:
         return self.metrics.reduce()
@@ -701,35 +601,6 @@ class SingleAgentEnvRunner(EnvRunner):
 
     def _new_id(self) -> str:
         return self._ids.bytes(16).hex()
-
-    def _make_one(self, vector_index: int) -> gym.Env[Any, Any]:
-        context = self._context(vector_index)
-        if self._is_shown(vector_index) and is_gymnasium_id(self.config.env):
-            context.set_defaults({"render_mode": "human"})
-        try:
-            env = self._creator(context)
-        except EnvError:
-            raise
-        except Exception as error:
-            raise EnvError(f"{self._name(vector_index)} cannot be made: {type(error).__name__}: {error}") from error
-        if not isinstance(env, gym.Env):
-            raise EnvError(f"{self._name(vector_index)} is {env!r}, which is no gymnasium.Env")
-        algorithm: Any = getattr(self.config, "algo_class", None)
-        if algorithm is not None:
-            algorithm.validate_env(env, context)
-        return env
-
-    def _context(self, vector_index: int) -> EnvContext:
-        return EnvContext(
-            self.config.env_config,
-            worker_index=self.worker_index,
-            vector_index=vector_index,
-            num_workers=self.num_workers,
-            recreated_worker=self._recreated,
-        )
-
-    def _name(self, n: int) -> str:
-        return f"env {name_of(self.config.env)!r} (runner {self.worker_index}, environment {n})"
 
 
 def _writable(state: dict[str, Any]) -> dict[str, Any]:
