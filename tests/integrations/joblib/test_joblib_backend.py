@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.svm import SVC
 
 import shoal
-from shoal.util.joblib import register_ray, register_shoal
+from shoal.util.joblib import register_ray, register_shoal, shoal_backend
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +62,21 @@ def test_an_exception_comes_back_as_itself_and_the_next_loop_works(backend: None
         with pytest.raises(ZeroDivisionError):
             parallel(delayed(divmod)(1, number) for number in (1, 0, 1))
         assert parallel(delayed(abs)(-number) for number in range(3)) == [0, 1, 2]
+
+
+def test_other_workers_outlive_a_call_that_fails(backend: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shoal_backend, "_SECONDS_TO_END", 50)
+    started = shoal.util.queue.Queue()
+
+    def fail_or_wait(number: int) -> None:
+        if number == 0:
+            raise LookupError(started.get())
+        started.put(os.getpid())
+        time.sleep(1000)
+
+    with pytest.raises(LookupError) as caught:
+        Parallel(batch_size=1)(delayed(fail_or_wait)(number) for number in range(2))
+    assert Path(f"/proc/{caught.value.args[0]}").exists()
 
 
 def test_a_worker_that_dies_is_explained(backend: None) -> None:

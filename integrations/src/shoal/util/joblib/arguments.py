@@ -5,9 +5,15 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import shoal
+
+Item: TypeAlias = tuple[Any, tuple[Any, ...], dict[str, Any]]
+"""A call: function, args and kwargs."""
+
+_SMALL_TYPES = frozenset({bool, bytes, dict, float, int, list, str, tuple, type(None)})
+"""Of arguments that are always the call's own, whatever is in them. Most calls have no others."""
 
 
 class Shared:
@@ -49,8 +55,23 @@ class SharedArguments:
         self._least_bytes = least_bytes
         self._put: dict[int, Any] = {}
 
+    def stand_ins(self, items: list[Item], refs: list[Any]) -> list[Item]:
+        """Returns the calls as they travel: the same ones where nothing in them needs standing in for."""
+        if all(type(value) in _SMALL_TYPES for _, args, kwargs in items for value in (*args, *kwargs.values())):
+            return items
+        return [
+            (
+                function,
+                tuple(self.stand_in(value, refs) for value in args),
+                {name: self.stand_in(value, refs) for name, value in kwargs.items()},
+            )
+            for function, args, kwargs in items
+        ]
+
     def stand_in(self, value: Any, refs: list[Any]) -> Any:
         """Returns what travels in place of an argument; where it is shared, its reference is in `refs` then."""
+        if type(value) in _SMALL_TYPES:
+            return value
         numpy = sys.modules.get("numpy")
         if numpy is not None and isinstance(value, numpy.memmap) and _maps_its_file(value):
             return FileArray(value)

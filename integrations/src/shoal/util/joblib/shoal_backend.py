@@ -7,13 +7,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from joblib._parallel_backends import AutoBatchingMixin, FallbackToBackend, ParallelBackendBase, SequentialBackend
-from shoal.util.joblib.arguments import SharedArguments, original
+from shoal.util.joblib.arguments import Item, SharedArguments, original
 from shoal.util.remote_calls.remote_calls import Call, RemoteCalls
 from shoal.util.remote_calls.sizing import cpu_options, session_cpus
 from shoal.util.remote_calls.slots import TaskSlots
 
 _LEAST_SHARED_BYTES = 2**20
 """joblib's own default of max_nbytes."""
+
+
+_SECONDS_TO_END = 0.5
+"""Running calls of a parallel loop that has failed have this long."""
 
 
 class _BatchFuture(concurrent.futures.Future[Any]):
@@ -101,19 +105,13 @@ class ShoalBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         """Has a batch of joblib's called; returns a future of its results."""
         assert self._calls is not None, "joblib calls `configure` before"
         refs: list[Any] = []
-        items = [
-            (
-                function,
-                tuple(self._arguments.stand_in(value, refs) for value in args),
-                {name: self._arguments.stand_in(value, refs) for name, value in kwargs.items()},
-            )
-            for function, args, kwargs in func.items
-        ]
+        items = self._arguments.stand_ins(func.items, refs)
         future = _BatchFuture()
         if callback is not None:
             future.add_done_callback(callback)
         _, batch_kwargs = func.__reduce__()
-        arguments = (type(func), items, batch_kwargs[1:], self._writable)
+        writable = None if items is func.items else self._writable
+        arguments = (type(func), items, batch_kwargs[1:], writable)
         (future.call,) = self._calls.submit(
             run_batch, [(arguments, {}, lambda returned, value: _settle(future, returned, value))], shared=tuple(refs)
         )
@@ -126,7 +124,7 @@ class ShoalBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """Ends what runs, after an error."""
         if self._calls is not None:
-            self._calls.terminate("another call of the parallel loop has failed")
+            self._calls.terminate("another call of the parallel loop has failed", _SECONDS_TO_END)
             self._calls.join()
             self._calls = None
         if ensure_ready:
@@ -144,25 +142,26 @@ class ShoalBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
             self._calls = None
 
 
-def run_batch(batch: type[Any], items: list[Any], rest: tuple[Any, ...], writable: bool, *shared: Any) -> Any:
+def run_batch(batch: type[Any], items: list[Item], rest: tuple[Any, ...], writable: bool | None, *shared: Any) -> Any:
     """Calls a batch of joblib's. Runs in a worker.
 
     Args:
         batch: its class.
-        items: triples (function, args, kwargs), some of whose arguments are stood in for.
+        items: calls, some of whose arguments are stood in for.
         rest: the batch's other arguments.
-        writable: whether shared objects are copied.
+        writable: whether shared objects are copied; None where nothing is stood in for.
         shared: objects of the store.
     """
-    originals = [
-        (
-            function,
-            tuple(original(value, shared, writable) for value in args),
-            {name: original(value, shared, writable) for name, value in kwargs.items()},
-        )
-        for function, args, kwargs in items
-    ]
-    return batch(originals, *rest)()
+    if writable is not None:
+        items = [
+            (
+                function,
+                tuple(original(value, shared, writable) for value in args),
+                {name: original(value, shared, writable) for name, value in kwargs.items()},
+            )
+            for function, args, kwargs in items
+        ]
+    return batch(items, *rest)()
 
 
 def _settle(future: _BatchFuture, returned: bool, value: Any) -> None:

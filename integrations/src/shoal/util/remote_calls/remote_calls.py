@@ -164,8 +164,14 @@ class RemoteCalls:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def terminate(self, reason: str) -> None:
-        """Ends what runs, and what waits does not start: listeners hear of a RuntimeError."""
+    def terminate(self, reason: str, grace: float = 0.0) -> None:
+        """Ends what runs, and what waits does not start: listeners hear of a RuntimeError.
+
+        Args:
+            reason: text of the error.
+            grace: seconds that running calls have after a KeyboardInterrupt, before their processes are ended. A process that stays need
+                not import again what calls have imported.
+        """
         with self._lock:
             self._closed = True
             self._refuse(list(self._waiting), RuntimeError(reason))
@@ -173,6 +179,10 @@ class RemoteCalls:
             refs = [frame.ref for frame in self._frames.values()]
             self._changed.notify_all()
             self._end_thread_if_idle()
+        if grace:
+            self._slots.interrupt(refs)
+            if self.join(grace):
+                return
         self._slots.stop(refs)
 
     def withdraw_all(self) -> list[Call]:

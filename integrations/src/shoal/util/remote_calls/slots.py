@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -31,6 +32,10 @@ class Slots(Protocol):
         """A frame of so many calls has ended."""
         ...
 
+    def interrupt(self, refs: list[Any]) -> None:
+        """Asks what runs to end."""
+        ...
+
     def stop(self, refs: list[Any]) -> None:
         """Ends what runs."""
         ...
@@ -47,7 +52,7 @@ class TaskSlots:
     def __init__(self, count: int, options: Mapping[str, Any]) -> None:
         self.count = count
         self.takes_several = True
-        self._task = shoal.remote(run_frame).options(**{"max_retries": 0, "name": "call", **options})
+        self._task = _frame_task().options(**{"max_retries": 0, "name": "call", **options})
 
     def run(self, function: bytes, way: str, arguments: bytes, shared: tuple[Any, ...]) -> tuple[Any, int]:
         return self._task.remote(function, way, arguments, *shared), 0
@@ -55,9 +60,19 @@ class TaskSlots:
     def done(self, slot: int, calls: int) -> None:
         pass
 
+    def interrupt(self, refs: list[Any]) -> None:
+        for ref in refs:
+            shoal.cancel(ref)
+
     def stop(self, refs: list[Any]) -> None:
         for ref in refs:
             shoal.cancel(ref, force=True)
+
+
+@functools.cache
+def _frame_task() -> Any:
+    """Returns the one task of all: what it is made of is pickled once, not for each pool and parallel loop."""
+    return shoal.remote(run_frame)
 
 
 class _Caller:
@@ -108,6 +123,9 @@ class ActorSlots:
         if self._calls_each is not None and self._made[slot] >= self._calls_each:
             self._actors[slot], self._made[slot] = self._new(), 0
         self._free.append(slot)
+
+    def interrupt(self, refs: list[Any]) -> None:
+        """Calls of actors cannot be interrupted."""
 
     def stop(self, refs: list[Any]) -> None:
         for actor in self._actors:
