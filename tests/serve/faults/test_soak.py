@@ -1,6 +1,6 @@
 """All kinds of requests, for long: neither memory nor descriptors grow.
 
-For half an hour: SHOAL_SOAK_SECONDS=1800 python -m pytest -m slow tests/serve/faults/test_soak.py
+For half an hour: SHOAL_SOAK_SECONDS=1800 python -m pytest -s -m slow tests/serve/faults/test_soak.py
 """
 
 from __future__ import annotations
@@ -117,6 +117,10 @@ def soak(url: str, seconds: float) -> None:
     asyncio.run(ask(time.monotonic() + 3 * seconds / 4))
     after = [size_of(pid) for pid in pids]
     assert set(answers) == set(EXPECTED)
+    names = ["proxy", "controller", "Soaked", "Twice"]
+    print(f"{answers.total()} requests in {seconds:g} s; files and MiB after a quarter of it, and at its end:")
+    for name, first, last in zip(names, before, after, strict=True):
+        print(f"  {name}: {first[0]} and {first[1] / 2**20:.1f}, {last[0]} and {last[1] / 2**20:.1f}")
     for (files, memory), (files_then, memory_then) in zip(before, after, strict=True):
         assert files_then <= files + MORE_FILES
         assert memory_then <= memory + MORE_MEMORY
