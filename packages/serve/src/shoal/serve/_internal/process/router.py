@@ -263,7 +263,7 @@ class Router:
         return pushed
 
     def _send(self, call: Call, replica: ReplicaInfo) -> None:
-        if self._lines is not None and running_loop() is self._loop:
+        if self._lines is not None and not self._is_shedding and running_loop() is self._loop:
             line = self._lines.of(replica.replica_id)
             frame = request_frame(call.method, call.meta, call.args, call.kwargs) if line is not None else None
             if line is not None and frame is not None:
@@ -385,9 +385,19 @@ class Router:
             self._busy -= 1
         call.done(None, error)
 
+    @property
+    def _is_shedding(self) -> bool:
+        """Requests are turned away, or are about to be: this process's loop is busy with that, and hears of answers late."""
+        return 0 < self._max_queued <= 2 * len(self._waiting)
+
     def _send_waiting(self) -> None:
         if self._custom is not None:
             self._custom.wake()
+            return
+        if self._lines is not None and not self._is_shedding and running_loop() is not self._loop:
+            # Lines belong to the loop.
+            if self._waiting and self._loop is not None:
+                self._loop.call_soon_threadsafe(self._send_waiting)
             return
         while True:
             with self._lock:
