@@ -224,7 +224,7 @@ def session(request: pytest.FixtureRequest, engine: str, _clusters: Any) -> Iter
             raise
         pytest.skip(str(error))
     try:
-        _skip_beyond_capabilities(request, engine)
+        _skip_beyond_capabilities(request)
         yield
     finally:
         shoal.shutdown()
@@ -233,13 +233,13 @@ def session(request: pytest.FixtureRequest, engine: str, _clusters: Any) -> Iter
     assert not shoal.is_initialized()
 
 
-def _skip_beyond_capabilities(request: pytest.FixtureRequest, engine: str) -> None:
+def _skip_beyond_capabilities(request: pytest.FixtureRequest) -> None:
     from shoal import engines
 
     mark = request.node.get_closest_marker("needs")
     missing = set(mark.args if mark else ()) - engines.current().capabilities
     if missing:
-        pytest.skip(f"the {engine} engine has no {', '.join(sorted(missing))}")
+        pytest.skip(f"the {engines.current().name} engine has no {', '.join(sorted(missing))}")
 
 
 @pytest.fixture

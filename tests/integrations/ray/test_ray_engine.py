@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 import shoal
 from shoal import engines, exceptions
 from shoal.experimental import internal_kv
+from shoal.integrations.ray.limits import RAY
 from shoal.util.placement_group import placement_group, remove_placement_group
 from shoal.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -50,7 +53,9 @@ class Counter:
 def test_the_session_is_on_ray() -> None:
     engine = engines.current()
     assert engine.name == engine.session.engine == "ray"
-    assert {"actors", "streaming", "process_isolation", "placement_groups"} <= engine.capabilities
+    assert (
+        engine.capabilities | {"state"} == RAY.capabilities
+    )  # its lists need the dashboard, which is not started here
     assert shoal.cluster_resources()["CPU"] == 4
     assert [node["NodeID"] for node in shoal.nodes()] == [shoal.get_runtime_context().get_node_id()]
 
@@ -85,6 +90,30 @@ def test_references_pass_between_ray_and_shoal() -> None:
     value, name, refs = ray.get(plain.remote([shoal.put(1)]))
     assert (value, name) == (1, "ray")
     assert shoal.get(refs[0]) == "from a task of Ray"
+
+
+def test_plain_tasks_of_ray_use_shoal_without_init() -> None:
+    @ray.remote
+    def plain() -> tuple[bool, int, str, bool]:
+        before = shoal.is_initialized()
+
+        @shoal.remote
+        def twice(x: int) -> int:
+            return 2 * x
+
+        value = shoal.get(twice.remote(4))
+        context = shoal.get_runtime_context()
+        return before, value, engines.current().name, context.get_task_id() == ray.get_runtime_context().get_task_id()
+
+    assert ray.get(plain.options(max_calls=1).remote())[1:] == (8, "ray", True)
+
+
+def test_ids_have_the_lengths_of_rays() -> None:
+    context = shoal.get_runtime_context()
+    assert context.node_id.hex() == ray.get_runtime_context().get_node_id()
+    group = placement_group([{"CPU": 1}])
+    assert len(group.id.binary()) == ray.PlacementGroupID.size()
+    remove_placement_group(group)
 
 
 def test_an_error_comes_back_as_itself_with_the_remote_traceback() -> None:
@@ -260,5 +289,25 @@ def test_what_cannot_be_chosen_any_more_is_refused() -> None:
     assert ray.is_initialized()  # the program began it, and the program ends it
     with pytest.raises(exceptions.InvalidOptionError, match="namespace"):
         shoal.init("ray", namespace="elsewhere")
+    with pytest.raises(exceptions.InvalidOptionError, match="num_cpus"):
+        shoal.init("ray", num_cpus=2)
     shoal.init("ray")
     assert shoal.get(add.remote(1)) == 2
+
+
+@pytest.mark.slow
+def test_init_begins_a_ray_where_there_is_none() -> None:
+    program = """
+import ray, shoal
+
+with shoal.init("ray", num_cpus=3, resources={"camera": 1}, include_dashboard=False, log_to_driver=False):
+    resources = shoal.cluster_resources()
+    print("found:", resources["CPU"], resources["camera"], shoal.get(shoal.remote(abs).remote(-4)))
+print("left:", ray.is_initialized())
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False, env=environment
+    )
+    assert "found: 3.0 1.0 4" in done.stdout, done.stderr
+    assert "left: False" in done.stdout

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import os
+import subprocess
 import sys
 import urllib.request
 from pathlib import Path
@@ -11,9 +12,9 @@ from typing import Any
 
 import pytest
 
-import shoal
-
-pytest.importorskip("ray", minversion="2.60", reason="the ray engine needs ray: pip install 'shoal-integrations[ray]'")
+ray = pytest.importorskip(
+    "ray", minversion="2.60", reason="the ray engine needs ray: pip install 'shoal-integrations[ray]'"
+)
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default"), pytest.mark.timeout(300)]
 
 
@@ -22,23 +23,23 @@ def library(name: str) -> Any:
     return pytest.importorskip(name, reason=f"{name} is not installed beside Ray")
 
 
-def test_data_classifies_images_with_a_pool_of_actors(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_batch_inference_example_with_nothing_changed_but_its_environment(tmp_path: Path) -> None:
     library("shoal.data")
     pytest.importorskip("sklearn")
-    path = Path(__file__).parents[3] / "examples" / "batch_inference.py"
-    spec = importlib.util.spec_from_file_location("batch_inference", path)
-    assert spec is not None
-    assert spec.loader is not None
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
-    # Workers import the program by no name: what it defines travels by value.
-    monkeypatch.setitem(sys.modules, "batch_inference", example)
-    shoal.cloudpickle.register_pickle_by_value(example)
-    example.classify_digits(tmp_path / "images", tmp_path / "predictions", concurrency=1, repeat=1)
-    accuracy = float(capsys.readouterr().out.rpartition("accuracy: ")[2].split()[0])
-    assert accuracy > 0.9
+    example = Path(__file__).parents[3] / "examples" / "batch_inference.py"
+    cluster = ray.get_runtime_context().gcs_address
+    options = ["--concurrency", "1", "--repeat", "1", "--output", str(tmp_path / "predictions")]
+    done = subprocess.run(
+        [sys.executable, str(example), *options],
+        env={**os.environ, "SHOAL_ADDRESS": "ray", "RAY_ADDRESS": cluster},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.rpartition("accuracy: ")[2].split()[0]) > 0.9
+    assert list((tmp_path / "predictions").glob("*.parquet"))
 
 
 def test_data_sorts_and_groups_across_tasks() -> None:
