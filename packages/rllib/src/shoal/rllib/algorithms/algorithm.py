@@ -5,32 +5,21 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from shoal.rllib._internal.config.changed_modules import with_modules
+from shoal.rllib._internal.algorithm_state import SavedCheckpoint as SavedCheckpoint
+from shoal.rllib._internal.algorithm_state import SavedResult as SavedResult
 from shoal.rllib._internal.evaluation import Evaluation
 from shoal.rllib._internal.learning.threads import threads_for
-from shoal.rllib._internal.native_model_files import write_native_model_files
-from shoal.rllib._internal.runners_checkpoint import RunnersCheckpoint
+from shoal.rllib._internal.module_changes import ModuleChanges
 from shoal.rllib._internal.surroundings import set_log_level, system_usage
 from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
 from shoal.rllib.callbacks.callbacks import make_callbacks
-from shoal.rllib.core import (
-    COMPONENT_ENV_RUNNER,
-    COMPONENT_EVAL_ENV_RUNNER,
-    COMPONENT_LEARNER,
-    COMPONENT_LEARNER_GROUP,
-    COMPONENT_METRICS_LOGGER,
-    COMPONENT_RL_MODULE,
-    DEFAULT_MODULE_ID,
-)
+from shoal.rllib.core import DEFAULT_MODULE_ID
 from shoal.rllib.env.env_runner_group import EnvRunnerGroup
-from shoal.rllib.utils.checkpoints import Checkpointable, Components, read_class_and_arguments, wants
-from shoal.rllib.utils.error import CheckpointError, ConfigError
+from shoal.rllib.utils.error import ConfigError
 from shoal.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     ENV_RUNNER_SAMPLING_TIMER,
@@ -49,31 +38,10 @@ from shoal.rllib.utils.metrics.metrics_logger import MetricsLogger
 
 if TYPE_CHECKING:
     from shoal.rllib.core.learner.learner_group import LearnerGroup
-    from shoal.rllib.core.rl_module.rl_module import RLModule, RLModuleSpec
+    from shoal.rllib.core.rl_module.rl_module import RLModule
 
 
-@dataclass(frozen=True)
-class SavedCheckpoint:
-    """A checkpoint's folder."""
-
-    path: str
-
-    def __fspath__(self) -> str:
-        return self.path
-
-
-@dataclass(frozen=True)
-class SavedResult:
-    """What `save` made: the checkpoint, and the last result."""
-
-    checkpoint: SavedCheckpoint
-    metrics: dict[str, Any] | None
-
-    def __fspath__(self) -> str:
-        return self.checkpoint.path
-
-
-class Algorithm(Checkpointable):
+class Algorithm(ModuleChanges):
     """Trains policies. Made by a configuration's `build_algo()`; one of your own derives from this and defines `training_step`.
 
     Args:
@@ -93,7 +61,6 @@ class Algorithm(Checkpointable):
         >>> algo.stop()
     """
 
-    STATE_FILE_NAME = "algorithm_state"
     # Whether an algorithm has environments to sample from.
     needs_env_runners: ClassVar[bool] = True
 
@@ -464,257 +431,7 @@ class Algorithm(Checkpointable):
 
         return actions_of(self.get_module(policy_id), observations, self.config, explore)
 
-    # --- modules that come and go -------------------------------------------------------------------------------------------------
-
-    def add_module(
-        self,
-        module_id: str,
-        module_spec: RLModuleSpec,
-        *,
-        config_overrides: Any = None,
-        new_agent_to_module_mapping_fn: Callable[..., str] | None = None,
-        new_should_module_be_updated: Any = None,
-        add_to_learners: bool = True,
-        add_to_env_runners: bool = True,
-        add_to_eval_env_runners: bool = True,
-    ) -> Any:
-        """Adds a module to an algorithm of several agents.
-
-        Args:
-            module_id: its id.
-            module_spec: how it is made.
-            config_overrides: settings that differ for it.
-            new_agent_to_module_mapping_fn: which agent goes by which module from now on.
-            new_should_module_be_updated: ids of modules that are trained from now on, or a function of an id and a batch.
-            add_to_learners: whether learners have it.
-            add_to_env_runners: whether runners have it.
-            add_to_eval_env_runners: whether runners that evaluate have it.
-
-        Returns:
-            How all modules are made.
-
-        Raises:
-            ConfigError: (a ValueError) there is such a module already, or it cannot be made.
-        """
-        self._check_several_agents("add_module")
-        module_spec = self._filled(module_id, module_spec)
-        if add_to_learners:
-            arguments = {
-                "module_id": module_id,
-                "module_spec": module_spec,
-                "config_overrides": config_overrides,
-                "new_should_module_be_updated": new_should_module_be_updated,
-            }
-            self.learner_group.add_module(**arguments)
-        self._on_runners(
-            "add_module",
-            {
-                "module_id": module_id,
-                "module_spec": replace(module_spec, inference_only=True),
-                "new_agent_to_module_mapping_fn": new_agent_to_module_mapping_fn,
-            },
-            add_to_env_runners,
-            add_to_eval_env_runners,
-        )
-        spec = self._modules_changed(
-            {} if add_to_learners else {module_id: module_spec},
-            overrides={module_id: config_overrides} if config_overrides else None,
-            mapping=new_agent_to_module_mapping_fn,
-            to_train=new_should_module_be_updated,
-        )
-        self.sync_weights()
-        return spec
-
-    def _check_several_agents(self, method: str) -> None:
-        if not self.config.is_multi_agent:
-            raise ConfigError(
-                f"{method}() is for algorithms of several policies, and this one has one agent: give "
-                "multi_agent(policies=..., policy_mapping_fn=...), and a MultiAgentEnv"
-            )
-
-    def _modules_changed(self, besides: Mapping[str, RLModuleSpec], **changes: Any) -> Any:
-        """Has everything go by the modules that there are now, runners that are made later and checkpoints, too. Returns their specs."""
-        spec = self.learner_group.module_specs()
-        self.config = with_modules(self.config, {**spec.rl_module_specs, **besides}, **changes)
-        self.learner_group.reconfigure(self.config, spec)
-        if self.env_runner_group is not None:
-            self.env_runner_group.reconfigure(self.config)
-        if self._evaluation is not None:
-            self._evaluation.reconfigure(self.config)
-        return spec
-
-    def _filled(self, module_id: str, given: RLModuleSpec) -> RLModuleSpec:
-        """Returns how a module is made, with what was left out as the algorithm's default has it."""
-        spec = given.copy()
-        default = self.config.get_default_rl_module_spec()
-        if spec.module_class is None:
-            spec.module_class = getattr(default, "module_class", None)
-        if spec.model_config is None:
-            spec.model_config = self.config.model_config
-        observations, actions = (self._spaces or {}).get(module_id, (None, None))
-        spec.observation_space = observations if spec.observation_space is None else spec.observation_space
-        spec.action_space = actions if spec.action_space is None else spec.action_space
-        return spec
-
-    def remove_module(
-        self,
-        module_id: str,
-        *,
-        new_agent_to_module_mapping_fn: Callable[..., str] | None = None,
-        new_should_module_be_updated: Any = None,
-        remove_from_learners: bool = True,
-        remove_from_env_runners: bool = True,
-        remove_from_eval_env_runners: bool = True,
-    ) -> Any:
-        """Removes a module. Arguments as of `add_module`."""
-        self._check_several_agents("remove_module")
-        self._on_runners(
-            "remove_module",
-            {"module_id": module_id, "new_agent_to_module_mapping_fn": new_agent_to_module_mapping_fn},
-            remove_from_env_runners,
-            remove_from_eval_env_runners,
-        )
-        if remove_from_learners:
-            self.learner_group.remove_module(module_id, new_should_module_be_updated=new_should_module_be_updated)
-        return self._modules_changed({}, mapping=new_agent_to_module_mapping_fn, to_train=new_should_module_be_updated)
-
-    def _on_runners(self, method: str, arguments: dict[str, Any], training: bool, evaluating: bool) -> None:
-        for group, wanted in ((self.env_runner_group, training), (self.eval_env_runner_group, evaluating)):
-            if group is not None and wanted:
-                group.foreach_env_runner(method, kwargs=arguments)
-
-    # --- state --------------------------------------------------------------------------------------------------------------------
-
-    def get_state(
-        self, components: Components = None, *, not_components: Components = None, **kwargs: Any
-    ) -> dict[str, Any]:
-        """Returns all that a second algorithm with this configuration needs to go on as this one would."""
-        state: dict[str, Any] = {
-            "training_iteration": self.iteration,
-            "env_steps_sampled": self.env_steps_sampled,
-            "time_total": self._time_total,
-            "algorithm": self.get_algorithm_state(),
-        }
-        if self._evaluation is not None:
-            state["evaluation"] = self._evaluation.get_state()
-        if wants(COMPONENT_METRICS_LOGGER, components, not_components):
-            state[COMPONENT_METRICS_LOGGER] = self.metrics.get_state()
-        if wants(COMPONENT_LEARNER_GROUP, components, not_components):
-            state[COMPONENT_LEARNER_GROUP] = self.learner_group.get_state()
-        if self.env_runner_group is not None and wants(COMPONENT_ENV_RUNNER, components, not_components):
-            state[COMPONENT_ENV_RUNNER] = self.env_runner_group.get_state()
-        if self.eval_env_runner_group is not None and wants(COMPONENT_EVAL_ENV_RUNNER, components, not_components):
-            state[COMPONENT_EVAL_ENV_RUNNER] = self.eval_env_runner_group.get_state()
-        return state
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        self.iteration = state.get("training_iteration", self.iteration)
-        self.env_steps_sampled = state.get("env_steps_sampled", self.env_steps_sampled)
-        self._time_total = state.get("time_total", self._time_total)
-        self._time_since_restore, self._iterations_since_restore = 0.0, 0
-        if COMPONENT_METRICS_LOGGER in state:
-            self.metrics.set_state(state[COMPONENT_METRICS_LOGGER])
-        if COMPONENT_LEARNER_GROUP in state:
-            self.learner_group.set_state(state[COMPONENT_LEARNER_GROUP])
-        if COMPONENT_ENV_RUNNER in state and self.env_runner_group is not None:
-            self.env_runner_group.set_state(state[COMPONENT_ENV_RUNNER])
-        if COMPONENT_EVAL_ENV_RUNNER in state and self.eval_env_runner_group is not None:
-            self.eval_env_runner_group.set_state(state[COMPONENT_EVAL_ENV_RUNNER])
-        if "evaluation" in state and self._evaluation is not None:
-            self._evaluation.set_state(state["evaluation"])
-        if "algorithm" in state:
-            self.set_algorithm_state(state["algorithm"])
-        if self.env_runner_group is not None:
-            self.env_runner_group.sync_weights(weights=self.learner_group.get_weights(inference_only=True))
-        self.callbacks.call("on_checkpoint_loaded", algorithm=self)
-
-    def get_algorithm_state(self) -> dict[str, Any]:
-        """Returns what an algorithm has besides: a replay buffer, and the like."""
-        return {}
-
-    def set_algorithm_state(self, state: Mapping[str, Any]) -> None:
-        """Takes what `get_algorithm_state` gave."""
-
-    def get_checkpointable_components(self) -> list[tuple[str, Checkpointable]]:
-        parts: list[tuple[str, Checkpointable]] = [(COMPONENT_LEARNER_GROUP, self.learner_group)]
-        for name, group in (
-            (COMPONENT_ENV_RUNNER, self.env_runner_group),
-            (COMPONENT_EVAL_ENV_RUNNER, self.eval_env_runner_group),
-        ):
-            if group is not None:
-                parts.append((name, RunnersCheckpoint(group)))
-        return parts
-
-    def _write(self, folder: Path, state: Mapping[str, Any]) -> None:
-        super()._write(folder, state)
-        if self.config.export_native_model_files:
-            parts = (COMPONENT_LEARNER_GROUP, COMPONENT_LEARNER, COMPONENT_RL_MODULE)
-            write_native_model_files(folder.joinpath(*parts), self.learner_group.get_weights())
-
-    def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return (), {"config": self.config}
-
-    def _check_kind(self, folder: Path, component: str | None) -> None:
-        super()._check_kind(folder, component)
-        if component is not None:
-            return
-        kind, _, _ = read_class_and_arguments(folder)
-        if not (issubclass(kind, type(self)) or issubclass(type(self), kind)):
-            raise CheckpointError(
-                f"{folder} has a checkpoint of {kind.__name__}, and this is {type(self).__name__}; use "
-                f"{kind.__name__}.from_checkpoint(path). To take the networks' weights alone: "
-                "restore_from_path(path + '/learner_group/learner/rl_module', component='learner_group/learner/rl_module')"
-            )
-
-    @classmethod
-    def from_checkpoint(
-        cls,
-        path: Any,
-        filesystem: Any = None,
-        *,
-        policy_ids: Collection[str] | None = None,
-        policy_mapping_fn: Callable[..., str] | None = None,
-        policies_to_train: Any = None,
-        **kwargs: Any,
-    ) -> Self:
-        """Makes the algorithm that was saved, with runners and learners at work, as it stood.
-
-        Args:
-            path: a checkpoint's folder.
-            filesystem: of `path`, a `pyarrow.fs.FileSystem`; None for the local one.
-            policy_ids: policies that are wanted; None for all.
-            policy_mapping_fn: another mapping of agents to policies.
-            policies_to_train: other policies to train.
-            **kwargs: `config`, for another configuration.
-
-        Raises:
-            CheckpointError: (a ValueError) it is no checkpoint, or one of something that is not this.
-        """
-        if policy_ids is not None or policy_mapping_fn is not None or policies_to_train is not None:
-            from shoal.rllib.utils.checkpoints import _local
-
-            with _local(path, filesystem) as folder:
-                saved: AlgorithmConfig = kwargs.get("config") or read_class_and_arguments(folder)[2]["config"]
-            config = saved.copy(copy_frozen=False)
-            if policy_ids is not None:
-                given = config.policies if isinstance(config.policies, Mapping) else dict.fromkeys(config.policies)
-                wanted = {name: given.get(name) for name in policy_ids}
-                config = with_modules(config, wanted).copy(copy_frozen=False)
-            if policy_mapping_fn is not None:
-                config.policy_mapping_fn = policy_mapping_fn
-            if policies_to_train is not None:
-                config.policies_to_train = policies_to_train
-            kwargs["config"] = config
-        return super().from_checkpoint(path, filesystem, **kwargs)
-
-    def save(self, checkpoint_dir: str | None = None) -> SavedResult:
-        """Saves, as Tune's trainables do. Returns where (`.checkpoint.path`), and the last result."""
-        return SavedResult(SavedCheckpoint(self.save_to_path(checkpoint_dir)), self.last_result)
-
-    def restore(self, checkpoint_path: Any) -> None:
-        """Takes the state that `save` or `save_to_path` made."""
-        inner = getattr(checkpoint_path, "checkpoint", checkpoint_path)
-        self.restore_from_path(getattr(inner, "path", inner))
+    # --- beginnings and ends --------------------------------------------------------------------------------------------------------
 
     def reset(self, new_config: AlgorithmConfig | Mapping[str, Any], logger_creator: Any = None, **_: Any) -> bool:
         """Begins anew with another configuration, as Tune's trainables do: what was learned is gone.
