@@ -11,6 +11,7 @@ import torch
 
 from shoal.rllib.algorithms.dqn import DQNConfig
 from shoal.rllib.algorithms.ppo import PPOConfig
+from shoal.rllib.connectors import learner as connectors
 from shoal.rllib.connectors.env_to_module import FrameStackingEnvToModule
 from shoal.rllib.connectors.learner import (
     AddColumnsFromEpisodesToTrainBatch,
@@ -43,7 +44,9 @@ def episode(first: float, length: int = 3, terminated: bool = False, id_: str | 
 
 
 def learner(*pieces: Any) -> Any:
-    config = PPOConfig().rl_module(model_config={"fcnet_hiddens": [8]}).training(gamma=0.5, lambda_=0.9)
+    config = (
+        PPOConfig().rl_module(model_config={"fcnet_hiddens": [8]}).training(gamma=0.5, lambda_=0.9).debugging(seed=1)
+    )
     config.learners(learner_connector=lambda observations, actions: list(pieces))
     return config.build_learner(env=gym.make("CartPole-v1"))
 
@@ -63,6 +66,23 @@ def test_pieces_add_columns_in_the_order_of_the_steps() -> None:
     assert batch[Columns.TERMINATEDS].tolist() == [False] * 4 + [True] + [False] * 2
     assert batch[Columns.RETURNS_TO_GO].tolist() == [1.75, 1.5, 1.0, 1.5, 1.0, 1.5, 1.0]
     assert Columns.INFOS not in batch
+
+
+def test_rllibs_whole_pipeline_gives_what_the_learner_has_anyway() -> None:
+    episodes = [episode(0), episode(5, 2, terminated=True)]
+    ours = learner().batch_from_episodes(episodes)["default_policy"]
+    built = learner(
+        connectors.AddObservationsFromEpisodesToBatch(as_learner_connector=True),
+        AddColumnsFromEpisodesToTrainBatch(),
+        connectors.AddTimeDimToBatchAndZeroPad(as_learner_connector=True),
+        connectors.AddStatesFromEpisodesToBatch(as_learner_connector=True),
+        connectors.AgentToModuleMapping(),
+        connectors.BatchIndividualItems(),
+        connectors.NumpyToTensor(),
+    )
+    theirs = built.batch_from_episodes(episodes)["default_policy"]
+    for name, column in ours.items():
+        torch.testing.assert_close(theirs[name], column)
 
 
 def test_advantages_of_the_piece_are_those_of_the_learner() -> None:

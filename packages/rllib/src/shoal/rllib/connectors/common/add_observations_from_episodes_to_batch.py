@@ -5,27 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from shoal.rllib.connectors.connector_v2 import ConnectorV2
+from shoal.rllib.connectors.common.either_side import EitherSide
 from shoal.rllib.core.columns import Columns
 
 
-class AddObservationsFromEpisodesToBatch(ConnectorV2):
+class AddObservationsFromEpisodesToBatch(EitherSide):
     """Adds each episode's latest observation, or, for learners, all but the last one. Does nothing if the batch has observations.
 
     Args:
         as_learner_connector: whether it works for a learner.
     """
-
-    def __init__(
-        self,
-        input_observation_space: Any = None,
-        input_action_space: Any = None,
-        *,
-        as_learner_connector: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(input_observation_space, input_action_space, **kwargs)
-        self._as_learner_connector = as_learner_connector
 
     def __call__(
         self,

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from shoal.rllib._internal.nested import map_leaves
-from shoal.rllib.connectors.connector_v2 import ConnectorV2
+from shoal.rllib.connectors.common.either_side import EitherSide
 from shoal.rllib.core.columns import Columns
 
 
-class AddStatesFromEpisodesToBatch(ConnectorV2):
+class AddStatesFromEpisodesToBatch(EitherSide):
     """Adds the state that a stateful module gave last as what it takes next; at an episode's start its initial state.
 
     For learners, one state for each sequence of `max_seq_len` steps.
@@ -20,17 +20,6 @@ class AddStatesFromEpisodesToBatch(ConnectorV2):
     Args:
         as_learner_connector: whether it works for a learner.
     """
-
-    def __init__(
-        self,
-        input_observation_space: Any = None,
-        input_action_space: Any = None,
-        *,
-        as_learner_connector: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(input_observation_space, input_action_space, **kwargs)
-        self._as_learner_connector = as_learner_connector
 
     def __call__(
         self,

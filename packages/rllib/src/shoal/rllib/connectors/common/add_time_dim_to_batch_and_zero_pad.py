@@ -9,28 +9,18 @@ import numpy as np
 
 from shoal.rllib._internal.nested import is_nested, map_leaves, stack
 from shoal.rllib.connectors.common.add_states_from_episodes_to_batch import module_of, sequence_length
-from shoal.rllib.connectors.connector_v2 import ConnectorV2, key_of
+from shoal.rllib.connectors.common.either_side import EitherSide
+from shoal.rllib.connectors.connector_v2 import key_of
 from shoal.rllib.core.columns import Columns
 
 
-class AddTimeDimToBatchAndZeroPad(ConnectorV2):
+class AddTimeDimToBatchAndZeroPad(EitherSide):
     """Gives items of stateful modules a time axis: of length 1, or, for learners, of `max_seq_len`, with zeros after an episode's end and
     LOSS_MASK telling what is real.
 
     Args:
         as_learner_connector: whether it works for a learner.
     """
-
-    def __init__(
-        self,
-        input_observation_space: Any = None,
-        input_action_space: Any = None,
-        *,
-        as_learner_connector: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(input_observation_space, input_action_space, **kwargs)
-        self._as_learner_connector = as_learner_connector
 
     def __call__(
         self,

@@ -9,13 +9,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from shoal.rllib.connectors.connector_v2 import ConnectorV2
+from shoal.rllib.connectors.common.either_side import EitherSide
 from shoal.rllib.core.columns import Columns
 from shoal.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 from shoal.rllib.utils.error import ConfigError, UnsupportedSpaceException
 
 
-class FrameStacking(ConnectorV2):
+class FrameStacking(EitherSide):
     """Has modules see the latest observations together, along the last axis; zeros stand for those before an episode's start.
 
     Runners, episodes and replay buffers keep single observations: use FrameStackingEnvToModule and FrameStackingLearner together, with the
@@ -34,7 +34,6 @@ class FrameStacking(ConnectorV2):
         *,
         num_frames: int = 1,
         multi_agent: bool = False,
-        as_learner_connector: bool = False,
         **kwargs: Any,
     ) -> None:
         if not isinstance(num_frames, int) or num_frames < 1:
@@ -42,7 +41,6 @@ class FrameStacking(ConnectorV2):
         self.num_frames = num_frames
         self.lookback = num_frames - 1
         self._multi_agent = multi_agent
-        self._as_learner_connector = as_learner_connector
         super().__init__(input_observation_space, input_action_space, **kwargs)
 
     def recompute_output_observation_space(
