@@ -209,6 +209,7 @@ def test_tasks_call_tasks() -> None:
     assert shoal.get(fib.remote(6)) == 8
 
 
+@pytest.mark.needs("lends_cpus")
 def test_nested_gets_do_not_use_up_the_cpus() -> None:
     @shoal.remote(num_cpus=4)
     def depth(n):

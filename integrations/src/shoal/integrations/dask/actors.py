@@ -181,7 +181,7 @@ class Actors:
         begun = connection.client.submit(live, spec, payload, *futures, key=life, pure=False, **keywords)
         connection.tell("shoal-new-actor", actor=actor, life=life, handle=handle, facts=facts)
         if inside:
-            connection.ask("contains", outer=[life], inner=[one.key for one in inside])
+            connection.ask_in_order("contains", outer=[life], inner=[one.key for one in inside])
         del begun  # the head wants it now
         return HeldActor(actor, handle, template, future)
 

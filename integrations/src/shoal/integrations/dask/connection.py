@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import itertools
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from distributed.threadpoolexecutor import rejoin
 from distributed.threadpoolexecutor import thread_state as pool_state
 from distributed.worker import secede
 
-from shoal.exceptions import GetTimeoutError
+from shoal.exceptions import GetTimeoutError, ShoalSystemError
 
 if TYPE_CHECKING:
     from distributed import Client, Worker
@@ -36,12 +37,15 @@ class Connection:
         self.streams: WeakValueDictionary[str, DaskStream] = WeakValueDictionary()
         self._lock = threading.Lock()
         self._watches: dict[str, list[Any]] = {}
+        self._answers: dict[int, concurrent.futures.Future[Any]] = {}
+        self._numbers = itertools.count()
         handlers: dict[str, Any] = self.client._stream_handlers
         self._handlers_before = dict(handlers)
         for op in ("key-in-memory", "task-erred"):
             handlers[op] = self._then_tell(handlers[op])
         handlers["cancelled-keys"] = self._then_tell_all(handlers["cancelled-keys"])
         handlers["shoal-item"] = self._item_arrived
+        handlers["shoal-answer"] = self._answered
         # When the scheduler is lost, Dask cancels all futures, and says so to those who wait for them alone.
         self._alive: Any = Future(f"shoal-alive-{client.id}", client)
         loop: Any = self.client.loop
@@ -52,6 +56,24 @@ class Connection:
     def ask(self, question: str, **facts: Any) -> Any:
         """Returns the head's answer; waits for it."""
         return self.client.sync(self.ask_soon, question, **facts)
+
+    def ask_in_order(self, question: str, **facts: Any) -> Any:
+        """Returns the head's answer to a question that it hears after all that this process has told the scheduler before."""
+        answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        with self._lock:
+            number = next(self._numbers)
+            self._answers[number] = answer
+        self.tell("shoal-ask", number=number, question=question, facts=facts)
+        return answer.result()
+
+    def _answered(self, number: int, answer: Any, error: str = "") -> None:
+        with self._lock:
+            waiting = self._answers.pop(number, None)
+        if waiting is not None:
+            if error:
+                waiting.set_exception(ShoalSystemError(error))
+            else:
+                waiting.set_result(answer)
 
     async def ask_soon(self, question: str, **facts: Any) -> Any:
         """The same in the client's event loop."""
@@ -75,9 +97,7 @@ class Connection:
 
     def close(self) -> None:
         """Leaves the client as it was. What was submitted and is not done is let go of."""
-        handlers = self.client._stream_handlers
-        handlers.clear()
-        handlers.update(self._handlers_before)
+        self.client._stream_handlers.update(self._handlers_before)
         with self._lock:
             watching, self._watches = self._watches, {}
         watching.clear()
@@ -130,6 +150,8 @@ class Connection:
         await self._alive._state.wait()
         for key in list(self._watches):
             self._done(key)
+        for number in list(self._answers):
+            self._answered(number, None, "the connection with Dask's scheduler is lost")
 
     def _then_tell(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         def handle(key: str, **facts: Any) -> None:

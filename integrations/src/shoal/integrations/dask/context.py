@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shoal.engines import ExecutionContext, SessionInfo
 from shoal.integrations.dask.connection import Connection
-from shoal.integrations.dask.keys import node_id_of
+from shoal.integrations.dask.keys import host_of, node_id_of
 from shoal.integrations.dask.running_call import Job, running_call
 
 
@@ -16,17 +16,17 @@ def session_info(connection: Connection, job: Job) -> SessionInfo:
         job: the driver for which code runs.
     """
     worker = connection.worker
-    place: str = worker.address if worker is not None else connection.client.id
-    address: str = connection.client.scheduler.address
-    host = (place if worker is not None else address).rpartition("://")[2].rpartition(":")[0]
+    client = connection.client
+    address: str = client.scheduler.address
+    host = host_of(worker.address if worker is not None else client.scheduler_comm.comm.local_address)
     return SessionInfo(
         engine="dask",
         address=f"dask://{address.rpartition('://')[2]}",
         session_dir="",
-        node_id=node_id_of(place),
+        node_id=node_id_of(host),
         node_ip=host,
         job_id=job.job_id,
-        worker_id=node_id_of(connection.client.id),
+        worker_id=node_id_of(client.id),
         namespace=job.namespace,
         joinable=True,
     )

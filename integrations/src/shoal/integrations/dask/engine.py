@@ -19,7 +19,7 @@ from shoal.integrations.dask.actors import Actors, HeldActor, actor_parts, own_h
 from shoal.integrations.dask.connection import PENDING, Connection, Countdown
 from shoal.integrations.dask.head import NAME, Head, carried
 from shoal.integrations.dask.hosts import ActorExit, Hosts
-from shoal.integrations.dask.keys import NO_RESULT, TaskIds, id_of, key_of, node_id_of
+from shoal.integrations.dask.keys import NO_RESULT, TaskIds, host_of, id_of, key_of, node_id_of
 from shoal.integrations.dask.limits import DASK
 from shoal.integrations.dask.references import DaskObjectRef, held_refs, values_of
 from shoal.integrations.dask.results import Inside, packed
@@ -135,15 +135,15 @@ class DaskEngine:
         if not isinstance(ref, DaskStream):
             keys.append(key_of(ref.key.rpartition("-")[0], ref.task_id().binary(), NO_RESULT))
         for key in reversed(keys):
-            worker = connection.ask("where_runs", key=key)
+            worker = connection.ask_in_order("where_runs", key=key)
             if worker and connection.client.run(_is_running, key, workers=[worker])[worker]:
                 raise DASK.refusal(
                     "force_cancel" if force else "cancel_running", f"cancelling {key.rpartition('-')[0]}, which runs,"
                 )
-        if force and connection.ask("is_actor_call", key=ref.key):
+        if force and connection.ask_in_order("is_actor_call", key=ref.key):
             raise ValueError("force=True is for tasks; shoal.kill() ends actors")
         error = carried(TaskCancelledError(id_of(ref.key)[:-4].hex()))
-        connection.ask("cancel", keys=keys, error=error)
+        connection.ask_in_order("cancel", keys=keys, error=error)
 
     # --- objects ----------------------------------------------------------------------------------------------------------------
 
@@ -155,16 +155,16 @@ class DaskEngine:
             connection.client._scatter, {key: data}, hash=False, local_worker=connection.worker
         )
         if inside:
-            connection.ask("contains", outer=[key], inner=[one.key for one in inside])
+            connection.ask_in_order("contains", outer=[key], inner=[one.key for one in inside])
         return DaskObjectRef(futures[key], connection)
 
     def settle(self, call: RunningCall, outer: list[str], inside: Inside) -> None:
         """Sees to it, before a call ends, that what its results refer to is kept, and what it has kept of its arguments."""
         if inside:
-            self.connection.ask("contains", outer=outer, inner=[one.key for one in inside])
+            self.connection.ask_in_order("contains", outer=outer, inner=[one.key for one in inside])
             inside.clear()
         if call.arrived and (kept := call.kept()):
-            self.connection.ask("desire", keys=kept, client=self.connection.client.id)
+            self.connection.ask_in_order("desire", keys=kept, client=self.connection.client.id)
 
     def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
         return values_of(self.connection, refs, timeout)
@@ -204,12 +204,18 @@ class DaskEngine:
         return ready[:num_returns]
 
     def free(self, refs: Sequence[ObjectRef[Any]]) -> None:
-        self.connection.ask("free", keys=[future.key for future in held_refs(refs, self.connection)])
+        self.connection.ask_in_order("free", keys=[future.key for future in held_refs(refs, self.connection)])
 
     def object_locations(self, refs: Sequence[ObjectRef[Any]]) -> list[dict[str, Any]]:
-        places = self.connection.ask("where_is", keys=[future.key for future in held_refs(refs, self.connection)])
+        places = self.connection.ask_in_order(
+            "where_is", keys=[future.key for future in held_refs(refs, self.connection)]
+        )
         return [
-            {"node_ids": [node_id_of(one).hex() for one in addresses], "object_size": size, "did_spill": False}
+            {
+                "node_ids": sorted({node_id_of(host_of(one)).hex() for one in addresses}),
+                "object_size": size,
+                "did_spill": False,
+            }
             for addresses, size in places
         ]
 
@@ -222,17 +228,21 @@ class DaskEngine:
         return _sums([_free_resources(worker) for worker in self.connection.ask("workers")])
 
     def nodes(self) -> list[dict[str, Any]]:
+        """One row for each machine that has workers."""
+        machines: dict[str, list[dict[str, float]]] = {}
+        for worker in self.connection.ask("workers"):
+            machines.setdefault(worker["host"], []).append(_resources(worker))
         return [
             {
-                "NodeID": node_id_of(worker["address"]).hex(),
+                "NodeID": node_id_of(host).hex(),
                 "Alive": True,
-                "NodeManagerAddress": worker["host"],
-                "NodeManagerHostname": worker["host"],
-                "NodeName": worker["name"],
-                "Resources": _resources(worker),
+                "NodeManagerAddress": host,
+                "NodeManagerHostname": host,
+                "NodeName": host,
+                "Resources": _sums(resources),
                 "Labels": {},
             }
-            for worker in self.connection.ask("workers")
+            for host, resources in machines.items()
         ]
 
     def create_placement_group(

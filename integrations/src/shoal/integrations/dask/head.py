@@ -12,6 +12,7 @@ It runs in the scheduler's event loop, so nothing here needs a lock, and nothing
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from dataclasses import dataclass, field
 from time import monotonic
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from distributed.scheduler import Scheduler, TaskState
 
+logger = logging.getLogger("distributed.shoal")
 NAME = "shoal"
 CLIENT = "shoal-head"
 """As whom the head wants keys."""
@@ -115,23 +117,33 @@ class Head(SchedulerPlugin):
             "workers": self._workers,
         }
         scheduler.handlers["shoal"] = self._answer
-        scheduler.stream_handlers.update(
-            {
-                "shoal-new-actor": self._new_actor,
-                "shoal-ready": self._actor_ready,
-                "shoal-ended": self._actor_ended,
-                "shoal-call": self._call,
-                "shoal-kill": self._kill,
-                "shoal-done": self._done,
-                "shoal-item": self._item,
-                "shoal-taken": self._taken,
-                "shoal-desire": self._desire,
-                "shoal-job-ended": self._job_ended,
-            }
-        )
+        told: dict[str, Callable[..., Any]] = {
+            "shoal-new-actor": self._new_actor,
+            "shoal-ask": self._answer_in_order,
+            "shoal-ready": self._actor_ready,
+            "shoal-ended": self._actor_ended,
+            "shoal-call": self._call,
+            "shoal-kill": self._kill,
+            "shoal-done": self._done,
+            "shoal-item": self._item,
+            "shoal-taken": self._taken,
+            "shoal-desire": self._desire,
+            "shoal-job-ended": self._job_ended,
+        }
+        scheduler.stream_handlers.update({op: _guarded(handler) for op, handler in told.items()})
 
     def _answer(self, question: str, **facts: Any) -> Any:
         return self._questions[question](**facts)
+
+    def _answer_in_order(self, number: int, question: str, facts: dict[str, Any], client: str) -> None:
+        reply: dict[str, Any] = {"op": "shoal-answer", "number": number, "answer": None}
+        try:
+            reply["answer"] = self._questions[question](**facts)
+        except Exception as error:
+            reply["error"] = f"Dask's scheduler could not answer {question!r}: {error!r}"
+            raise
+        finally:
+            self._scheduler.client_send(client, reply)
 
     # --- promises and objects ---------------------------------------------------------------------------------------------------
 
@@ -292,6 +304,9 @@ class Head(SchedulerPlugin):
             if task is not None and task.annotations and RETRIES in task.annotations:
                 retries = task.annotations.pop(RETRIES)
                 task.suspicious = -_FOREVER if retries < 0 else self._scheduler.allowed_failures - retries
+        elif finish == "erred":
+            if key in self._lives:
+                asyncio.get_running_loop().call_soon(self._life_failed, key)
         elif finish == "forgotten":
             # This is within a transition: what follows of it comes after.
             inside = self._inside.pop(key, None)
@@ -412,6 +427,13 @@ class Head(SchedulerPlugin):
         record = self._actors.get(actor)
         if record is not None and record.death is None and record.worker == worker:
             self._dead(actor, record, death)
+
+    def _life_failed(self, life: str) -> None:
+        """Dask could not run it: an argument of the constructor failed, or its workers died too often."""
+        actor = self._lives.get(life)
+        task = self._scheduler.tasks.get(life)
+        if actor is not None and task is not None and task.exception_blame is not None:
+            self._dead(actor, self._actors[actor], task.exception_blame.exception)
 
     def _died(self, actor: str, record: Actor, error: of_shoal.ShoalError) -> None:
         """It is gone with its process, or as if: it may live again."""
@@ -538,6 +560,18 @@ class Head(SchedulerPlugin):
                 }
             )
         return rows
+
+
+def _guarded(handler: Callable[..., Any]) -> Callable[..., None]:
+    """Returns a handler that does not raise: Dask would end the connection from which the message came."""
+
+    def handle(**facts: Any) -> None:
+        try:
+            handler(**facts)
+        except Exception:
+            logger.exception("shoal's part of the scheduler failed; what was asked of it is not done")
+
+    return handle
 
 
 def carried(error: of_shoal.ShoalError) -> bytes:

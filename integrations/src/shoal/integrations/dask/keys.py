@@ -39,6 +39,11 @@ def id_of(key: str) -> bytes:
     return bytes.fromhex(key[-_DIGITS:])
 
 
-def node_id_of(address: str) -> bytes:
-    """Returns the id by which shoal knows a worker of Dask's, or a driver."""
-    return hashlib.blake2b(address.encode(), digest_size=16).digest()
+def host_of(address: str) -> str:
+    """Returns the machine of an address of Dask's: of `tcp://10.0.0.1:8786`, `10.0.0.1`."""
+    return address.rpartition("://")[2].rpartition(":")[0]
+
+
+def node_id_of(host: str) -> bytes:
+    """Returns the id by which shoal knows a machine (or a client, where that is what is given)."""
+    return hashlib.blake2b(host.encode(), digest_size=16).digest()

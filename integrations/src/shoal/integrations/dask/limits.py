@@ -12,6 +12,7 @@ DASK = EngineLimits(
         "deadlock_detection": "Give `get` a timeout: Dask waits for ever.",
         "force_cancel": "Dask cannot stop a task that runs: `client.restart_workers([address])` ends all of a worker's.",
         "infeasible_detection": "Give `get` a timeout: Dask waits for a worker that has what is asked for.",
+        "lends_cpus": "A task that waits lends its thread, but keeps resources of its worker: let it ask for one CPU.",
         "memory_limits": "Limit the workers instead: `dask worker --memory-limit`.",
         "placement_groups": "Give the workers resources (`dask worker --resources`) and ask for them with `resources=`.",
         "runtime_env": "Dask's workers are prepared before: images, `dask.distributed.PipInstall`, `UploadDirectory`, `--preload`.",

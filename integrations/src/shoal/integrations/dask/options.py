@@ -13,7 +13,7 @@ from shoal.engines import (
 )
 from shoal.exceptions import NotSupportedByEngineError
 from shoal.integrations.dask.connection import Connection
-from shoal.integrations.dask.keys import node_id_of
+from shoal.integrations.dask.keys import host_of, node_id_of
 from shoal.integrations.dask.limits import DASK
 
 _LABELS = "Give some workers a resource (`dask worker --resources 'ssd=1'`) and ask for it: resources={'ssd': 0.001}."
@@ -70,7 +70,7 @@ def _has_cpus(connection: Connection) -> bool:
 
 def _affinity(strategy: NodeAffinityStrategy, connection: Connection) -> dict[str, Any]:
     addresses = [worker["address"] for worker in connection.ask("workers")]
-    wanted = [address for address in addresses if node_id_of(address).hex() == _hex(strategy.node_id)]
+    wanted = [address for address in addresses if node_id_of(host_of(address)).hex() == _hex(strategy.node_id)]
     if not wanted and strategy.soft:
         return {}
     return {"workers": wanted or ["gone"], "allow_other_workers": bool(strategy.soft)}

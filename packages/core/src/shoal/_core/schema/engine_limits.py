@@ -26,6 +26,7 @@ CAPABILITIES: dict[str, str] = {
     "spilling": "Objects that do not fit in memory go to disk",
     "memory_limits": "`memory=` is enforced, task by task",
     "deadlock_detection": "A wait that cannot end is an error",
+    "lends_cpus": "A task that waits for others lends them its CPUs",
     "infeasible_detection": "A request that can never be met is an error at once",
     "state": "Lists of tasks, actors, objects; the timeline",
     "several_machines": "One program on several machines",
