@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -127,3 +128,18 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.pem")
     with pytest.raises(OSError):
         serve.start(http_options={"port": 0, "ssl_keyfile": missing, "ssl_certfile": missing})
+
+
+def test_a_port_that_is_taken_is_told_and_another_one_may_follow() -> None:
+    serve.shutdown()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        with pytest.raises(
+            OSError, match=rf"nothing can listen on 127\.0\.0\.1:{taken}: .*; give another host or port"
+        ):
+            serve.start(http_options={"port": taken})
+        _, port = serve.start(http_options={"port": 0})
+        assert port != taken
+    serve.shutdown()

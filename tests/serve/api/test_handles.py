@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
 import pytest
 
 import shoal
@@ -45,3 +48,52 @@ def test_a_deployment_that_never_was_is_told_and_found_once_it_is() -> None:
     serve.run(Doubled.bind(), name="later", route_prefix=None)
     assert handle.remote(4).result() == 8
     serve.delete("later")
+
+
+@serve.deployment(max_ongoing_requests=1, ray_actor_options={"num_cpus": 0})
+class Yields:
+    async def numbers(self) -> AsyncIterator[int]:
+        number = 0
+        while True:
+            yield number
+            number += 1
+
+    def plain(self) -> Iterator[int]:
+        yield 1
+
+    async def list(self) -> list[int]:
+        return [1, 2]
+
+    async def __call__(self) -> int:
+        return 5
+
+
+def test_who_stops_reading_a_stream_leaves_its_place_to_others() -> None:
+    handle = serve.run(Yields.bind(), name="yields", route_prefix=None)
+    streams = handle.options(method_name="numbers", stream=True)
+    for number in streams.remote():
+        if number == 3:
+            break
+    streams.remote()  # Nobody reads this one at all.
+
+    async def reads() -> None:
+        async for number in streams.remote():
+            if number == 3:
+                break
+
+    asyncio.run(reads())
+    assert handle.remote().result(timeout_s=30) == 5
+    serve.delete("yields")
+
+
+def test_what_yields_is_called_with_stream_and_nothing_else_is() -> None:
+    handle = serve.run(Yields.bind(), name="yields", route_prefix=None)
+    for name in ("numbers", "plain"):
+        with pytest.raises(
+            TypeError, match=rf"the method {name} yields its answer; call it with handle\.options\(stream=True\)"
+        ):
+            handle.options(method_name=name).remote().result()
+    assert list(handle.options(method_name="list", stream=True).remote()) == [1, 2]
+    with pytest.raises(TypeError, match="gave 5, which has no items"):
+        next(handle.options(stream=True).remote())
+    serve.delete("yields")

@@ -239,8 +239,12 @@ def test_an_old_one_makes_room_where_there_is_none(world: World) -> None:
     world.do(world.state.deploy(spec("v2"), 0.0))
     world.do(world.state.has_no_room("r1", 0.0))
     assert world.stopping == {"r0"}
+    assert (
+        world.state.overview().message == "a replica waits for resources that others have; each needs {'num_cpus': 1}"
+    )
     world.settle()
     assert world.targets == ["r1"]
+    assert not world.state.overview().message
 
 
 def test_after_delete_nothing_is_left(world: World) -> None:

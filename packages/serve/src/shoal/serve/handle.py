@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import shoal
+from shoal.serve._internal.process.abandoned_streams import ABANDONED_STREAMS
 from shoal.serve._internal.process.call_ids import CALL_IDS
 from shoal.serve._internal.process.outcome import Outcome
 from shoal.serve._internal.process.request_context import CURRENT
@@ -220,13 +221,18 @@ class DeploymentResponse(_Answer):
 
 
 class DeploymentResponseGenerator(_Answer):
-    """The items that a call yields: iterate over it, or `async for` in event loops."""
+    """The items that a call yields: iterate over it, or `async for` in event loops. One that is dropped before its end is cancelled."""
 
     def __init__(self, router: AnyRouter, meta: RequestMeta, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         super().__init__(router, meta, args, kwargs)
         self._items: deque[Any] = deque()
         self._started = False
         self._finished = False
+        ABANDONED_STREAMS.watch()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_finished", True):
+            ABANDONED_STREAMS.add(self._router, self._call)
 
     def __iter__(self) -> Iterator[Any]:
         return self

@@ -92,6 +92,8 @@ class _Replica:
     failed_checks: int = 0
     told: DeploymentSpec | None = None
     """What its process was given last: at its start, or as new options."""
+    waits_for_room: bool = False
+    """Whether others had the resources that it needs when it was to start."""
     is_changing: bool = False
     """Whether it was given new options, and has not answered yet."""
 
@@ -237,6 +239,7 @@ class DeploymentState:
         replica = self.replicas.get(replica_id)
         if replica is None or replica.state is not ReplicaState.STARTING or self.spec is None:
             return []
+        replica.waits_for_room = True
         old = self._old()
         return [self._stop(old[0]), *self._publish()] if old else []
 
@@ -441,9 +444,20 @@ class DeploymentState:
     def overview(self) -> DeploymentStatusOverview:
         """Returns how it is."""
         states = Counter(one.state for one in self.replicas.values())
-        return DeploymentStatusOverview(
-            self._status(states), self._trigger, dict(states), self._failed or self._trouble
-        )
+        message = self._failed or self._trouble or self._shortage()
+        return DeploymentStatusOverview(self._status(states), self._trigger, dict(states), message)
+
+    def _shortage(self) -> str:
+        number = sum(one.state is ReplicaState.STARTING and one.waits_for_room for one in self.replicas.values())
+        if not number:
+            return ""
+        assert self.spec is not None
+        options = {"num_cpus": 1, **self.spec.config.ray_actor_options}
+        asked = self.spec.config.placement_group_bundles or {
+            name: one for name, one in options.items() if name in ("num_cpus", "num_gpus", "memory", "resources")
+        }
+        which = "a replica waits" if number == 1 else f"{number} replicas wait"
+        return f"{which} for resources that others have; each needs {asked}"
 
     def details(self) -> DeploymentDetails:
         """Returns how it is, with its options and its replicas."""

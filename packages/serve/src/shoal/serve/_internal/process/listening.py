@@ -40,9 +40,12 @@ def listener_at(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(WAITING_CONNECTIONS)
-    except BaseException:
+    except OSError as error:
         listener.close()
-        raise
+        raise OSError(
+            error.errno,
+            f"nothing can listen on {host}:{port}: {error.strerror}; give another host or port, or the port 0 for any that is free",
+        ) from error
     return listener
 
 

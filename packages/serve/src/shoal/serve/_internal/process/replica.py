@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from dataclasses import replace
 from time import perf_counter
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
 import shoal
@@ -26,6 +27,7 @@ from shoal.serve._internal.schema.requests import Busy, HttpRequest, RequestMeta
 from shoal.serve.context import ReplicaContext, ReplicaRank
 from shoal.serve.exceptions import BackPressureError, DeploymentUnavailableError, RequestCancelledError
 
+GENERATORS = (GeneratorType, AsyncGeneratorType)
 NOT_WORTH_A_TRACEBACK = (BackPressureError, DeploymentUnavailableError, RequestCancelledError)
 """They say all there is to say, to the caller."""
 
@@ -116,6 +118,10 @@ class Replica:
             raise
         if not meta.stream:
             self._over(meta, begun)
+            if type(value) in GENERATORS:
+                raise TypeError(
+                    f"the method {meta.method} yields its answer; call it with handle.options(stream=True), and iterate over that"
+                )
             return value
         return await self._begin_stream(meta, begun, self._from_generator(value))
 

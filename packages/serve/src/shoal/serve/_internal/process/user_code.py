@@ -153,6 +153,10 @@ class UserCode:
             async for item in generator:
                 yield item
             return
+        if not hasattr(generator, "__iter__"):
+            raise TypeError(
+                f"what was called with stream=True gave {generator!r:.100}, which has no items; call it without, or let it yield"
+            )
         loop, end, context = asyncio.get_running_loop(), object(), contextvars.copy_context()
         following = functools.partial(context.run, next, iter(generator), end)
         while (item := await loop.run_in_executor(self._threads, following)) is not end:
