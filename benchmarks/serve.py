@@ -160,6 +160,7 @@ def markdown(rows: Sequence[Row], backends: Sequence[str], figures: Figures) -> 
     lines += [
         "Each figure is the median of the rounds. How each is measured: [serve_program.py](../benchmarks/serve_program.py);",
         "what it is held against: [serve_rows.py](../benchmarks/serve_rows.py). `ray-fast` is Ray Serve set for throughput.",
+        "[Notes](benchmarks-serve-notes.md) tell what a request costs where, and what bounds the rows.",
         "",
     ]
     lines += [markdown_line(heading), markdown_line(["---"] * len(heading))]
