@@ -9,22 +9,13 @@ from typing import TYPE_CHECKING, Any
 from shoal.rllib._internal.config.changed_modules import with_modules
 from shoal.rllib._internal.learning.episode_batch import EpisodeBatch, batch_of, by_module
 from shoal.rllib._internal.learning.minibatches import Minibatches, batch_rows
+from shoal.rllib._internal.learning.update_report import report_all_modules, report_losses, report_steps
 from shoal.rllib.core import COMPONENT_OPTIMIZER, COMPONENT_RL_MODULE
 from shoal.rllib.core.rl_module.multi_rl_module import MultiRLModule, MultiRLModuleSpec
 from shoal.rllib.core.rl_module.rl_module import RLModule, RLModuleSpec
 from shoal.rllib.utils.checkpoints import Checkpointable, Components, wants
-from shoal.rllib.utils.error import ConfigError, NonFiniteLossError
-from shoal.rllib.utils.metrics import (
-    ALL_MODULES,
-    MODULE_TRAIN_BATCH_SIZE_MEAN,
-    NUM_ENV_STEPS_TRAINED,
-    NUM_ENV_STEPS_TRAINED_LIFETIME,
-    NUM_MODULE_STEPS_TRAINED,
-    NUM_MODULE_STEPS_TRAINED_LIFETIME,
-    NUM_NON_TRAINABLE_PARAMETERS,
-    NUM_TRAINABLE_PARAMETERS,
-    WEIGHTS_SEQ_NO,
-)
+from shoal.rllib.utils.error import ConfigError
+from shoal.rllib.utils.metrics import WEIGHTS_SEQ_NO
 from shoal.rllib.utils.metrics.metrics_logger import MetricsLogger
 
 if TYPE_CHECKING:
@@ -304,7 +295,9 @@ class Learner(Checkpointable, abc.ABC):
                 self._go_through(prepared, num_total_minibatches, num_epochs, minibatch_size, shuffle_batch_per_epoch)
             self._weights_seq_no += 1
             self.after_gradient_based_update(timesteps=timesteps)
-            self._log_losses()
+            skips = self.config.torch_skip_nan_gradients
+            report_losses(self.metrics, self._logged, total_key=self.TOTAL_LOSS_KEY, may_be_infinite=skips)
+            self._logged = {}
         return self.metrics.reduce()
 
     def _batches(
@@ -360,8 +353,9 @@ class Learner(Checkpointable, abc.ABC):
             if module_id in streams:
                 rows = self._steps_in(columns)
                 steps += rows
-                self._log_steps(module_id, rows * epochs, min(rows, minibatch_size or rows))
-        self._log_all_modules(steps * epochs)
+                minibatch = min(rows, minibatch_size or rows)
+                report_steps(self.metrics, module_id, rows * epochs, minibatch, self._weights_seq_no)
+        report_all_modules(self.metrics, steps * epochs, self._parameter_counts())
 
     def _minibatch_rows(self, columns: Batch, minibatch_size: int | None) -> int | None:
         """Rows that a minibatch of so many steps has. A row of a module with a memory is a sequence."""
@@ -385,37 +379,6 @@ class Learner(Checkpointable, abc.ABC):
     def log_losses(self, module_id: str, values: Mapping[str, Any]) -> None:
         """Notes numbers (tensors) of a minibatch; the last ones are reported. Costs next to nothing."""
         self._logged.setdefault(module_id, {}).update(values)
-
-    def _log_losses(self) -> None:
-        for module_id, values in self._logged.items():
-            for name, value in values.items():
-                plain = _plain(value)
-                left_out = self.config.torch_skip_nan_gradients
-                if name == self.TOTAL_LOSS_KEY and not abs(plain) < float("inf") and not left_out:
-                    others = {other: _plain(of) for other, of in values.items() if other != name}
-                    raise NonFiniteLossError(
-                        f"the loss of module {module_id!r} is {plain}; its parts are {others}. A smaller lr, a grad_clip, or rewards and "
-                        "observations of smaller size may help; framework(torch_skip_nan_gradients=True) leaves such steps out"
-                    )
-                self.metrics.log_value((module_id, name), plain, window=1)
-        self._logged = {}
-
-    def _log_steps(self, module_id: str, rows: int, minibatch: int) -> None:
-        log = self.metrics.log_value
-        log((module_id, NUM_MODULE_STEPS_TRAINED), rows, reduce="sum")
-        log((module_id, NUM_MODULE_STEPS_TRAINED_LIFETIME), rows, reduce="lifetime_sum")
-        log((module_id, MODULE_TRAIN_BATCH_SIZE_MEAN), minibatch, reduce="mean")
-        log((module_id, WEIGHTS_SEQ_NO), self._weights_seq_no, window=1)
-
-    def _log_all_modules(self, rows: int) -> None:
-        log = self.metrics.log_value
-        log((ALL_MODULES, NUM_MODULE_STEPS_TRAINED), rows, reduce="sum")
-        log((ALL_MODULES, NUM_MODULE_STEPS_TRAINED_LIFETIME), rows, reduce="lifetime_sum", with_throughput=True)
-        log((ALL_MODULES, NUM_ENV_STEPS_TRAINED), rows, reduce="sum")
-        log((ALL_MODULES, NUM_ENV_STEPS_TRAINED_LIFETIME), rows, reduce="lifetime_sum", with_throughput=True)
-        trainable, fixed = self._parameter_counts()
-        log((ALL_MODULES, NUM_TRAINABLE_PARAMETERS), trainable, window=1)
-        log((ALL_MODULES, NUM_NON_TRAINABLE_PARAMETERS), fixed, window=1)
 
     @abc.abstractmethod
     def _parameter_counts(self) -> tuple[int, int]:
@@ -512,7 +475,3 @@ class Learner(Checkpointable, abc.ABC):
     def _check_is_built(self) -> None:
         if not self._is_built:
             raise ConfigError(f"{type(self).__name__} is not built; call build() first")
-
-
-def _plain(value: Any) -> float:
-    return float(value.detach()) if hasattr(value, "detach") else float(value)
