@@ -276,4 +276,4 @@ def test_work_ends_by_a_deadline_and_who_is_late_is_named_and_replaced(
     kill(group, 1)
     done, late = group.work_through(part, {index: [{"number": 0}, {"number": 1}] for index in (1, 2)}, timeout_s=None)
     assert (done, late) == ([(1, 0), (1, 1), (2, 0), (2, 1)], [])
-    assert group.num_remote_worker_restarts() == 1
+    assert group.num_remote_worker_restarts() == 2

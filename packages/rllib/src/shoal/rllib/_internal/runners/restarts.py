@@ -64,8 +64,7 @@ class Restarts:
             return Decision.LEAVE_OUT if self.settings.ignore and others else Decision.RAISE
         if others and not self.is_due(index, now):
             return Decision.LEAVE_OUT
-        self.total += 1
-        self._last[index] = now
+        self.replaced(index, now)
         return Decision.REPLACE
 
     def is_due(self, index: int, now: float) -> bool:
@@ -79,6 +78,10 @@ class Restarts:
             return False
         if self._stalls.get(index, 0) > 1:
             return False
+        self.replaced(index, now)
+        return True
+
+    def replaced(self, index: int, now: float) -> None:
+        """A runner is replaced, whatever the settings say."""
         self.total += 1
         self._last[index] = now
-        return True

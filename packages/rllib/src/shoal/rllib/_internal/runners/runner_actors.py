@@ -406,8 +406,9 @@ class RunnerActors:
 
     def bring_back_all(self) -> list[int]:
         """Replaces all that were left out, whether or not their time has come. Returns their indices."""
-        back = sorted(self._left_out)
+        back, now = sorted(self._left_out), time.monotonic()
         for index in back:
+            self._restarts.replaced(index, now)
             self._replace(index)
         return back
 
