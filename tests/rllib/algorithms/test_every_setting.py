@@ -39,8 +39,8 @@ TESTS = Path(__file__).parents[1]
 SHOWN_BY = {
     "env": "env/test_registration.py::test_names_classes_and_functions",
     "env_config": "env/test_environment_settings.py::test_an_algorithm_is_asked_about_each_environment",
-    "observation_space": "algorithms/test_bc.py::test_what_cannot_be_is_refused_before_anything_is_made",
-    "action_space": "algorithms/test_iql.py::test_actions_of_several_parts_are_refused",
+    "observation_space": "env/test_environment_settings.py::test_spaces_are_the_environments_own",
+    "action_space": "env/test_environment_settings.py::test_spaces_are_the_environments_own",
     "render_env": "env/test_environment_settings.py::test_the_first_environment_is_shown_as_it_steps",
     "clip_rewards": "env/test_environment_settings.py::"
     "test_rewards_are_learned_from_within_bounds_and_reported_as_they_are",

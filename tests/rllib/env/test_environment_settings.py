@@ -179,6 +179,17 @@ def test_a_mask_is_learned_with_and_who_cannot_says_so() -> None:
         SACConfig().environment(Masked, action_mask_key="allowed").env_runners(num_env_runners=0).build_algo()
 
 
+@pytest.mark.parametrize(
+    "given",
+    [{"observation_space": gym.spaces.Box(-2.0, 2.0, (2,), np.float32)}, {"action_space": gym.spaces.Discrete(3)}],
+)
+def test_spaces_are_the_environments_own(given: Any) -> None:
+    own = {"observation_space": Paying.observation_space, "action_space": Paying.action_space}
+    runner_of(PPOConfig().environment(Paying, **own)).stop()
+    with pytest.raises(ConfigError, match=f"{next(iter(given))} is .*, and env 'Paying' has .*wrapper"):
+        runner_of(PPOConfig().environment(Paying, **given))
+
+
 def test_an_algorithm_is_asked_about_each_environment() -> None:
     asked = []
 

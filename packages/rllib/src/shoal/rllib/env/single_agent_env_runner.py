@@ -141,6 +141,7 @@ class SingleAgentEnvRunner(EnvRunner):
 
     def _make_envs(self) -> None:
         self.env, self._stepper = self._maker.vector()
+        self._maker.check_spaces(self.env)
         self.num_envs = self.config.num_envs_per_env_runner
         self._recorder: ColumnRecorder | None = None
         self._live: LiveRecorder | None = None

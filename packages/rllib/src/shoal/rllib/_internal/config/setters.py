@@ -41,7 +41,7 @@ class ConfigSetters(Settings):
             env: a gymnasium id, a name given to `register_env`, an environment's class (called with its configuration), or a
                 function of it.
             env_config: what the environment is made with; it receives it as an `EnvContext`.
-            observation_space: where it is not the environment's own, or where there is no environment (offline).
+            observation_space: of recorded data, where there is no environment. With one, it has to be the environment's own.
             action_space: likewise.
             render_env: whether the first environment of the first runner is shown as it steps: gymnasium's own are made with a
                 `render_mode` of "human"; of others `render()` is called after each step.

@@ -10,7 +10,7 @@ from shoal.rllib._internal.sampling.showing import ShowingStepper, draws_itself
 from shoal.rllib._internal.sampling.stepping import Stepper, SyncStepper, VectorStepper
 from shoal.rllib.env.env_context import EnvContext
 from shoal.rllib.env.registration import EnvCreator, is_gymnasium_id, name_of, resolve_env
-from shoal.rllib.utils.error import EnvError
+from shoal.rllib.utils.error import ConfigError, EnvError
 
 
 class EnvMaker:
@@ -123,6 +123,18 @@ class EnvMaker:
         else:
             env = gym.make_vec(self._given, num_envs=n, vectorization_mode=mode, **config.env_config)
         return env, VectorStepper(env, self.name)
+
+    def check_spaces(self, env: Any) -> None:
+        """Raises ConfigError where the configuration has other spaces than the environments. Evaluation after recorded data may."""
+        if getattr(self._config, "in_evaluation", False):
+            return
+        for name in ("observation_space", "action_space"):
+            given, own = getattr(self._config, name), getattr(env, f"single_{name}")
+            if given is not None and given != own:
+                raise ConfigError(
+                    f"{name} is {given}, and {self.kind} has {own}; leave it out, or change the environment's by a wrapper "
+                    "(gymnasium.wrappers.TransformObservation, TransformAction) or a connector"
+                )
 
     def shown(self, stepper: Any, envs: list[Any]) -> Any:
         """Returns what steps environments, and shows the first of them where that is wanted."""
