@@ -55,6 +55,7 @@ def test_types_and_modules_are_values() -> None:
     assert round_trip(json) is json
 
 
+@pytest.mark.needs("shared_parts")
 @pytest.mark.shoal_only  # Ray does not pickle the arguments together
 def test_shared_parts_stay_shared() -> None:
     part = [1]
@@ -111,6 +112,7 @@ def test_own_reduce_is_respected() -> None:
     assert shoal.get(shoal.put(Custom(1))).x == 2
 
 
+@pytest.mark.needs("custom_serializers")
 def test_registered_serializer() -> None:
     import threading
 

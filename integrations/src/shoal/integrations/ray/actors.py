@@ -11,7 +11,7 @@ from ray.experimental import internal_kv
 from shoal.engines import DYNAMIC, STREAMING, ActorTemplate, MethodTemplate, ObjectRef
 from shoal.exceptions import ActorAlreadyExistsError, NotSupportedByEngineError
 from shoal.integrations.ray.errors import error_from_ray
-from shoal.integrations.ray.host import AsyncHost, Host
+from shoal.integrations.ray.host import Host, direct, host_class
 from shoal.integrations.ray.options import actor_keywords, method_keywords
 from shoal.integrations.ray.references import results_of, to_ray
 from shoal.integrations.ray.sessions import Arrival
@@ -59,12 +59,13 @@ class HeldActor:
         if template.name in _TERMINATE:
             prepared: tuple[Any, tuple[Any, ...]] = (self.handle.__ray_terminate__, ())
         else:
-            name = options.name or f"{self.template.definition.name}.{template.name}"
-            method = self.handle.stream if options.num_returns in (STREAMING, DYNAMIC) else self.handle.call
-            prepared = (
-                method.options(**method_keywords(options, name)),
-                ((template.name, options.retry_exceptions),),
-            )
+            keywords = method_keywords(options, options.name or f"{self.template.definition.name}.{template.name}")
+            yields = options.num_returns in (STREAMING, DYNAMIC)
+            if template.name in self.template.methods and not yields and not options.retry_exceptions:
+                prepared = getattr(self.handle, direct(template.name)).options(**keywords), ()
+            else:
+                method = self.handle.stream if yields else self.handle.call
+                prepared = method.options(**keywords), ((template.name, options.retry_exceptions),)
         self._calls[id(template)] = (template, prepared)  # the template too, so that its id stays its own
         return prepared
 
@@ -109,11 +110,10 @@ class Actors:
         """Returns the host's class for the user's class, by whose name Ray shows it."""
         name = template.definition.name
         groups = template.options.concurrency_groups
-        key = (name, template.is_async, *sorted(groups.items()))
+        key = (name, template.is_async, tuple(template.methods), *sorted(groups.items()))
         made = self._classes.get(key)
         if made is None:
-            base = AsyncHost if template.is_async else Host
-            host = type(name, (base,), {"__module__": base.__module__})
+            host = host_class(name, template.is_async, template.methods)
             made = ray.remote(concurrency_groups=dict(groups))(host) if groups else ray.remote(host)
             self._classes[key] = made
         return made

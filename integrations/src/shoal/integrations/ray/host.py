@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 import ray
@@ -61,7 +61,10 @@ class Host:
 
     def call(self, method: Method, /, *args: Any, **kwargs: Any) -> Any:
         """Calls a method. Raises TaskFailed for what it raises."""
-        name, retried = method
+        return self.run(*method, args, kwargs)
+
+    def run(self, name: str, retried: Retried, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The same, where the arguments come together."""
         token = running_call.set(RunningCall(f"{self.class_name}.{name}", self))
         try:
             return self._invoke(name, args, kwargs)
@@ -104,7 +107,9 @@ class AsyncHost(Host):
     """An actor with coroutine methods: Ray runs its calls in an event loop, the ordinary ones too."""
 
     async def call(self, method: Method, /, *args: Any, **kwargs: Any) -> Any:
-        name, retried = method
+        return await self.run(*method, args, kwargs)
+
+    async def run(self, name: str, retried: Retried, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         running_call.set(RunningCall(f"{self.class_name}.{name}", self))
         try:
             result = self._invoke(name, args, kwargs)
@@ -125,6 +130,38 @@ class AsyncHost(Host):
                     yield item
         except Exception as error:
             raise self._failure(error, name, retried) from None
+
+
+def host_class(name: str, is_async: bool, methods: Iterable[str]) -> type[Host]:
+    """Returns the class of an actor's host. It has a method for each of the user's, so that a plain call sends nothing but its arguments.
+
+    Args:
+        name: of the user's class, by which Ray shows it.
+        is_async: whether a method of it is a coroutine function.
+        methods: names of the user's methods.
+    """
+    base, forward = (AsyncHost, _async_forward) if is_async else (Host, _forward)
+    members: dict[str, Any] = {direct(method): forward(method) for method in methods}
+    return type(name, (base,), {"__module__": base.__module__, **members})
+
+
+def direct(method: str) -> str:
+    """Returns the name of the host's method for one of the user's."""
+    return f"shoal_method_{method}"
+
+
+def _forward(name: str) -> Callable[..., Any]:
+    def method(self: Host, /, *args: Any, **kwargs: Any) -> Any:
+        return self.run(name, False, args, kwargs)
+
+    return method
+
+
+def _async_forward(name: str) -> Callable[..., Any]:
+    async def method(self: AsyncHost, /, *args: Any, **kwargs: Any) -> Any:
+        return await self.run(name, False, args, kwargs)
+
+    return method
 
 
 def _ends_actor(error: Exception) -> bool:

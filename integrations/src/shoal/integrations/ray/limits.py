@@ -9,9 +9,11 @@ RAY = EngineLimits(
     {
         "completed_errors": "Look at the last item: `get` of it raises the error.",
         "cancel_queued_calls": "The call is dropped when its turn comes: `get` of it raises then.",
+        "custom_serializers": "Register them with `ray.util.register_serializer`: values are pickled by Ray.",
         "deadlock_detection": "Give `get` a timeout: Ray waits for ever.",
         "infeasible_detection": "Give `get` a timeout: Ray waits for a cluster that grows (`ray status` shows what for).",
         "memory_limits": "Ray ends workers where a whole machine runs short (RAY_memory_usage_threshold); `memory=` only places.",
+        "shared_parts": "Do not rely on identity within arguments and results: Ray sends lists, dicts and texts by value.",
     },
 )
 _JOIN = "Run the driver on a machine of the cluster, with init('ray')"

@@ -20,6 +20,8 @@ CAPABILITIES: dict[str, str] = {
     "cancel_queued_calls": "`cancel` drops an actor's call that has not begun, at once",
     "placement_groups": "Resources reserved together",
     "runtime_env": "Environments of tasks and actors: variables, packages, files",
+    "custom_serializers": "`shoal.util.register_serializer`",
+    "shared_parts": "What a value holds twice is one thing where it arrives, too",
     "process_isolation": "Tasks and actors run in processes of their own",
     "shared_memory": "Processes of a machine share large objects",
     "zero_copy": "Large arrays are read where they lie",
