@@ -96,6 +96,7 @@ def test_finished_task_stays_finished() -> None:
     assert shoal.get(ref) == 1
 
 
+@pytest.mark.needs("cancel_running")
 def test_cancelled_tasks_are_not_retried(gate, counter) -> None:
     @shoal.remote(retry_exceptions=True, max_retries=3)
     def attempt(gate, counter):
@@ -110,6 +111,7 @@ def test_cancelled_tasks_are_not_retried(gate, counter) -> None:
     assert shoal.get(counter.read.remote()) == 1
 
 
+@pytest.mark.needs("cancel_running")
 def test_children_are_cancelled_too(wait_for, gate, log) -> None:
     @shoal.remote
     def parent(gate, log):
@@ -128,6 +130,7 @@ def test_children_are_cancelled_too(wait_for, gate, log) -> None:
         shoal.get(child)
 
 
+@pytest.mark.needs("cancel_running")
 def test_children_can_be_spared(wait_for, gate, log) -> None:
     @shoal.remote
     def parent(gate, log):
@@ -144,6 +147,7 @@ def test_children_can_be_spared(wait_for, gate, log) -> None:
     assert shoal.get(shoal.get(log.read.remote())[0]) == ["open"]
 
 
+@pytest.mark.needs("cancel_running")
 def test_task_that_uses_a_cancelled_result(wait_for, gate, counter) -> None:
     @shoal.remote
     def use(x, counter):
@@ -158,6 +162,7 @@ def test_task_that_uses_a_cancelled_result(wait_for, gate, counter) -> None:
     assert shoal.get(counter.read.remote()) == 0
 
 
+@pytest.mark.needs("cancel_running")
 def test_cancelling_twice(wait_for, gate) -> None:
     ref = wait_for.remote(gate)
     shoal.get(gate.arrivals.remote(1))
@@ -245,7 +250,7 @@ def test_actor_calls_cannot_be_forced(gate) -> None:
         shoal.cancel(ref, force=True)
 
 
-@pytest.mark.needs("streaming")
+@pytest.mark.needs("cancel_running", "streaming")
 def test_generator_can_be_cancelled(gate) -> None:
     @shoal.remote
     def items(gate):

@@ -14,7 +14,7 @@ from shoal.integrations.dask.hosts import ActorSpec, Host, MethodSpec, live
 from shoal.integrations.dask.keys import NO_RESULT, TaskIds, key_of
 from shoal.integrations.dask.options import actor_keywords
 from shoal.integrations.dask.references import DaskObjectRef, note_arrival, pack
-from shoal.integrations.dask.running_call import Job
+from shoal.integrations.dask.running_call import Job, running_call
 from shoal.integrations.dask.streams import DaskStream
 from shoal.integrations.dask.templates import template_data, template_of
 
@@ -146,7 +146,7 @@ class Actors:
 
     def create(self, template: ActorTemplate, args: tuple[Any, ...], kwargs: dict[str, Any], job: Job) -> HeldActor:
         """Makes an actor. Raises ActorAlreadyExistsError, NotSupportedByEngineError, SerializationError."""
-        connection, options = self._connection, template.options
+        connection, options, caller = self._connection, template.options, running_call.get()
         keywords = actor_keywords(options, connection)
         payload, awaited, inside = pack(args, kwargs, connection)
         actor = os.urandom(16).hex()
@@ -161,6 +161,7 @@ class Actors:
             "max_restarts": options.max_restarts,
             "max_task_retries": options.max_task_retries,
             "job": job.job_id.hex(),
+            "parent": caller.actor.actor if caller is not None and caller.actor is not None else "",
         }
         future = connection.future_of(handle)
         if options.name:
@@ -178,8 +179,9 @@ class Actors:
             ActorSpec(actor, template.definition.data, template_data(template), job, options.resources.to_floats())
         )
         futures = [ref.dask_future for ref in awaited]
-        begun = connection.client.submit(live, spec, payload, *futures, key=life, pure=False, **keywords)
         connection.tell("shoal-new-actor", actor=actor, life=life, handle=handle, facts=facts)
+        begun = connection.client.submit(live, spec, payload, *futures, key=life, pure=False, **keywords)
+        connection.tell("shoal-life", life=life)
         if inside:
             connection.ask_in_order("contains", outer=[life], inner=[one.key for one in inside])
         del begun  # the head wants it now

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import itertools
 import threading
+import uuid
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -47,7 +48,7 @@ class Connection:
         handlers["shoal-item"] = self._item_arrived
         handlers["shoal-answer"] = self._answered
         # When the scheduler is lost, Dask cancels all futures, and says so to those who wait for them alone.
-        self._alive: Any = Future(f"shoal-alive-{client.id}", client)
+        self._alive: Any = Future(f"shoal-alive-{uuid.uuid4().hex}", client)
         loop: Any = self.client.loop
         loop.add_callback(self._when_lost)
 

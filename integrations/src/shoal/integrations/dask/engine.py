@@ -302,7 +302,7 @@ class DaskEngine:
         """Ends the program's actors and leaves Dask, or ends the cluster that `init` has started."""
         connection = self.connection
         if connection.client.status == "running":
-            connection.tell("shoal-job-ended", client=connection.client.id)
+            connection.tell("shoal-job-ended", job=self._job.job_id.hex())
         connection.close()
         for one in self._owned:
             one.close()

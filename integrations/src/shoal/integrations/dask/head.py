@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from distributed.scheduler import Scheduler, TaskState
 
-logger = logging.getLogger("distributed.shoal")
+logger = logging.getLogger("shoal.dask")
 NAME = "shoal"
 CLIENT = "shoal-head"
 """As whom the head wants keys."""
@@ -64,7 +64,8 @@ class Actor:
     Args:
         life: key of the task that it lives in.
         handle: the promise that is wanted by whoever has a handle.
-        facts: class_name, name, namespace, data (for handles), detached, max_restarts, max_task_retries, job.
+        facts: class_name, name, namespace, data (for handles), detached, max_restarts, max_task_retries, job, and
+            parent: the actor that made it, '' for none.
     """
 
     life: str
@@ -119,6 +120,7 @@ class Head(SchedulerPlugin):
         scheduler.handlers["shoal"] = self._answer
         told: dict[str, Callable[..., Any]] = {
             "shoal-new-actor": self._new_actor,
+            "shoal-life": self._life_submitted,
             "shoal-ask": self._answer_in_order,
             "shoal-ready": self._actor_ready,
             "shoal-ended": self._actor_ended,
@@ -324,9 +326,13 @@ class Head(SchedulerPlugin):
             self._promise(handle, client)
             self._handles[handle] = actor
         self._lives[life] = actor
-        self._want(life)
         if facts["detached"]:
             self._want(handle)
+
+    def _life_submitted(self, life: str, client: str) -> None:
+        """The scheduler has the task that an actor lives in: it is wanted as long as the actor lives."""
+        if life in self._lives:
+            self._want(life)
 
     def _new_named_actor(
         self, actor: str, life: str, handle: str, facts: dict[str, Any], client: str
@@ -469,9 +475,13 @@ class Head(SchedulerPlugin):
         for call in calls.values():
             for key in call.keys:
                 self._fail(key, error)
+        for child, other in list(self._actors.items()):
+            if other.facts["parent"] == actor and not other.facts["detached"]:
+                self._kill(child, no_restart=True)
         if record.life in self._lives:
             del self._lives[record.life]
-            self._let_go([record.life])
+            if record.life in self._wanted:
+                self._let_go([record.life])
             if record.facts["detached"]:
                 self._let_go([record.handle])
         if record.forgotten:
@@ -515,16 +525,19 @@ class Head(SchedulerPlugin):
         """A driver has begun a session."""
         self._jobs[client] = job
 
-    def _job_ended(self, client: str) -> None:
+    def _job_ended(self, job: str, client: str) -> None:
         """A driver has ended its session: its actors end, but those that are detached."""
-        job = self._jobs.pop(client, None)
+        if self._jobs.get(client) == job:
+            del self._jobs[client]
         for actor, record in list(self._actors.items()):
             if record.facts["job"] == job and not record.facts["detached"]:
                 self._kill(actor, no_restart=True)
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
         """A client is gone, perhaps without a word."""
-        self._job_ended(client)
+        job = self._jobs.get(client)
+        if job is not None:
+            self._job_ended(job, client)
 
     # --- the cluster ------------------------------------------------------------------------------------------------------------
 

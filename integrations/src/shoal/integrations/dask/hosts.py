@@ -361,6 +361,9 @@ class Host:
     def _answer(self, call: Call, values: list[bytes]) -> None:
         if self._ended.is_set():
             return
+        if call.running is not None and call.running.canceled:
+            self._fail(call, failed(TaskCancelledError(call.task[-56:-8])))
+            return
         self.connection.keep(dict(zip(call.keys, values, strict=False)))
         sizes = [len(value) for value in values]
         self.connection.tell_of_work("shoal-done", task=call.task, keys=call.keys, sizes=sizes, actor=self.actor)
