@@ -10,7 +10,7 @@ import pytest
 from shoal.rllib.algorithms.ppo import PPO, PPOConfig
 from shoal.rllib.core.rl_module.rl_module import RLModuleSpec
 from shoal.rllib.examples.envs.classes.multi_agent import MultiAgentCartPole
-from shoal.rllib.utils.error import ConfigError
+from shoal.rllib.utils.error import CheckpointError, ConfigError
 
 
 def small() -> PPOConfig:
@@ -109,6 +109,8 @@ def test_policies_come_and_go_also_where_it_is_resumed(tmp_path: Any) -> None:
     with PPO.from_checkpoint(without) as algo:
         assert list(algo.get_weights()) == ["p0", "p1"]
         algo.train()
+    with pytest.raises(CheckpointError, match=r"policy_ids has 'p3', and the checkpoint has \['p0', 'p1', 'p2'\]"):
+        PPO.from_checkpoint(path, policy_ids=["p2", "p3"])
     mapping = lambda agent, episode, **_: "p2"  # noqa: E731
     with PPO.from_checkpoint(path, policy_ids=["p2"], policy_mapping_fn=mapping) as algo:
         assert list(algo.get_weights()) == ["p2"] and not changed(straight, algo.get_weights() | straight)["p0"]

@@ -19,7 +19,7 @@ from shoal.rllib.core import (
     COMPONENT_RL_MODULE,
 )
 from shoal.rllib.utils.checkpoints import Checkpointable, Components, _local, read_class_and_arguments, wants
-from shoal.rllib.utils.error import CheckpointError
+from shoal.rllib.utils.error import CheckpointError, close_matches
 from shoal.rllib.utils.metrics.metrics_logger import MetricsLogger
 
 if TYPE_CHECKING:
@@ -180,7 +180,12 @@ class AlgorithmState(Checkpointable):
             config = saved.copy(copy_frozen=False)
             if policy_ids is not None:
                 given = config.policies if isinstance(config.policies, Mapping) else dict.fromkeys(config.policies)
-                wanted = {name: given.get(name) for name in policy_ids}
+                for name in policy_ids:
+                    if name not in given:
+                        raise CheckpointError(
+                            f"policy_ids has {name!r}, and the checkpoint has {sorted(given)}.{close_matches(name, given)}"
+                        )
+                wanted = {name: given[name] for name in policy_ids}
                 config = with_modules(config, wanted).copy(copy_frozen=False)
             if policy_mapping_fn is not None:
                 config.policy_mapping_fn = policy_mapping_fn

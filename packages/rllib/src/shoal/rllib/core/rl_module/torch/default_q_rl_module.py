@@ -120,7 +120,8 @@ class DefaultQRLModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI, QNetAP
             )
         if config.use_lstm:
             raise UnsupportedSpaceException(
-                "model_config has use_lstm=True, and DQN's module has no memory; stack frames by the connector FrameStackingEnvToModule"
+                "model_config has use_lstm=True, and DQN's module has no memory; stack frames by the connectors "
+                "FrameStackingEnvToModule and FrameStackingLearner, or have PPO, IMPALA or APPO learn, whose modules may have one"
             )
         assert self.observation_space is not None
         self.double_q, self.noisy, self.num_atoms = bool(own["double_q"]), bool(own["noisy"]), int(own["num_atoms"])

@@ -82,7 +82,8 @@ class DefaultSACRLModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI, QNet
             )
         if config.use_lstm:
             raise UnsupportedSpaceException(
-                "model_config has use_lstm=True, and SAC's module has no memory; stack frames by the connector FrameStackingEnvToModule"
+                "model_config has use_lstm=True, and SAC's module has no memory; stack frames by the connectors "
+                "FrameStackingEnvToModule and FrameStackingLearner, or have PPO, IMPALA or APPO learn, whose modules may have one"
             )
         assert self.observation_space is not None
         self.is_discrete = isinstance(self.action_space, gym.spaces.Discrete)
