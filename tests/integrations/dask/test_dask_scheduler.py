@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from dask.diagnostics import Profiler, ProgressBar
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import shoal
 from shoal.util.dask import (
@@ -27,6 +29,7 @@ from shoal.util.dask import (
     shoal_dask_get_sync,
     shoal_dask_persist,
 )
+from shoal.util.futures import Executor
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +86,29 @@ def test_a_plain_graph() -> None:
     assert shoal_dask_get_sync(graph, "z") == 112
 
 
+@st.composite
+def graphs(draw: st.DrawFn) -> dict[str, Any]:
+    """Graphs whose tasks are literals, other tasks by name, sums, and sums of lists within lists."""
+    graph: dict[str, Any] = {"key 0": draw(st.integers(-9, 9))}
+    for number in range(1, draw(st.integers(1, 12))):
+        key = st.sampled_from(sorted(graph))
+        graph[f"key {number}"] = draw(
+            st.integers(-9, 9)
+            | key
+            | st.tuples(st.just(operator.add), key, key | st.integers(-9, 9))
+            | st.tuples(st.just(sum), st.lists(key, max_size=4))
+            | st.tuples(st.just(operator.add), st.tuples(st.just(operator.mul), key, key), key)
+        )
+    return graph
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(graphs(), st.data())
+def test_any_graph_gives_what_it_gives_in_this_process(graph: dict[str, Any], data: st.DataObject) -> None:
+    keys = data.draw(st.sampled_from(sorted(graph)) | st.lists(st.sampled_from(sorted(graph)), min_size=1, max_size=3))
+    assert shoal_dask_get(graph, keys) == dask.get(graph, keys)
+
+
 def test_tasks_run_in_workers() -> None:
     assert dask.delayed(lambda: shoal.get_runtime_context().get_task_id())().compute() is not None
 
@@ -94,9 +120,13 @@ def test_large_results_may_be_changed() -> None:
 
 
 def test_an_exception_comes_back_as_itself() -> None:
+    def divide(dividend: int, divisor: int) -> float:
+        return dividend / divisor
+
     with pytest.raises(ZeroDivisionError) as caught:
-        dask.delayed(operator.truediv)(1, 0).compute()
+        dask.delayed(sum)([dask.delayed(divide)(1, 0), 1]).compute()
     assert type(caught.value) is ZeroDivisionError
+    assert "in divide" in str(caught.value.__cause__)
 
 
 def test_persisted_collections_are_computed_further() -> None:
@@ -179,3 +209,8 @@ def test_it_can_be_switched_on_and_off() -> None:
         assert dask.config.get("scheduler") is shoal_dask_get
         disable_dask_on_shoal()
         assert dask.config.get("scheduler", None) is None
+
+
+def test_dask_takes_the_executor() -> None:
+    with Executor(2) as executor:
+        assert dask.compute(da.arange(100, chunks=10).sum(), scheduler=executor) == (4950,)

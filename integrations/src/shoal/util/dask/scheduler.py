@@ -55,7 +55,7 @@ def shoal_dask_get(
         Values, nested as the keys are.
 
     Raises:
-        Exception: what a task raised. The others are cancelled.
+        Exception: what a task raised; its cause has the traceback. Tasks that need the result do not run; others may still do so.
 
     Example:
         >>> import dask.array
@@ -150,7 +150,10 @@ class _Computation:
         self._nodes: dict[Any, GraphNode] = _needed(nodes, self._wanted)
         self._hooks = hooks
         self._local = local
+        self._presubmit, self._postsubmit = hooks.of("presubmit"), hooks.of("postsubmit")
+        self._pretask, self._posttask = hooks.of("pretask"), hooks.of("posttask")
         self._task = shoal.remote(run_node).options(**remote_args)
+        self._tasks_by_name: dict[str, Any] = {}
         self._held: dict[Any, Any] = {}
 
     def run(self, keep: bool) -> Any:
@@ -196,18 +199,26 @@ class _Computation:
     def _submitted(self, key: Any, node: GraphNode) -> Any:
         needed = tuple(node.dependencies)
         values = [self._held[name] for name in needed]
-        for hook in self._hooks.of("presubmit"):
+        for hook in self._presubmit:
             result = hook(node, key, values)
             if result is not None:
                 return result
-        name = key if isinstance(key, str) else str(key[0] if isinstance(key, tuple) else key)
-        options = {"name": name.rpartition("-")[0] or name, **self._options.get(key, {})}
-        pretasks, posttasks = self._hooks.of("pretask"), self._hooks.of("posttask")
-        ref = self._task.options(**options).remote(node, needed, pretasks, posttasks, *values)
-        for hook in self._hooks.of("postsubmit"):
+        ref = self._task_of(key).remote(node, needed, self._pretask, self._posttask, *values)
+        for hook in self._postsubmit:
             hook(node, key, values, ref)
         self._local.submitted(key, ref)
         return ref
+
+    def _task_of(self, key: Any) -> Any:
+        text = key if isinstance(key, str) else str(key[0] if isinstance(key, tuple) else key)
+        name = text.rpartition("-")[0] or text
+        if key in self._options:
+            return self._task.options(**{"name": name, **self._options[key]})
+        task = self._tasks_by_name.get(name)
+        if task is None:
+            # Many tasks have one name, and options are checked each time that they are given.
+            task = self._tasks_by_name[name] = self._task.options(name=name)
+        return task
 
     def _results(self, held: dict[Any, Any], keep: bool) -> Any:
         if keep:
