@@ -32,6 +32,7 @@ class FakeReplica:
         self.streams: dict[str, ReplyStream] = {}
         self.pushed: list[Any] = []
         self.ended: list[str] = []
+        self.begun: list[str] = []
         self.may_end = asyncio.Event()
         self.is_ending = False
         self.parts: list[Any] = [START, END]
@@ -55,6 +56,7 @@ class FakeReplica:
     async def call(self, meta: RequestMeta, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self.is_ending:
             return Busy(True)
+        self.begun.append(meta.call_id)
         if meta.method == "wait":
             await self.may_end.wait()
         if meta.method == "raise":
@@ -71,6 +73,7 @@ class FakeReplica:
         self.pushed += messages
 
     def end_call(self, call_id: str) -> None:
+        assert call_id in self.streams or call_id in self.begun
         self.ended.append(call_id)
         self.may_end.set()
 
@@ -206,6 +209,18 @@ def test_more_of_a_request_and_its_end_go_the_same_way() -> None:
     on_a_line(test)
 
 
+def test_the_end_of_a_call_does_not_overtake_it() -> None:
+    async def test(one: Connected) -> None:
+        other = one.call("wait")
+        waits = one.call("wait", 2)
+        one.line.cancel("call2")
+        assert await waits == ((2,), {})
+        assert one.replica.ended == ["call2"]
+        await other
+
+    on_a_line(test)
+
+
 def test_goodbye_loses_no_call() -> None:
     async def test(one: Connected) -> None:
         begun = one.call("wait", 1)
@@ -256,6 +271,7 @@ def test_requests_end_whose_proxy_is_gone() -> None:
         ("http", False, (HttpRequest({}, {"type": "http.request", "body": bytes(MOST_BYTES + 1)}),)),
         ("call", True, (1,)),
         ("call", False, (object(),)),
+        ("call", False, ([str(n) * 12_000 for n in range(60)],)),
         ("grpc", False, (b"", None)),
     ],
 )

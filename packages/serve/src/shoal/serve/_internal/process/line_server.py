@@ -165,7 +165,8 @@ class ServedLine(asyncio.Protocol):
                 self._next(number, value)
             elif kind == CANCEL:
                 self._streams.discard(value)
-                self._served.end_call(value)
+                # Behind the first step of a call that has just come.
+                asyncio.get_running_loop().call_soon(self._served.end_call, value)
             elif kind == CALL:
                 self._spawn(self._call(number, RequestMeta._make(value[0]), value[1], value[2]))
             elif kind == PUSH:
@@ -225,8 +226,10 @@ class ServedLine(asyncio.Protocol):
             error = raised
         if isinstance(value, Busy):
             self._answer(number, BUSY, pickled(value.ending))
-        elif error is None and is_plain(value):
-            self._answer(number, VALUE, pickled(value))
+            return
+        content = pickled(value) if error is None and is_plain(value) else b""
+        if content and len(content) <= MOST_BYTES:
+            self._answer(number, VALUE, content)
         else:
             self._served.keep(meta.call_id, value, error, self)
             self._answer(number, FETCH)

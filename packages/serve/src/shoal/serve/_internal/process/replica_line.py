@@ -58,7 +58,8 @@ def request_frame(
             return None
         return HTTP, pickled((tuple(meta), tuple(request)))
     if method == "call" and not meta.stream and is_plain(args) and is_plain(kwargs):
-        return CALL, pickled((tuple(meta), args, kwargs))
+        content = pickled((tuple(meta), args, kwargs))
+        return (CALL, content) if len(content) <= MOST_BYTES else None
     return None
 
 

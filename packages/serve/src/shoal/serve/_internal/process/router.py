@@ -232,10 +232,14 @@ class Router:
             call.done(None, RequestCancelledError(call.meta.request_id))
         if replica is None:
             return
-        if call.line is not None and running_loop() is self._loop:
-            call.line.cancel(call.meta.call_id)
-        else:
+        line = call.line
+        if line is None:
             replica.actor.cancel.remote(call.meta.call_id)
+        elif running_loop() is self._loop:
+            line.cancel(call.meta.call_id)
+        elif self._loop is not None:
+            # Behind the call, which may be on its way.
+            self._loop.call_soon_threadsafe(line.cancel, call.meta.call_id)
 
     def wait_for_items(self, call: Call) -> Streaming:
         """Returns what a stream, whose first part has come, has next. Blocks."""
@@ -271,7 +275,12 @@ class Router:
                 line.send(*frame, lambda value, error: self._answered_by_line(call, replica, value, error))
                 return
         call.line = None
-        ref = getattr(replica.actor, call.method).remote(call.meta, call.args, call.kwargs)
+        try:
+            ref = getattr(replica.actor, call.method).remote(call.meta, call.args, call.kwargs)
+        except Exception as error:
+            # What cannot be sent keeps no place.
+            self._answered(call, replica, None, error)
+            return
         # A loop that lives as long as the process hears of answers itself; other loops may end while there are some to come. While calls
         # wait, a busy loop would keep the replica waiting for the next one.
         by_loop = not self._waiting and running_loop() is self._loop is not None
