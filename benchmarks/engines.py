@@ -101,7 +101,37 @@ class Ray:
         self._ray.shutdown()
 
 
-ENGINES: dict[str, tuple[Callable[[], Way], str]] = {"ray": (Ray, "ray")}
+class Dask:
+    """With Dask's API. (Its actors answer their callers alone; shoal's answers are objects that can be passed on.)"""
+
+    def __init__(self) -> None:
+        distributed: Any = importlib.import_module("distributed")
+        self._cluster: Any = distributed.LocalCluster(
+            n_workers=CPUS, threads_per_worker=1, processes=True, dashboard_address=None
+        )
+        self._client: Any = distributed.Client(self._cluster)
+        self._actor: Any = self._client.submit(Counter, actor=True).result()
+
+    def call(self, value: Any) -> Any:
+        return self._client.submit(same, value, pure=False)
+
+    def call_actor(self) -> Any:
+        return self._actor.add(1)
+
+    def put(self, value: Any) -> Any:
+        return self._client.scatter(value, hash=False)
+
+    def get(self, refs: list[Any]) -> list[Any]:
+        if hasattr(refs[0], "key"):
+            return list(self._client.gather(refs))
+        return [ref.result() for ref in refs]
+
+    def end(self) -> None:
+        self._client.close()
+        self._cluster.close()
+
+
+ENGINES: dict[str, tuple[Callable[[], Way], str]] = {"dask": (Dask, "dask://"), "ray": (Ray, "ray")}
 """Engine -> its own way, which begins the cluster, and the address by which shoal joins it."""
 
 
