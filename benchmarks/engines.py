@@ -1,6 +1,6 @@
 """Measures what an engine adapter adds to each call: the same work through shoal and with the engine's own API, in turns on one cluster.
 
-    /path/to/venv-with-ray/bin/python benchmarks/engines.py --engine ray --markdown docs/benchmarks-engines.md
+    /path/to/venv-with-ray/bin/python benchmarks/engines.py --engine ray --markdown docs/benchmarks-engine-ray.md
 
 Needs an interpreter that has shoal-integrations and the engine. Each row is measured in many short turns, shoal's and the engine's own one
 after the other, so that what else the machine does falls on both; the figure is the median of the ratios of neighbouring turns.
