@@ -14,6 +14,8 @@ from shoal import serve
 def session() -> Iterator[None]:
     shoal.shutdown()
     shoal.init(num_cpus=8, log_to_driver=False)
+    # Others may run tests on this machine, and only one can have the port that is the default.
+    serve.start(http_options={"port": 0})
     yield
     serve.shutdown()
     shoal.shutdown()

@@ -14,6 +14,11 @@ from shoal.serve._internal.process.request_context import CURRENT, RequestContex
 from shoal.serve.exceptions import InvalidArgumentError
 
 
+@pytest.fixture(scope="module", autouse=True)
+def session() -> None:
+    """None is needed."""
+
+
 def test_calls_at_the_same_time_share_a_list() -> None:
     sizes = []
 

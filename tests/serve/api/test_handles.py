@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -97,3 +98,21 @@ def test_what_yields_is_called_with_stream_and_nothing_else_is() -> None:
     with pytest.raises(TypeError, match="gave 5, which has no items"):
         next(handle.options(stream=True).remote())
     serve.delete("yields")
+
+
+@serve.deployment(ray_actor_options={"num_cpus": 0})
+class Forgetful:
+    def __init__(self, doubled: serve.DeploymentHandle) -> None:
+        self.doubled = doubled
+
+    async def __call__(self, inside: bool) -> Any:
+        response = self.doubled.remote(4)
+        return await self.doubled.remote([response]) if inside else response
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_response_that_nobody_awaits_is_told_where_it_cannot_go(inside: bool) -> None:
+    handle = serve.run(Forgetful.bind(Doubled.bind()), name="forgetful", route_prefix=None)
+    with pytest.raises(Exception, match=r"its value is not here yet> cannot be sent .* await it, or call result\(\)"):
+        handle.remote(inside).result()
+    serve.delete("forgetful")

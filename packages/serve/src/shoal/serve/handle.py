@@ -133,6 +133,15 @@ class _Answer:
         else:
             router.submit(self._call)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._call.meta.method}: its value is not here yet>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError(
+            f"{self!r} cannot be sent to another process; give it to a handle as an argument of its own, not inside of another one, "
+            f"or take its value first: await it, or call result()"
+        )
+
     @property
     def by_reference(self) -> bool:
         """Whether its value can become an ObjectRef: always."""
