@@ -33,6 +33,7 @@ from shoal.rllib.env.env_runner_group import EnvRunnerGroup
 from shoal.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from shoal.rllib.offline.offline_data import OfflineData
 from shoal.rllib.utils.error import ConfigError, EnvError, NoEffectWarning
+from shoal.rllib.utils.metrics.stats import Mean
 
 TESTS = Path(__file__).parents[1]
 
@@ -177,6 +178,7 @@ SHOWN_BY = {
     "test_an_iteration_learns_from_as_many_steps_as_it_is_asked_to",
     "min_sample_timesteps_per_iteration": "algorithms/test_ppo.py::test_an_iteration_is_as_long_as_it_is_asked_to_be",
     "log_gradients": "algorithms/test_every_setting.py::test_what_an_iteration_reports",
+    "custom_stats_cls_lookup": "algorithms/test_every_setting.py::test_what_is_logged_may_be_reduced_in_ways_of_ones_own",
     "export_native_model_files": "algorithms/test_every_setting.py::test_torch_alone_loads_a_module",
     "log_level": "algorithms/test_every_setting.py::test_an_algorithm_sets_what_its_process_has",
     "log_sys_usage": "algorithms/test_every_setting.py::test_what_an_iteration_reports",
@@ -555,6 +557,25 @@ def test_what_an_iteration_reports() -> None:
     found = other["env_runners"]
     assert found["episode_return_min"] == found["episode_return_max"] == found["episode_return_mean"]
     assert usual["env_runners"]["episode_return_min"] < usual["env_runners"]["episode_return_max"]
+
+
+class Middle(Mean):
+    """The median."""
+
+    NAME = "middle"
+
+    def _reduced(self, numbers: list[Any]) -> Any:
+        return float(np.median(numbers))
+
+
+def test_what_is_logged_may_be_reduced_in_ways_of_ones_own() -> None:
+    def log(metrics_logger: Any, **_: Any) -> None:
+        for value in (1.0, 2.0, 12.0):
+            metrics_logger.log_value("own", value, reduce="middle", window=3)
+
+    config = small().reporting(custom_stats_cls_lookup={"middle": Middle}).callbacks(on_sample_end=log)
+    with config.build_algo() as algo:
+        assert algo.train()["env_runners"]["own"] == 2.0
 
 
 def test_an_iteration_takes_as_long_as_it_is_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ class Evaluation:
         own.freeze()
         self._config, self._own = config, own
         self.group = EnvRunnerGroup(own, local_env_runner=True, spaces=spaces if own.env is config.env else None)
-        self._metrics = MetricsLogger()
+        self._metrics = MetricsLogger(stats_cls_lookup=config.custom_stats_cls_lookup)
 
     def reconfigure(self, config: Any) -> None:
         """Goes by another configuration from now on: its modules came or went."""

@@ -86,7 +86,7 @@ class Algorithm(ModuleChanges):
             config.validate()
         config.freeze()
         self.config: Any = config
-        self.metrics = MetricsLogger(root=True)
+        self.metrics = MetricsLogger(root=True, stats_cls_lookup=config.custom_stats_cls_lookup)
         self.iteration = 0
         self.env_steps_sampled = 0
         self.env_runner_group: EnvRunnerGroup | None = None

@@ -98,7 +98,7 @@ class SingleAgentEnvRunner(EnvRunner):
         self._spaces = spaces
         self._steps_sampled = 0  # by this runner
         self._global_timesteps: int | None = None  # by all runners, as last told
-        self.metrics = MetricsLogger()
+        self.metrics = MetricsLogger(stats_cls_lookup=config.custom_stats_cls_lookup)
         self.num_envs = 0
         self.progress = 0  # how often environments were stepped: whoever waits can see whether it goes on
         self._seed_generators()

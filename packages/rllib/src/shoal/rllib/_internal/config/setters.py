@@ -573,7 +573,7 @@ class ConfigSetters(Settings):
             min_sample_timesteps_per_iteration: steps that it samples at least.
             log_gradients: whether norms of gradients are reported.
             keep_per_episode_custom_metrics: accepted for Ray's sake.
-            custom_stats_cls_lookup: accepted for Ray's sake.
+            custom_stats_cls_lookup: further ways to reduce what is logged, by name: classes derived from `Stats`.
 
         Returns:
             This configuration.

@@ -41,7 +41,6 @@ WITHOUT_EFFECT: dict[str, str] = {
     "policy_states_are_swappable": _OLD_STACK,
     "observation_fn": "use a connector: env_runners(env_to_module_connector=...)",
     "fake_sampler": _OLD_STACK,
-    "custom_stats_cls_lookup": "a MetricsLogger of one's own takes stats_cls_lookup",
     "keep_per_episode_custom_metrics": 'metrics_logger.log_value(..., reduce="item_series") keeps them',
     "logger_config": _LOGS,
     "logger_creator": _LOGS,

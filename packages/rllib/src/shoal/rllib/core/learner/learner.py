@@ -50,7 +50,7 @@ class Learner(Checkpointable, abc.ABC):
         module: RLModule | None = None,
     ) -> None:
         self.config = config
-        self.metrics = MetricsLogger()
+        self.metrics = MetricsLogger(stats_cls_lookup=config.custom_stats_cls_lookup)
         self._module_spec = module_spec
         self._given_module = module
         self.module: MultiRLModule = MultiRLModule()
