@@ -153,7 +153,7 @@ def update(
             divergence = (part["logits"].exp() * (part["logits"] - log_probs)).sum(1)
             loss = (-surrogate + errors + 0.2 * divergence).mean()
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             count += 1
     return count
