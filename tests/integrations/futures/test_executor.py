@@ -7,6 +7,7 @@ import concurrent.futures
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +108,16 @@ def test_no_more_calls_than_workers_run_at_once(tmp_path: Path) -> None:
 
     with Executor(1) as executor:
         assert all(executor.map(overlap, range(30)))
+
+
+def test_calls_behind_one_that_takes_long_are_made_all_the_same(executor: Executor) -> None:
+    def wait(seconds: float) -> float:
+        time.sleep(seconds)
+        return seconds
+
+    assert list(executor.map(wait, [0] * 100)) == [0] * 100
+    naps = [0.05, *[0] * 20] * 2
+    assert list(executor.map(wait, naps)) == naps
 
 
 def test_a_call_that_has_not_started_can_be_cancelled_and_one_that_has_cannot() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.util.remote_calls.pace import FRAME_SECONDS, LARGEST_FRAME, Pace
+from shoal.util.remote_calls.pace import FRAME_SECONDS, LARGEST_FRAME, SHORTEST_FRAME_SECONDS, Pace
 
 
 def test_calls_of_unknown_length_travel_alone() -> None:
@@ -17,6 +17,15 @@ def test_short_calls_travel_together_shared_out_among_the_free_slots() -> None:
     pace.learn(1, FRAME_SECONDS / 1000)
     assert pace.frame_size(100, 2) == 50
     assert pace.frame_size(1, 2) == 1
+
+
+def test_calls_that_take_no_longer_than_a_frame_costs_are_not_shared_out() -> None:
+    pace = Pace()
+    pace.learn(1, SHORTEST_FRAME_SECONDS / 10)
+    assert pace.frame_size(8, 2) == 8
+    assert pace.frame_size(2, 2) == 1
+    assert pace.frame_size(12, 2) == 10
+    assert pace.frame_size(40, 2) == 20
 
 
 def test_long_calls_travel_alone() -> None:

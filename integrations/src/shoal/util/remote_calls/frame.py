@@ -14,9 +14,13 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from shoal import cloudpickle
+from shoal.util.remote_calls.pace import FRAME_SECONDS
 
 Outcome: TypeAlias = tuple[bool, Any]
 """Whether the call returned, and its value or a `Raised`."""
+
+
+_LONG_SECONDS = 10 * FRAME_SECONDS
 
 
 class Raised:
@@ -50,12 +54,19 @@ def run_frame(function: bytes, way: str, arguments: bytes, *shared: Any) -> tupl
         shared: objects of the session, passed after the args.
 
     Returns:
-        The seconds that the calls took, and a pickled list of outcomes.
+        The seconds that the calls took, and a pickled list of outcomes. They are fewer than the calls where one of these took long: those
+        after it have not begun, and others may make them.
     """
     call = WAYS[way](load_function(function))
+    outcomes = []
     started = time.perf_counter()
-    outcomes = [_outcome(call, args, kwargs, shared) for args, kwargs in pickle.loads(arguments)]
-    return time.perf_counter() - started, _pickled(outcomes)
+    seconds = 0.0
+    for args, kwargs in pickle.loads(arguments):
+        outcomes.append(_outcome(call, args, kwargs, shared))
+        seconds = time.perf_counter() - started
+        if seconds > _LONG_SECONDS:
+            break
+    return seconds, _pickled(outcomes)
 
 
 @functools.lru_cache(maxsize=128)

@@ -5,6 +5,9 @@ from __future__ import annotations
 FRAME_SECONDS = 0.002
 """How long a frame should take. Calls that take longer travel alone, so that none waits behind another one while a worker idles."""
 
+SHORTEST_FRAME_SECONDS = 0.0001
+"""Calls that take less together are not shared out among slots: about what a frame of its own costs."""
+
 LARGEST_FRAME = 1000
 _WEIGHT = 0.5
 
@@ -32,5 +35,10 @@ class Pace:
         """
         if self._seconds is None:
             return 1
-        fitting = LARGEST_FRAME if self._seconds <= 0 else int(FRAME_SECONDS / self._seconds)
-        return max(1, min(fitting, LARGEST_FRAME, -(-waiting // free)))
+        if waiting <= free:
+            return 1
+        share = max(-(-waiting // free), self._calls_in(SHORTEST_FRAME_SECONDS))
+        return max(1, min(self._calls_in(FRAME_SECONDS), share, waiting))
+
+    def _calls_in(self, seconds: float) -> int:
+        return LARGEST_FRAME if not self._seconds else min(LARGEST_FRAME, int(seconds / self._seconds))

@@ -84,6 +84,7 @@ class RemoteCalls:
         self._frames: dict[int, _Frame] = {}
         self._frames_started = 0
         self._closed = False
+        self._end_reason: str | None = None
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._ended: queue.SimpleQueue[tuple[int, concurrent.futures.Future[Any] | None]] = queue.SimpleQueue()
@@ -174,8 +175,8 @@ class RemoteCalls:
         """
         with self._lock:
             self._closed = True
-            self._refuse(list(self._waiting), RuntimeError(reason))
-            self._waiting.clear()
+            self._end_reason = reason
+            self._refuse_waiting(reason)
             refs = [frame.ref for frame in self._frames.values()]
             self._changed.notify_all()
             self._end_thread_if_idle()
@@ -291,7 +292,8 @@ class RemoteCalls:
         with self._lock:
             frame = self._frames.pop(number)
             if seconds is not None:
-                self._pace(frame.calls[0].function).learn(len(frame.calls), seconds)
+                self._pace(frame.calls[0].function).learn(len(outcomes), seconds)
+                self._wait_again(frame, len(outcomes))
             if not self._closed or self._waiting:
                 self._slots.done(frame.slot, len(frame.calls))
                 self._fill()
@@ -302,6 +304,19 @@ class RemoteCalls:
                 continue
             returned, value = outcomes[position]
             _tell(call, returned, value.exception() if isinstance(value, Raised) and not returned else value)
+
+    def _wait_again(self, frame: _Frame, made: int) -> None:
+        """The calls of a frame behind those that were made have not begun."""
+        for call in reversed(frame.calls[made:]):
+            call.started = False
+            self._waiting.appendleft(call)
+        del frame.calls[made:]
+        if self._end_reason is not None:
+            self._refuse_waiting(self._end_reason)
+
+    def _refuse_waiting(self, reason: str) -> None:
+        self._refuse(list(self._waiting), RuntimeError(reason))
+        self._waiting.clear()
 
     def _is_over(self) -> bool:
         return self._closed and not self._frames and not self._waiting and not self._refused
