@@ -31,12 +31,15 @@ class FakeActor:
 
     def __init__(self) -> None:
         self.answers: list[Future[Any]] = []
+        self.refuses: Exception | None = None
 
     @property
     def call(self) -> Any:
         return self
 
     def remote(self, *args: Any) -> Any:
+        if self.refuses is not None:
+            raise self.refuses
         self.answers.append(Future())
         return self
 
@@ -157,4 +160,16 @@ def test_who_raises_that_another_actor_is_dead_lives(router: Router, link: Any) 
     assert told.error is raised
     after = Told(router)
     actor.answers[1].set_result("fine")
+    assert after.outcomes == [("fine", None)]
+
+
+def test_what_cannot_be_sent_is_told_and_keeps_no_place(router: Router, link: Any) -> None:
+    actor = FakeActor()
+    link.tell(serving(actor))
+    actor.refuses = TypeError("no such argument travels")
+    assert Told(router).error is actor.refuses
+    assert router.load == 0
+    actor.refuses = None
+    after = Told(router)
+    actor.answers[0].set_result("fine")
     assert after.outcomes == [("fine", None)]
