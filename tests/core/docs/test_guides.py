@@ -20,9 +20,10 @@ def test_there_are_guides() -> None:
     }
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
 def test_the_code_of_a_guide_runs(guide: Path, tmp_path: Path) -> None:
     program = tmp_path / f"{guide.stem.replace('-', '_')}.py"
     program.write_text("\n".join(BLOCK.findall(guide.read_text())))
-    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stderr
