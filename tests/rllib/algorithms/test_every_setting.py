@@ -179,6 +179,7 @@ SHOWN_BY = {
     "min_sample_timesteps_per_iteration": "algorithms/test_ppo.py::test_an_iteration_is_as_long_as_it_is_asked_to_be",
     "log_gradients": "algorithms/test_every_setting.py::test_what_an_iteration_reports",
     "custom_stats_cls_lookup": "algorithms/test_every_setting.py::test_what_is_logged_may_be_reduced_in_ways_of_ones_own",
+    "checkpoint_trainable_policies_only": "algorithms/test_ppo_multi_agent.py::test_only_policies_that_are_to_be_trained_are",
     "export_native_model_files": "algorithms/test_every_setting.py::test_torch_alone_loads_a_module",
     "log_level": "algorithms/test_every_setting.py::test_an_algorithm_sets_what_its_process_has",
     "log_sys_usage": "algorithms/test_every_setting.py::test_what_an_iteration_reports",

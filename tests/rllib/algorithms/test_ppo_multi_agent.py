@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,12 +36,22 @@ def test_each_policy_learns_from_its_agents() -> None:
     assert set(result["env_runners"]["module_episode_returns_mean"]) == {"p0", "p1"}
 
 
-def test_only_policies_that_are_to_be_trained_are() -> None:
-    with small().multi_agent(policies_to_train=["p1"]).build_algo() as algo:
+def test_only_policies_that_are_to_be_trained_are(tmp_path: Path) -> None:
+    config = small().multi_agent(policies_to_train=["p1"]).checkpointing(checkpoint_trainable_policies_only=True)
+    with config.build_algo() as algo:
         before = algo.get_weights()
         result = algo.train()
-        assert changed(before, algo.get_weights()) == {"p0": False, "p1": True}
+        trained = algo.get_weights()
+        assert changed(before, trained) == {"p0": False, "p1": True}
+        algo.save_to_path(tmp_path / "saved")
     assert "p0" not in result["learners"]
+    modules = tmp_path / "saved" / "learner_group" / "learner" / "rl_module"
+    assert sorted(path.name for path in modules.iterdir() if path.is_dir()) == ["p1"]
+    with config.debugging(seed=2).build_algo() as other:
+        own = other.get_weights()
+        other.restore_from_path(tmp_path / "saved")
+        assert changed(own, other.get_weights()) == {"p0": False, "p1": True}
+        assert changed(trained, other.get_weights()) == {"p0": True, "p1": False}
 
 
 def test_policies_have_learning_rates_of_their_own() -> None:

@@ -130,6 +130,8 @@ class AlgorithmState(Checkpointable):
         return parts
 
     def _write(self, folder: Path, state: Mapping[str, Any]) -> None:
+        if self.config.checkpoint_trainable_policies_only:
+            state = _with_trained_modules(state, self.config.is_policy_to_train)
         super()._write(folder, state)
         if self.config.export_native_model_files:
             parts = (COMPONENT_LEARNER_GROUP, COMPONENT_LEARNER, COMPONENT_RL_MODULE)
@@ -202,3 +204,15 @@ class AlgorithmState(Checkpointable):
         """Takes the state that `save` or `save_to_path` made."""
         inner = getattr(checkpoint_path, "checkpoint", checkpoint_path)
         self.restore_from_path(getattr(inner, "path", inner))
+
+
+def _with_trained_modules(state: Mapping[str, Any], is_trained: Callable[[str], bool]) -> dict[str, Any]:
+    """Returns an algorithm's state without the weights of modules that are not trained."""
+    group = dict(state.get(COMPONENT_LEARNER_GROUP, {}))
+    learner = dict(group.get(COMPONENT_LEARNER, {}))
+    if COMPONENT_RL_MODULE not in learner:
+        return dict(state)
+    modules = learner[COMPONENT_RL_MODULE]
+    learner[COMPONENT_RL_MODULE] = {name: own for name, own in modules.items() if is_trained(name)}
+    group[COMPONENT_LEARNER] = learner
+    return {**state, COMPONENT_LEARNER_GROUP: group}

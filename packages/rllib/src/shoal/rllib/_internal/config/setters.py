@@ -594,7 +594,8 @@ class ConfigSetters(Settings):
 
         Args:
             export_native_model_files: whether each module's folder has its weights also as `model.pt`, which PyTorch loads alone.
-            checkpoint_trainable_policies_only: whether policies that are not trained are left out.
+            checkpoint_trainable_policies_only: whether weights of policies that are not trained are left out: an algorithm that takes a
+                checkpoint keeps its own.
 
         Returns:
             This configuration.

@@ -14,7 +14,6 @@ _BATCHES = "batches are put together where they are learned from"
 _LOGS = "Python's logging, and Tune's callbacks, are the program's to set"
 
 WITHOUT_EFFECT: dict[str, str] = {
-    "checkpoint_trainable_policies_only": "checkpoints have all policies; restore some by from_checkpoint(policy_ids=...)",
     "prelearner_buffer_class": _COLUMNS,
     "prelearner_buffer_kwargs": _COLUMNS,
     "prelearner_module_synch_period": _COLUMNS,
