@@ -89,7 +89,7 @@ class FrameWriter:
         """Writes a frame: in the next turn of the loop, or at once where it is not likely that others follow."""
         frame = HEAD.pack(len(pickled), number, kind) + pickled
         if at_once and not self._gathered:
-            self._transport.write(frame)
+            self._write(frame)
             return
         if not self._gathered:
             self._loop.call_soon(self._flush)
@@ -98,7 +98,12 @@ class FrameWriter:
     def _flush(self) -> None:
         gathered, self._gathered = self._gathered, []
         if gathered:
-            self._transport.write(gathered[0] if len(gathered) == 1 else b"".join(gathered))
+            self._write(gathered[0] if len(gathered) == 1 else b"".join(gathered))
+
+    def _write(self, data: bytes) -> None:
+        # Where it is closing, who waits for what it would bring is told when it is closed.
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def close(self) -> None:
         """Closes when all is written."""

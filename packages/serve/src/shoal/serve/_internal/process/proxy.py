@@ -160,8 +160,11 @@ class Proxy:
         if root:
             path = path.removeprefix(root)
         destination = None if path.startswith(OWN_PATHS) else self._destination(path)
-        if destination is None or any(name in FORWARDED for name, _ in scope["headers"]):
+        if destination is None:
             return False
+        for name, _ in scope["headers"]:
+            if name in FORWARDED:
+                return False
         router, begun, metrics = destination.router(), perf_counter(), self._metrics
         if router.refusal() is not None:
             return False
