@@ -37,6 +37,8 @@ class Echo:
             r"autoscaling_config\.max_replica is unknown; did you mean max_repl",
         ),
         ({"num_replicas": 2, "autoscaling_config": {}}, "give one of them"),
+        ({"name": "a#b"}, "name is 'a#b': it may not have '#'"),
+        ({"logging_config": {"log_level": "LOUD"}}, r"Echo: logging_config\.log_level is 'LOUD': give one of DEBUG"),
     ],
 )
 def test_options(options: dict[str, Any], expected: str) -> None:
@@ -57,7 +59,8 @@ def test_deployments_are_bound_before_they_are_used() -> None:
         ({"route_prefix": "echo"}, "route_prefix is 'echo': it has to begin with '/'"),
         ({"route_prefix": "/echo/"}, "give '/echo'"),
         ({"route_prefix": "/{id}"}, "without {parameters}"),
-        ({"name": ""}, "name is ''; give the application a name"),
+        ({"name": ""}, "name is '': give it a name, which is not empty"),
+        ({"name": "a#b"}, "name is 'a#b': it may not have '#'"),
         ({"logging_config": {"log_level": "LOUD"}}, r"logging_config\.log_level is 'LOUD': give one of DEBUG"),
         ({"logging_config": 5}, "logging_config is 5; give LoggingConfig, or a dict"),
     ],

@@ -10,7 +10,7 @@ import pytest
 
 import shoal
 from shoal import serve
-from shoal.serve.exceptions import DeploymentUnavailableError
+from shoal.serve.exceptions import DeploymentUnavailableError, ServeError
 
 
 @serve.deployment(ray_actor_options={"num_cpus": 0})
@@ -116,3 +116,13 @@ def test_a_response_that_nobody_awaits_is_told_where_it_cannot_go(inside: bool) 
     with pytest.raises(Exception, match=r"its value is not here yet> cannot be sent .* await it, or call result\(\)"):
         handle.remote(inside).result()
     serve.delete("forgetful")
+
+
+def test_at_last_a_handle_whose_session_has_ended_says_so_and_starts_none() -> None:
+    handle = serve.run(Doubled.bind(), name="ends", route_prefix=None)
+    assert handle.remote(4).result() == 8
+    shoal.shutdown()
+    with pytest.raises(ServeError, match="the session in which this was served has ended"):
+        handle.remote(4)
+    serve.shutdown()
+    assert not shoal.is_initialized()

@@ -26,7 +26,7 @@ from shoal.serve.context import get_replica_context
 from shoal.serve.deployment import Application, Deployment, checked
 from shoal.serve.exceptions import InvalidArgumentError, ServeError
 from shoal.serve.handle import DeploymentHandle
-from shoal.serve.schema import LoggingConfig, route_prefix_problem
+from shoal.serve.schema import LoggingConfig, name_problem, route_prefix_problem
 from shoal.serve.status import ServeStatus
 
 LOGGING, DEPLOYED = "logging-config", "deployed-config"
@@ -231,8 +231,9 @@ def _spec(one: RunTarget, default: LoggingConfig | None) -> ApplicationSpec:
         )
     if not isinstance(one.target, Application):
         raise InvalidArgumentError(f"target is {one.target!r}; give a bound deployment, such as Model.bind()")
-    if not isinstance(one.name, str) or not one.name:
-        raise InvalidArgumentError(f"name is {one.name!r}; give the application a name that is not empty")
+    problem = name_problem(one.name)
+    if problem:
+        raise InvalidArgumentError(f"name is {one.name!r}: {problem}")
     problem = route_prefix_problem(one.route_prefix)
     if problem:
         raise InvalidArgumentError(f"route_prefix is {one.route_prefix!r}: {problem}")
@@ -303,6 +304,8 @@ def shutdown() -> None:
 
 def end_serving() -> None:
     """Ends all applications, and what answers for them."""
+    if not shoal.is_initialized():
+        return
     try:
         controller = find_controller()
     except ServeError:
@@ -321,6 +324,8 @@ def _end_rest() -> None:
 
 async def shutdown_async() -> None:
     """Does what `shutdown` does, in an event loop."""
+    if not shoal.is_initialized():
+        return
     try:
         controller = find_controller()
     except ServeError:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from shoal.serve._internal.logic.validation_text import problems_in
 from shoal.serve.config import AutoscalingConfig, DeploymentConfig
 from shoal.serve.exceptions import InvalidArgumentError
+from shoal.serve.schema import LoggingConfig, name_problem
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -153,6 +154,9 @@ def checked_config(name: str, options: Mapping[str, Any]) -> DeploymentConfig:
     given = {"name": name, **options}
     if given.get("name") is None:
         given["name"] = name
+    problem = name_problem(given["name"])
+    if problem:
+        raise InvalidArgumentError(f"deployment {name}: name is {given['name']!r}: {problem}")
     if given.get("num_replicas") == "auto":
         given["num_replicas"] = None
         given["autoscaling_config"] = {"max_replicas": 100} | dict(given.get("autoscaling_config") or {})
@@ -165,6 +169,7 @@ def checked_config(name: str, options: Mapping[str, Any]) -> DeploymentConfig:
         given["num_replicas"] = None
         if isinstance(given["autoscaling_config"], AutoscalingConfig):
             given["autoscaling_config"] = given["autoscaling_config"].model_dump(exclude_unset=True)
+    checked(LoggingConfig, given.get("logging_config"), f"deployment {given['name']}: logging_config")
     try:
         json.dumps(given.get("user_config"))
     except (TypeError, ValueError) as error:

@@ -153,6 +153,14 @@ class ServeApplicationSchema(_Schema):
     host: str | None = None
     port: int | None = None
 
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        problem = name_problem(value)
+        if problem:
+            raise ValueError(problem)
+        return value
+
     @field_validator("import_path")
     @classmethod
     def _names_something(cls, value: str) -> str:
@@ -282,6 +290,13 @@ class ServeInstanceDetails(_Schema):
     deploy_mode: Literal["MULTI_APP"] = "MULTI_APP"
     applications: dict[str, ApplicationDetails] = Field(default_factory=dict)
     target_capacity: float | None = None
+
+
+def name_problem(name: object) -> str:
+    """Returns what is wrong with the name of an application or deployment; empty where nothing is."""
+    if not isinstance(name, str) or not name:
+        return "give it a name, which is not empty"
+    return "it may not have '#', which parts names of replicas" if "#" in name else ""
 
 
 def route_prefix_problem(prefix: str | None) -> str:

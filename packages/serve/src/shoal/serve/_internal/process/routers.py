@@ -11,6 +11,7 @@ from shoal.serve._internal.logic.metric_text import Sample
 from shoal.serve._internal.process.controller_link import ControllerLink, find_controller
 from shoal.serve._internal.process.router import AnyRouter, Router
 from shoal.serve._internal.schema.deployments import DeploymentId
+from shoal.serve.exceptions import ServeError
 
 
 class Routers:
@@ -33,6 +34,11 @@ class Routers:
             return self._link_locked()
 
     def _link_locked(self) -> ControllerLink:
+        if self._session and not shoal.is_initialized():
+            # To look for a controller would start another session.
+            raise ServeError(
+                "the session in which this was served has ended; start one, and serve there: serve.run(...)"
+            )
         session = shoal.get_runtime_context().get_job_id() if shoal.is_initialized() else ""
         if self._link is None or self._link.is_lost or session != self._session:
             self._link = ControllerLink(find_controller(), self.name)
