@@ -217,13 +217,19 @@ class Connection:
 
 
 class Countdown:
-    """Sets its event at the last of `number` steps, or at one that says so."""
+    """Sets its event at the last of `number` steps, or at one that says so.
 
-    __slots__ = ("_left", "_lock", "event")
+    Args:
+        number: how many steps; 0 for none.
+        then: called at the last one, by whoever takes it.
+    """
 
-    def __init__(self, number: int) -> None:
+    __slots__ = ("_left", "_lock", "_then", "event")
+
+    def __init__(self, number: int, then: Callable[[], None] | None = None) -> None:
         self.event = threading.Event()
         self._left = number
+        self._then = then
         self._lock = threading.Lock()
         if number <= 0:
             self.event.set()
@@ -232,5 +238,8 @@ class Countdown:
         """One is done."""
         with self._lock:
             self._left -= 1
-            if self._left <= 0 or last:
-                self.event.set()
+            is_last = self._left == 0
+        if is_last or last:
+            self.event.set()
+        if is_last and self._then is not None:
+            self._then()

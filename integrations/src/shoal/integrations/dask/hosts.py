@@ -22,7 +22,7 @@ from distributed.worker import secede
 from shoal import DynamicObjectRefGenerator, cloudpickle
 from shoal.engines import DYNAMIC, STREAMING, ActorTemplate, deserialize
 from shoal.exceptions import ActorDiedError, TaskCancelledError
-from shoal.integrations.dask.connection import Connection
+from shoal.integrations.dask.connection import Connection, Countdown
 from shoal.integrations.dask.errors import Failed, captured, failed
 from shoal.integrations.dask.keys import TASK_ID_SIZE, id_of
 from shoal.integrations.dask.references import DaskObjectRef, unpack, values_of
@@ -85,7 +85,7 @@ class Call:
         keys: of its results.
     """
 
-    __slots__ = ("awaited", "keys", "payload", "running", "spec", "task")
+    __slots__ = ("awaited", "keys", "payload", "refs", "running", "spec", "task")
 
     def __init__(self, task: str, spec: bytes, payload: bytes, awaited: list[str], keys: list[str]) -> None:
         self.task = task
@@ -94,6 +94,8 @@ class Call:
         self.awaited = awaited
         self.keys = list(keys)
         self.running: RunningCall | None = None
+        self.refs: list[DaskObjectRef[Any]] = []
+        """Of what it waits for before its turn comes, where calls need not keep their order."""
 
 
 def live(spec: bytes, payload: bytes, *values: bytes) -> None:
@@ -249,7 +251,14 @@ class Host:
         """A call has come."""
         with self._lock:
             self._calls[call.task] = call
-        self._queues[self._group_of(call.spec)].put(call)
+        queue = self._queues[self._group_of(call.spec)]
+        if not (call.awaited and self.template.options.allow_out_of_order_execution):
+            queue.put(call)
+            return
+        call.refs = [self._awaited(key) for key in call.awaited]
+        missing = Countdown(len(call.refs), then=partial(queue.put, call))
+        for ref in call.refs:
+            self.connection.watch(ref.dask_future, missing.step)
 
     def _group_of(self, spec: MethodSpec) -> str:
         return spec.group if spec.group in self._threads else ""
@@ -344,7 +353,7 @@ class Host:
         return DynamicObjectRefGenerator([self.session.put(item) for item in items])
 
     def _arguments(self, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        refs = [self._awaited(key) for key in call.awaited]
+        refs = call.refs or [self._awaited(key) for key in call.awaited]
         return unpack(call.payload, values_of(self.connection, refs, None) if refs else ())
 
     def _awaited(self, key: str) -> DaskObjectRef[Any]:

@@ -11,7 +11,7 @@ from shoal.engines import (
     PlacementGroupStrategy,
     TaskOptions,
 )
-from shoal.exceptions import NotSupportedByEngineError
+from shoal.exceptions import ActorUnschedulableError, NotSupportedByEngineError, ShoalError, TaskUnschedulableError
 from shoal.integrations.dask.connection import Connection
 from shoal.integrations.dask.keys import host_of, node_id_of
 from shoal.integrations.dask.limits import DASK
@@ -20,7 +20,7 @@ _LABELS = "Give some workers a resource (`dask worker --resources 'ssd=1'`) and 
 
 
 def task_keywords(options: TaskOptions, connection: Connection) -> dict[str, Any]:
-    """Returns what `client.submit` takes for a task. Raises NotSupportedByEngineError.
+    """Returns what `client.submit` takes for a task. Raises NotSupportedByEngineError, TaskUnschedulableError.
 
     A task takes one thread of a worker. Where workers have a resource `CPU`, more than one is taken of that.
     """
@@ -60,7 +60,8 @@ def _keywords(
     if held:
         keywords["resources"] = held
     if isinstance(strategy, NodeAffinityStrategy):
-        keywords |= _affinity(strategy, connection)
+        is_task = isinstance(options, TaskOptions)
+        keywords |= _affinity(strategy, connection, TaskUnschedulableError if is_task else ActorUnschedulableError)
     return keywords
 
 
@@ -68,12 +69,18 @@ def _has_cpus(connection: Connection) -> bool:
     return any("CPU" in worker["resources"] for worker in connection.ask("workers"))
 
 
-def _affinity(strategy: NodeAffinityStrategy, connection: Connection) -> dict[str, Any]:
+def _affinity(
+    strategy: NodeAffinityStrategy, connection: Connection, unschedulable: type[ShoalError]
+) -> dict[str, Any]:
     addresses = [worker["address"] for worker in connection.ask("workers")]
     wanted = [address for address in addresses if node_id_of(host_of(address)).hex() == _hex(strategy.node_id)]
     if not wanted and strategy.soft:
         return {}
-    return {"workers": wanted or ["gone"], "allow_other_workers": bool(strategy.soft)}
+    if not wanted:
+        raise unschedulable(
+            f"there is no machine {_hex(strategy.node_id)} with workers; shoal.nodes() lists those that are there"
+        )
+    return {"workers": wanted, "allow_other_workers": bool(strategy.soft)}
 
 
 def _hex(node_id: Any) -> str:
