@@ -18,6 +18,7 @@ from shoal.experimental import internal_kv
 from shoal.integrations.ray.limits import RAY
 from shoal.util.placement_group import placement_group, remove_placement_group
 from shoal.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from shoal.util.state import list_tasks
 
 ray = pytest.importorskip(
     "ray", minversion="2.60", reason="the ray engine needs ray: pip install 'shoal-integrations[ray]'"
@@ -53,9 +54,10 @@ class Counter:
 def test_the_session_is_on_ray() -> None:
     engine = engines.current()
     assert engine.name == engine.session.engine == "ray"
-    assert (
-        engine.capabilities | {"state"} == RAY.capabilities
-    )  # its lists need the dashboard, which is not started here
+    # Ray's lists need the dashboard, which is not started here.
+    assert engine.capabilities == RAY.capabilities - {"state"}
+    with pytest.raises(exceptions.NotSupportedByEngineError, match="dashboard"):
+        list_tasks()
     assert shoal.cluster_resources()["CPU"] == 4
     assert [node["NodeID"] for node in shoal.nodes()] == [shoal.get_runtime_context().get_node_id()]
 

@@ -71,7 +71,7 @@ class RayEngine:
     @cached_property
     def _has_dashboard(self) -> bool:
         """Whether the cluster has what Ray's state API asks."""
-        return not self._is_client and bool(internal_kv._internal_kv_get(b"dashboard", namespace=b"dashboard"))
+        return not self._is_client and bool(internal_kv._internal_kv_get(b"webui:url", namespace=b"dashboard"))
 
     @property
     def capture_children(self) -> bool:
