@@ -14,6 +14,7 @@ from shoal._core.logic.tasks import (
     PUSHED,
     AskLeases,
     GiveLeaseBack,
+    KillFor,
     Lease,
     Push,
     Task,
@@ -149,12 +150,46 @@ def test_a_lease_whose_worker_will_be_killed_gets_nothing_more_and_goes_back_for
     pool.submit(tasks[0])
     lease = make_lease(1)
     pool.granted(lease, 0, 0.0)
-    assert pool.doomed(lease) == []
+    (kill,) = pool.force(lease, tasks[0])
+    assert isinstance(kill, KillFor)
+    assert (kill.lease, kill.task) == (lease, tasks[0])
     pool.submit(tasks[1])
     assert list(lease.in_flight.values()) == tasks[:1]
     effects = finish(pool, lease, tasks[:1])
     assert [effect.reusable for effect in effects if isinstance(effect, GiveLeaseBack)] == [False]
     assert pool.asked > 0
+    pool.check()
+
+
+def pool_with_three_on_one_lease() -> tuple[TaskPool, Lease, list[Task]]:
+    pool = TaskPool()
+    tasks = [make_task(number) for number in range(4)]
+    pool.submit(tasks[0])
+    lease = make_lease(1)
+    pool.granted(lease, 0, 0.0)
+    for task in tasks[1:]:
+        pool.submit(task)
+    finish(pool, lease, tasks[:1])
+    assert list(lease.in_flight.values()) == tasks[1:]
+    return pool, lease, tasks[1:]
+
+
+def test_a_task_that_is_cancelled_by_force_behind_another_does_not_take_it_along() -> None:
+    pool, lease, (running, forced, behind) = pool_with_three_on_one_lease()
+    assert pool.force(lease, forced) == []
+    # The worker has dropped it: nothing is killed.
+    assert not [effect for effect in finish(pool, lease, [forced]) if isinstance(effect, KillFor)]
+    assert not [effect for effect in finish(pool, lease, [running]) if isinstance(effect, KillFor)]
+    assert list(lease.in_flight.values()) == [behind]
+    pool.check()
+
+
+def test_a_task_that_was_cancelled_by_force_and_begins_all_the_same_ends_with_its_worker() -> None:
+    pool, lease, (running, forced, behind) = pool_with_three_on_one_lease()
+    pool.force(lease, forced)
+    (kill,) = [effect for effect in finish(pool, lease, [running]) if isinstance(effect, KillFor)]
+    assert (kill.lease, kill.task) == (lease, forced)
+    assert list(lease.in_flight.values()) == [forced, behind]
     pool.check()
 
 

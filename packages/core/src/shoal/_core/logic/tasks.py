@@ -41,6 +41,7 @@ class Task:
         "cancelled",
         "definition",
         "fields",
+        "forced",
         "lease",
         "name",
         "pool",
@@ -66,6 +67,8 @@ class Task:
         """It may have begun before, whether or not that counts as an attempt."""
         self.alone = retries_left == 0
         self.cancelled = False
+        self.forced = False
+        """It was cancelled with force, and its worker is to be killed if it begins."""
         self.state = READY
         self.lease: Lease | None = None
         self.pool: TaskPool | None = None
@@ -156,7 +159,17 @@ class GiveLeaseBack:
         self.reusable = reusable
 
 
-Effect = Push | AskLeases | WithdrawRequest | GiveLeaseBack
+class KillFor:
+    """Effect: kill the worker that runs a task which was cancelled with force."""
+
+    __slots__ = ("lease", "task")
+
+    def __init__(self, lease: Lease, task: Task) -> None:
+        self.lease = lease
+        self.task = task
+
+
+Effect = Push | AskLeases | WithdrawRequest | GiveLeaseBack | KillFor
 
 
 class TaskPool:
@@ -218,6 +231,8 @@ class TaskPool:
         effects: list[Effect] = []
         if not in_flight:
             lease.exact = False
+        elif not lease.doomed and (first := next(iter(in_flight.values()))).forced:
+            effects.extend(self._doom(lease, first))
         self._refill(lease, now, effects)
         return effects
 
@@ -295,10 +310,18 @@ class TaskPool:
         self._ask(effects)
         return effects
 
-    def doomed(self, lease: Lease) -> list[Effect]:
-        """The lease's worker will be killed for the sake of a task on it. It gets nothing more, also if that task ends before."""
+    def force(self, lease: Lease, task: Task) -> list[Effect]:
+        """A task that has been pushed is cancelled with force. Its worker is killed once no other task, which may run there, is before it:
+        the worker drops the task rather, where it is told in time."""
+        if next(iter(lease.in_flight.values())) is task:
+            return self._doom(lease, task)
+        task.forced = True
+        return []
+
+    def _doom(self, lease: Lease, task: Task) -> list[Effect]:
+        """The worker gets nothing more, also if the task ends before it is killed."""
         lease.doomed = True
-        return self.reclaimed(lease.id)
+        return [KillFor(lease, task), *self.reclaimed(lease.id)]
 
     def expire_idle(self, now: float, linger: float) -> tuple[list[Effect], float | None]:
         """Returns leases that have been idle for `linger` seconds, and when to ask again (None: nothing is idle)."""

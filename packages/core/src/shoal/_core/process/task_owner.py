@@ -16,6 +16,7 @@ from shoal._core.logic.tasks import (
     AskLeases,
     Effect,
     GiveLeaseBack,
+    KillFor,
     Lease,
     Push,
     Task,
@@ -263,6 +264,9 @@ class TaskOwner:
             elif kind is GiveLeaseBack:
                 self._leases.pop(effect.lease.id, None)  # type: ignore[union-attr]
                 self._node.send(ReturnLease(effect.lease.id, effect.reusable))  # type: ignore[union-attr]
+            elif kind is KillFor:
+                reason = f"{effect.task.name} was cancelled with force"  # type: ignore[union-attr]
+                self._node.send(KillWorker(effect.lease.worker_id, reason))  # type: ignore[union-attr]
             elif kind is WithdrawRequest:
                 self._node.send(CancelLeaseRequest(pool.request_id))
                 self._requests.pop(pool.request_id, None)
@@ -559,13 +563,12 @@ class TaskOwner:
         task.cancelled = True
         task.retries_left = 0
         if task.state == PUSHED and task.lease is not None:
+            lease = task.lease
             if force:
-                lease = task.lease
-                self._node.send(KillWorker(lease.worker_id, f"{task.name} was cancelled with force"))
                 pool = self._leases[lease.id][0]
-                self._carry_out_locked(pool, pool.pool.doomed(lease))
-            elif task.lease.connection is not None:
-                task.lease.connection.send(CancelTask(task.call.task_id, recursive))
+                self._carry_out_locked(pool, pool.pool.force(lease, task))
+            if not lease.doomed and lease.connection is not None:
+                lease.connection.send(CancelTask(task.call.task_id, recursive))
             return
         if task.pool is not None:
             task.pool.withdraw(task)

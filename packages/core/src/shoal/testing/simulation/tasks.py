@@ -10,6 +10,7 @@ from shoal._core.logic.tasks import (
     AskLeases,
     Effect,
     GiveLeaseBack,
+    KillFor,
     Lease,
     Push,
     Task,
@@ -194,6 +195,8 @@ class Tasks:
             elif isinstance(effect, GiveLeaseBack):
                 self.leases.pop(effect.lease.id, None)
                 self._to_node(ReturnLease(effect.lease.id, effect.reusable))
+            elif isinstance(effect, KillFor):
+                self._to_node(KillWorker(effect.lease.worker_id, "cancelled with force"))
             elif isinstance(effect, WithdrawRequest):
                 self._to_node(CancelLeaseRequest(pool.request_id))
                 self._requests.pop(pool.request_id, None)
@@ -409,13 +412,12 @@ class Tasks:
         task.cancelled = True
         task.retries_left = 0
         if task.state == PUSHED and task.lease is not None:
+            lease = task.lease
             if force:
-                lease = task.lease
-                self._to_node(KillWorker(lease.worker_id, "cancelled with force"))
                 pool = self.leases[lease.id][0]
-                self._carry_out(pool, pool.pool.doomed(lease))
-            elif task.lease.connection is not None:
-                task.lease.connection.send(CancelTask(task.call.task_id, recursive))
+                self._carry_out(pool, pool.pool.force(lease, task))
+            if not lease.doomed and lease.connection is not None:
+                lease.connection.send(CancelTask(task.call.task_id, recursive))
             return
         if task.pool is not None:
             task.pool.withdraw(task)
