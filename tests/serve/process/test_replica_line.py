@@ -187,7 +187,7 @@ def test_what_fails_or_is_large_is_fetched_elsewhere() -> None:
         for parts in (
             [ValueError()],
             [START, {**END, "body": bytes(MOST_BYTES + 1)}],
-            [{**START, "headers": (one for one in ())}, END],
+            [{**START, "headers": (str(number) for number in range(1))}, END],
         ):
             one.replica.parts = parts
             with pytest.raises(Fetch):
