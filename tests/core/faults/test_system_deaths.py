@@ -104,6 +104,14 @@ def test_fork_server_dies_while_workers_start(session) -> None:
 def test_pending_gets_end_when_the_daemon_dies(visit, meeting, session) -> None:
     refs = [visit.remote(meeting.name) for _ in range(2)]
     stuck = visit.remote(meeting.name)
+
+    @shoal.remote(num_cpus=0)
+    def items(name):
+        yield 1
+        shoal.get(visit.options(num_cpus=0).remote(name))
+
+    stream = items.remote(meeting.name)
+    assert shoal.get(next(stream), timeout=20) == 1
     meeting.arrival()
     caught: list[BaseException] = []
 
@@ -113,7 +121,11 @@ def test_pending_gets_end_when_the_daemon_dies(visit, meeting, session) -> None:
         except BaseException as error:
             caught.append(error)
 
+    def get_next():
+        get(next(stream))
+
     threads = [threading.Thread(target=get, args=(ref,)) for ref in [*refs, stuck]]
+    threads.append(threading.Thread(target=get_next))
     for thread in threads:
         thread.start()
     session.pids()
@@ -121,7 +133,7 @@ def test_pending_gets_end_when_the_daemon_dies(visit, meeting, session) -> None:
     for thread in threads:
         thread.join(20)
         assert not thread.is_alive()
-    assert [type(error) for error in caught] == [LocalDaemonDiedError] * 3
+    assert [type(error) for error in caught] == [LocalDaemonDiedError] * 4
     assert "daemon" in str(caught[0])
     session.wait_until_gone(folder_may_stay=True)
     _new_session_works()
@@ -141,6 +153,14 @@ def test_calls_after_the_daemons_death(visit, session) -> None:
     gone = (LocalDaemonDiedError, SessionEndedError)
     with pytest.raises(gone):
         shoal.get(visit.remote("nobody", False), timeout=20)
+    with pytest.raises(gone):
+        visit.remote("nobody", False).future().result(20)
+    with pytest.raises(gone):
+        shoal.get(visit.options(num_returns="streaming").remote("nobody", False).__next__(), timeout=20)
+    late = [visit.remote("nobody", False), actor.ping.remote()]
+    assert shoal.wait(late, num_returns=2, timeout=20)[0] == late
+    with pytest.raises((*gone, ActorDiedError)):
+        actor.ping.remote().future().result(20)
     with pytest.raises((*gone, ActorDiedError)):
         shoal.get(actor.ping.remote(), timeout=20)
     with pytest.raises((*gone, ActorDiedError)):

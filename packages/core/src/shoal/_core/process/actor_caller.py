@@ -368,6 +368,9 @@ class ActorCaller:
         if link.state == "DEAD":
             self._owner.fail_task_locked(task, link.end_error)
             return
+        if self._references.ended is not None:
+            self._owner.fail_task_locked(task, dump_error(self._references.end_error()))
+            return
         if dependencies:
             entries = self._references.table.entries
             waiting = 0

@@ -204,6 +204,7 @@ class Client:
         self._closing = True
         reason = "the shoal session has ended"
         self.references.end(reason)
+        self.tasks.end_streams()
         self.node.lost(reason)
         set_current_home(None)
         self._callbacks.stop()
@@ -294,6 +295,7 @@ class Client:
         self.on_daemon_gone()
         reason = "the session's daemon has died: its processes and stored objects are gone; shoal.init() starts a new session"
         self.references.daemon_gone(reason)
+        self.tasks.end_streams()
         self.node.lost(reason)
 
     def _answer(self, query: Query) -> None:

@@ -287,7 +287,7 @@ class References:
                 self._stop_waiting_locked(waiter, entries)
                 return waiter
             if self.ended is not None:
-                raise LocalDaemonDiedError(self.ended) if self._daemon_died else SessionEndedError(self.ended)
+                raise self.end_error()
             self._check_not_own_calls_locked(waiter, refs, entries)
         object_ids = [ref._id for ref in refs]
         self._block(waiter, entries, object_ids, timeout, lambda: self._timeout_text(refs, entries, timeout))
@@ -476,6 +476,11 @@ class References:
         )
 
     # --- the end of things -----------------------------------------------------------------------------------------------------
+
+    def end_error(self) -> LocalDaemonDiedError | SessionEndedError:
+        """What those hear who ask for something after the end."""
+        reason = self.ended or ""
+        return LocalDaemonDiedError(reason) if self._daemon_died else SessionEndedError(reason)
 
     def daemon_gone(self, reason: str) -> None:
         """The node's daemon died: nothing that is pending will come."""

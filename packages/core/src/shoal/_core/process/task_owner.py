@@ -208,6 +208,9 @@ class TaskOwner:
         """Counts what the task needs, and submits it as soon as its arguments are there."""
         if task.uses:
             references.table.use(task.uses)
+        if references.ended is not None:
+            self.fail_task_locked(task, dump_error(references.end_error()))
+            return
         if dependencies:
             entries = references.table.entries
             waiting = 0
@@ -574,6 +577,15 @@ class TaskOwner:
             task.pool.withdraw(task)
         error = dump_error(cancelled(task))
         self.fail_task_locked(task, error)
+
+    def end_streams(self) -> None:
+        """The session has ended: nothing more comes of what runs."""
+        with self._lock:
+            error = dump_error(self._references.end_error())
+            for task in self.running.values():
+                if task.stream is not None:
+                    task.stream.failed_locked(error)
+        self._references.run_due()
 
     def stream_consumed(self, task_id: bytes, count: int) -> None:
         """Tells the producer of a stream how far its consumer is."""
