@@ -6,6 +6,8 @@ import asyncio
 import concurrent.futures
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -229,3 +231,26 @@ def test_an_executor_that_is_forgotten_makes_its_calls_and_ends() -> None:
     assert future.result() == 1
     thread.join(30)
     assert not thread.is_alive()
+
+
+AT_EXIT = """
+import sys
+import shoal
+from shoal.util.futures import Executor
+
+def touch(path):
+    open(path, "w").close()
+    return path
+
+shoal.init(num_cpus=1)
+last = Executor(1).map(touch, sys.argv[1:-1])
+future = Executor(1).submit(touch, sys.argv[-1])
+future.add_done_callback(lambda ended: print(ended.result()))
+"""
+
+
+def test_what_was_submitted_is_done_before_the_program_ends(tmp_path: Path) -> None:
+    paths = [str(tmp_path / str(number)) for number in range(3)]
+    done = subprocess.run([sys.executable, "-c", AT_EXIT, *paths], capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), done.stderr) == (paths[-1], "")
+    assert sorted(map(str, tmp_path.iterdir())) == paths

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import shoal
 from shoal import cloudpickle
+from shoal.util.remote_calls.at_exit import finish_at_exit
 from shoal.util.remote_calls.chunks import chunks
 from shoal.util.remote_calls.remote_calls import Call, RemoteCalls
 from shoal.util.remote_calls.sizing import cpu_options, session_cpus
@@ -45,7 +46,8 @@ class Executor(concurrent.futures.Executor):
     """Runs functions in the workers of a session, which is started where there is none.
 
     What `concurrent.futures.ProcessPoolExecutor` does, with these differences: functions and arguments may be whatever cloudpickle takes
-    (lambdas, functions of `__main__`, closures); a worker that dies fails the calls that it ran, with a reason, and no others.
+    (lambdas, functions of `__main__`, closures); a worker that dies fails the calls that it ran, with a reason, and no others; where the
+    session ends first, calls that are not over raise SessionEndedError.
 
     Args:
         max_workers: how many calls run at once; by default as many as the session has CPUs. Where there are more than CPUs, each takes a
@@ -87,6 +89,7 @@ class Executor(concurrent.futures.Executor):
         self._max_workers = count  # Libraries that are given an executor look for it under this name.
         self._has_initializer = initializer is not None
         self._calls = RemoteCalls(slots, "shoal-executor")
+        finish_at_exit(self._calls)
         self._shutdown_lock = threading.Lock()
         self._is_shut_down = False
 

@@ -21,6 +21,7 @@ from shoal.util.remote_calls.portable_function import PortableFunctions
 from shoal.util.remote_calls.slots import Slots
 
 _MOST_PACES = 256
+_SESSION_IS_GONE = (shoal.exceptions.SessionEndedError, shoal.exceptions.LocalDaemonDiedError)
 
 Listener: TypeAlias = Callable[[bool, Any], None]
 """Called with whether the call returned, and its value or exception."""
@@ -130,6 +131,8 @@ class RemoteCalls:
 
     def wait(self, event: threading.Event, timeout: float | None) -> bool:
         """Waits for something that a listener sets; returns whether it is set. In a task, its CPUs are free for others meanwhile."""
+        if event.is_set():
+            return True
         if current().context().is_driver:
             return event.wait(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -165,6 +168,12 @@ class RemoteCalls:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def finish(self) -> None:
+        """Closes and joins; does nothing in a fork of the process that makes the calls."""
+        if self._thread.is_alive():
+            self.close()
+            self.join()
+
     def terminate(self, reason: str, grace: float = 0.0) -> None:
         """Ends what runs, and what waits does not start: listeners hear of a RuntimeError.
 
@@ -176,7 +185,7 @@ class RemoteCalls:
         with self._lock:
             self._closed = True
             self._end_reason = reason
-            self._refuse_waiting(reason)
+            self._refuse_waiting(RuntimeError(reason))
             refs = [frame.ref for frame in self._frames.values()]
             self._changed.notify_all()
             self._end_thread_if_idle()
@@ -294,7 +303,11 @@ class RemoteCalls:
             if seconds is not None:
                 self._pace(frame.calls[0].function).learn(len(outcomes), seconds)
                 self._wait_again(frame, len(outcomes))
-            if not self._closed or self._waiting:
+            if isinstance(failure, _SESSION_IS_GONE):
+                # Otherwise they would begin another session, or die with the next one of the same.
+                self._slots.done(frame.slot, 0)
+                self._refuse_waiting(failure)
+            elif not self._closed or self._waiting:
                 self._slots.done(frame.slot, len(frame.calls))
                 self._fill()
             self._changed.notify_all()
@@ -312,10 +325,10 @@ class RemoteCalls:
             self._waiting.appendleft(call)
         del frame.calls[made:]
         if self._end_reason is not None:
-            self._refuse_waiting(self._end_reason)
+            self._refuse_waiting(RuntimeError(self._end_reason))
 
-    def _refuse_waiting(self, reason: str) -> None:
-        self._refuse(list(self._waiting), RuntimeError(reason))
+    def _refuse_waiting(self, error: BaseException) -> None:
+        self._refuse(list(self._waiting), error)
         self._waiting.clear()
 
     def _is_over(self) -> bool:

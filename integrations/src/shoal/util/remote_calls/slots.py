@@ -115,8 +115,10 @@ class ActorSlots:
         self._free = list(range(count))
 
     def run(self, function: bytes, way: str, arguments: bytes, shared: tuple[Any, ...]) -> tuple[Any, int]:
-        slot = self._free.pop()
-        return self._actors[slot].run.remote(function, way, arguments, *shared), slot
+        slot = self._free[-1]
+        ref = self._actors[slot].run.remote(function, way, arguments, *shared)
+        self._free.pop()
+        return ref, slot
 
     def done(self, slot: int, calls: int) -> None:
         self._made[slot] += calls
