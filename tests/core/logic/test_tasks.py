@@ -193,6 +193,18 @@ def test_a_task_that_was_cancelled_by_force_and_begins_all_the_same_ends_with_it
     pool.check()
 
 
+def test_a_task_that_is_handed_back_after_it_was_cancelled_goes_nowhere_else() -> None:
+    pool, lease, (_, cancelled, behind) = pool_with_three_on_one_lease()
+    other = make_lease(2)
+    pool.granted(other, 0, 0.0)
+    assert pool.idle == [other]
+    cancelled.cancelled = True
+    effects = pool.handed_back(lease, [cancelled.call.task_id, behind.call.task_id], 0.0)
+    assert [effect.tasks for effect in effects if isinstance(effect, Push)] == [[behind]]
+    assert cancelled.lease is None
+    pool.check()
+
+
 def test_an_idle_lease_is_returned_after_a_while() -> None:
     pool = TaskPool()
     task = make_task(1)

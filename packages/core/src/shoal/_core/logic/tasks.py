@@ -237,13 +237,15 @@ class TaskPool:
         return effects
 
     def handed_back(self, lease: Lease, task_ids: Iterable[bytes], now: float) -> list[Effect]:
-        """The worker has not begun these, and will not."""
+        """The worker has not begun these, and will not. Those that have been cancelled meanwhile run nowhere else: they are on no lease
+        then, and the owner lets them fail."""
         lease.stalled = True
         back = [task for task in (lease.in_flight.pop(task_id, None) for task_id in task_ids) if task is not None]
         for task in reversed(back):
             task.state = READY
             task.lease = None
-            self.ready.appendleft(task)
+            if not task.cancelled:
+                self.ready.appendleft(task)
         effects: list[Effect] = []
         if not lease.in_flight:
             lease.stalled = False

@@ -556,7 +556,7 @@ class TaskOwner:
                     self._carry_out_locked(pool, pool.pool.handed_back(lease, ids, time.monotonic()))
             for task_id in task_ids:
                 task = self.running.get(task_id)
-                if task is not None and task.cancelled and task.pool is not None and task.pool.withdraw(task):
+                if task is not None and task.cancelled and task.lease is None:
                     self.fail_task_locked(task, dump_error(cancelled(task)))
         self._references.run_due()
 

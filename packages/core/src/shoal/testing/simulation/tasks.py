@@ -402,7 +402,7 @@ class Tasks:
                 self._carry_out(found[0], found[0].pool.handed_back(lease, ids, self._agenda.now))
         for task_id in task_ids:
             task = self.running.get(task_id)
-            if task is not None and task.cancelled and task.pool is not None and task.pool.withdraw(task):
+            if task is not None and task.cancelled and task.lease is None:
                 self.fail_task(task, dump(Failure(values.CANCELLED, task_id)))
         self._objects.run_due()
 
