@@ -161,6 +161,7 @@ class ProxiedRequest:
         self._gone = False
         self._listening: asyncio.Task[None] | None = None
         self._call: Call | None = None
+        self._too_late_error: AnswerTooLate | None = None
         self.status = "499"
         """Of the answer; 499 where the client was gone before there was one."""
         self.lost: BaseException | None = None
@@ -196,7 +197,7 @@ class ProxiedRequest:
             if more_comes:
                 # It has been taken on; the answer comes when there is one.
                 self._listen()
-                part = await self._router.next_items(call)
+                part = await self._unless_too_late(call)
             if deadline is not None:
                 deadline.cancel()
             return part
@@ -250,11 +251,13 @@ class ProxiedRequest:
                 part = await self._router.next_items(call)
         except asyncio.CancelledError:
             if not self._gone:
+                self._router.cancel(call)
                 raise
         except Exception as error:
             if self._gone:
                 return
             if self._begun:
+                self._router.cancel(call)
                 # The client sees the connection end before the answer does: there is no other way to tell it.
                 raise
             await self._refuse(error)
@@ -280,12 +283,26 @@ class ProxiedRequest:
             if message["type"] == "websocket.disconnect":
                 return
 
+    async def _unless_too_late(self, call: Call) -> Streaming:
+        """Returns the first part of an answer. Raises AnswerTooLate where the request has been cancelled for that."""
+        try:
+            part = await self._router.next_items(call)
+        except Exception as error:
+            if self._too_late_error is None:
+                raise
+            raise self._too_late_error from error
+        if self._too_late_error is not None:
+            raise self._too_late_error
+        return part
+
     def _too_late(self, answer: asyncio.Future[Streaming]) -> None:
         assert self._call is not None
         assert self._timeout_s is not None
+        self._too_late_error = AnswerTooLate(self._timeout_s)
+        # Before the call is cancelled: one that waits is done before `cancel` returns.
         if not answer.done():
-            self._router.cancel(self._call)
-            answer.set_exception(AnswerTooLate(self._timeout_s))
+            answer.set_exception(self._too_late_error)
+        self._router.cancel(self._call)
 
     async def _refuse(self, error: Exception) -> None:
         refusal = refusal_of(error)

@@ -74,12 +74,14 @@ class WholeRequest:
 
     def client_gone(self) -> None:
         """Nobody waits for the answer any more."""
-        self._cancel()
+        call = self._call
         self._end("499")
+        self._cancel(call)
 
-    def _cancel(self) -> None:
-        if self._call is not None:
-            self._router.cancel(self._call)
+    def _cancel(self, call: Call | None) -> None:
+        """Once the request is over: a call that waits is done before this returns."""
+        if call is not None:
+            self._router.cancel(call)
 
     def _done(self, value: Any, error: BaseException | None) -> None:
         if running_loop() is self._loop:
@@ -90,8 +92,9 @@ class WholeRequest:
     def _too_late(self) -> None:
         assert self._timeout_s is not None
         if not self._is_over:
-            self._cancel()
-            self._answered(None, AnswerTooLate(self._timeout_s))
+            call = self._call
+            self._refuse(AnswerTooLate(self._timeout_s))
+            self._cancel(call)
 
     def _answered(self, value: Any, error: BaseException | None) -> None:
         if self._is_over:

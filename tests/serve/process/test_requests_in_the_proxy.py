@@ -1,0 +1,136 @@
+"""What becomes of requests in the proxy that no replica has: they wait for room, and their time is over, or their client goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from shoal.serve._internal.process.proxied_request import ProxiedRequest
+from shoal.serve._internal.process.router import Call
+from shoal.serve._internal.process.whole_request import WholeRequest
+from shoal.serve._internal.schema.deployments import Route
+from shoal.serve._internal.schema.requests import Streaming
+from shoal.serve.exceptions import RequestCancelledError
+
+ROUTE = Route("/", "app", "One")
+SCOPE: dict[str, Any] = {"type": "http", "method": "POST", "path": "/", "headers": []}
+
+
+class FullRouter:
+    """A call waits there until it is cancelled: who cancels it hears of that before `cancel` returns."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Call] = []
+
+    def submit(self, call: Call) -> None:
+        self.waiting.append(call)
+
+    def cancel(self, call: Call) -> None:
+        self.waiting.remove(call)
+        call.done(None, RequestCancelledError(call.meta.request_id))
+
+
+class FakeExchange:
+    """Keeps what is written."""
+
+    scope = SCOPE
+    answering: Any = None
+
+    def __init__(self) -> None:
+        self.statuses: list[int] = []
+        self.written = asyncio.Event()
+
+    def write_whole(self, start: dict[str, Any], body: bytes, more: bytes) -> bool:
+        self.statuses.append(start["status"])
+        self.written.set()
+        return True
+
+
+def on_a_loop(test: Callable[[], Any]) -> None:
+    asyncio.run(asyncio.wait_for(test(), 30))
+
+
+def whole_request(exchange: FakeExchange, router: FullRouter, timeout_s: float | None, over: list[str]) -> WholeRequest:
+    def ended(status: str, lost: BaseException | None, request_id: str) -> None:
+        over.append(status)
+
+    return WholeRequest(exchange, ROUTE, router, b"", timeout_s, ended)  # type: ignore[arg-type]
+
+
+def test_who_has_waited_too_long_is_told_that() -> None:
+    async def test() -> None:
+        exchange, router, over = FakeExchange(), FullRouter(), list[str]()
+        whole_request(exchange, router, 0.001, over)
+        await exchange.written.wait()
+        assert (exchange.statuses, over, router.waiting) == ([408], ["408"], [])
+
+    on_a_loop(test)
+
+
+def test_who_goes_while_it_waits_is_counted_once_and_written_nothing() -> None:
+    async def test() -> None:
+        exchange, router, over = FakeExchange(), FullRouter(), list[str]()
+        whole_request(exchange, router, None, over)
+        exchange.answering.client_gone()
+        assert (exchange.statuses, over, router.waiting) == ([], ["499"], [])
+
+    on_a_loop(test)
+
+
+@pytest.mark.parametrize("more_body", [False, True])
+def test_who_has_waited_too_long_is_told_that_through_asgi(more_body: bool) -> None:
+    async def test() -> None:
+        router, sent = FullRouter(), list[Any]()
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": more_body}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        request = ProxiedRequest(ROUTE, router, SCOPE, receive, send, 0.001)  # type: ignore[arg-type]
+        await request.answer()
+        assert (sent[0]["status"], request.status, router.waiting) == (408, "408", [])
+
+    on_a_loop(test)
+
+
+class SlowRouter(FullRouter):
+    """A replica has the call, and no answer yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = asyncio.Event()
+
+    def submit(self, call: Call) -> None:
+        super().submit(call)
+        call.done(Streaming([], False), None)
+
+    def cancel(self, call: Call) -> None:
+        self.waiting.remove(call)
+        self.ended.set()
+
+    async def next_items(self, call: Call) -> Streaming:
+        await self.ended.wait()
+        return Streaming([], True)
+
+
+def test_who_sends_more_and_has_no_answer_in_time_is_told_that() -> None:
+    async def test() -> None:
+        router, sent = SlowRouter(), list[Any]()
+        messages = [{"type": "http.request", "body": b"a", "more_body": True}]
+
+        async def receive() -> Any:
+            return messages.pop() if messages else await asyncio.get_running_loop().create_future()
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        request = ProxiedRequest(ROUTE, router, SCOPE, receive, send, 0.001)  # type: ignore[arg-type]
+        await request.answer()
+        assert (sent[0]["status"], request.status, router.waiting) == (408, "408", [])
+
+    on_a_loop(test)
