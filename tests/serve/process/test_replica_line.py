@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import warnings
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -57,11 +58,11 @@ class FakeReplica:
         if self.is_ending:
             return Busy(True)
         self.begun.append(meta.call_id)
-        if meta.method == "wait":
+        if meta.method.startswith("wait"):
             await self.may_end.wait()
-        if meta.method == "raise":
+        if meta.method.endswith("raise"):
             raise ValueError(*args)
-        return object() if meta.method == "object" else (args, kwargs)
+        return object() if meta.method.endswith("object") else (args, kwargs)
 
     def stream_of(self, call_id: str) -> ReplyStream | None:
         return self.streams.get(call_id)
@@ -121,6 +122,14 @@ class Connected:
         frame = request_frame("http", self.meta(), (HttpRequest({"type": "http"}, first),), {})
         assert frame is not None
         return self.send(*frame)
+
+    async def lose(self) -> None:
+        """The router dies."""
+        assert self.line._writer is not None
+        self.line._writer.close()
+        while self.server.lines:
+            self.server._over.clear()
+            await self.server._over.wait()
 
 
 async def connected() -> Connected:
@@ -257,10 +266,62 @@ def test_requests_end_whose_proxy_is_gone() -> None:
     async def test(one: Connected) -> None:
         one.replica.parts = [START, {**END, "more_body": True}, None]
         await one.ask()
-        assert one.line._writer is not None
-        one.line._writer.close()
-        await one.replica.may_end.wait()
+        await one.lose()
         assert one.replica.ended == ["call1"]
+
+    on_a_line(test)
+
+
+def test_requests_end_whose_proxy_is_gone_while_it_fetches_a_large_part() -> None:
+    async def test(one: Connected) -> None:
+        one.replica.parts = [START, {**END, "body": bytes(MOST_BYTES + 1), "more_body": True}, None]
+        with pytest.raises(Fetch):
+            await one.ask()
+        await one.lose()
+        assert one.replica.ended == ["call1"]
+
+    on_a_line(test)
+
+
+@pytest.mark.parametrize("method", ["wait object", "wait raise"])
+def test_nothing_is_kept_for_who_is_gone(method: str) -> None:
+    async def test(one: Connected) -> None:
+        waits = one.call(method)
+        await one.call("echo")
+        (served,) = one.server.lines
+        await one.lose()
+        one.replica.may_end.set()
+        await asyncio.gather(*served._tasks)
+        assert not one.replica.kept
+        with pytest.raises(LineLost):
+            await waits
+
+    on_a_line(test)
+
+
+def test_who_waits_is_told_though_a_copy_of_the_replica_lives_on() -> None:
+    """A fork, of a DataLoader with workers for example, has a copy of each socket."""
+
+    async def test(one: Connected) -> None:
+        waits = one.call("wait")
+        await one.call("echo")
+        until_the_end, end = os.pipe()
+        with warnings.catch_warnings():
+            # Newer Pythons warn of forks where there are threads.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            copy = os.fork()
+        if copy == 0:
+            os.close(end)
+            os.read(until_the_end, 1)
+            os._exit(0)
+        try:
+            await one.server.close()
+            with pytest.raises(LineLost):
+                await waits
+        finally:
+            os.close(end)
+            os.close(until_the_end)
+            await asyncio.to_thread(os.waitpid, copy, 0)
 
     on_a_line(test)
 

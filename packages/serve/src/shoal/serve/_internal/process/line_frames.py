@@ -22,7 +22,7 @@ MOST_BYTES = 1 << 18
 """Of what travels in one frame, about: larger ones go by calls of the actor, whose memory is shared."""
 
 _CREDENTIALS = Struct("3i")
-OWN_USER = os.getuid()
+OWN_USER = os.geteuid()
 
 
 def address_of(node_id: str, replica_id: str) -> str:
@@ -33,6 +33,11 @@ def address_of(node_id: str, replica_id: str) -> str:
         replica_id: of the replica.
     """
     return f"\0shoal-serve-{blake2b(f'{node_id} {replica_id}'.encode(), digest_size=20).hexdigest()}"
+
+
+def descriptor_of(transport: Any) -> int:
+    """Returns the file descriptor of a connection."""
+    return int(transport.get_extra_info("socket").fileno())
 
 
 def is_own_user(transport: Any) -> bool:

@@ -23,9 +23,11 @@ from shoal.serve._internal.process.line_frames import (
     VALUE,
     FrameReader,
     FrameWriter,
+    descriptor_of,
     is_own_user,
     pickled,
 )
+from shoal.serve._internal.process.own_sockets import OWN_SOCKETS
 from shoal.serve._internal.process.reply_stream import ReplyStream
 from shoal.serve._internal.schema.requests import Busy, HttpRequest, RequestMeta, Streaming
 
@@ -65,6 +67,7 @@ class LineServer:
         self.lines: set[ServedLine] = set()
         self.is_ending = False
         self._server: asyncio.AbstractServer | None = None
+        self._descriptor = -1
         self._over = asyncio.Event()
 
     async def start(self, address: str) -> None:
@@ -78,6 +81,8 @@ class LineServer:
         except BaseException:
             sock.close()
             raise
+        self._descriptor = sock.fileno()
+        OWN_SOCKETS.add(self._descriptor)
 
     def say_goodbye(self) -> None:
         """No more calls should come this way."""
@@ -87,12 +92,13 @@ class LineServer:
 
     async def heard_goodbye(self) -> None:
         """Returns when all who were told goodbye have heard it: none of their calls is still on its way."""
-        for line in list(self.lines):
-            await line.has_answered_goodbye.wait()
+        while unheard := [line for line in self.lines if not line.has_answered_goodbye.is_set()]:
+            await unheard[0].has_answered_goodbye.wait()
 
     async def close(self) -> None:
         """Returns when all that was answered is written, and the lines are closed."""
         if self._server is not None:
+            OWN_SOCKETS.discard(self._descriptor)
             self._server.close()
         for line in list(self.lines):
             line.close()
@@ -114,6 +120,7 @@ class ServedLine(asyncio.Protocol):
         self._served = server.served
         self._reader = FrameReader()
         self._writer: FrameWriter | None = None
+        self._descriptor = -1
         self._tasks: set[asyncio.Task[None]] = set()
         self._unanswered = 0
         self._streams: set[str] = set()
@@ -126,15 +133,19 @@ class ServedLine(asyncio.Protocol):
             transport.abort()
             return
         self._writer = FrameWriter(transport)
+        self._descriptor = descriptor_of(transport)
+        OWN_SOCKETS.add(self._descriptor)
         self._server.lines.add(self)
         if self._server.is_ending:
             self.say_goodbye()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Of asyncio. Nobody waits for what HTTP still has to answer."""
+        OWN_SOCKETS.discard(self._descriptor)
         self._writer = None
         self.has_answered_goodbye.set()
-        for call_id in self._streams:
+        streams, self._streams = self._streams, set()
+        for call_id in streams:
             self._served.end_call(call_id)
         self._served.forget_all(self)
         self._server.gone(self)
@@ -203,7 +214,8 @@ class ServedLine(asyncio.Protocol):
 
     def _part(self, number: int, call_id: str, stream: ReplyStream) -> None:
         if stream.has_failed or stream.bytes > MOST_BYTES:
-            self._streams.discard(call_id)
+            # Its last part may be fetched without a word to this line: what is over is looked for here.
+            self._streams = {one for one in self._streams if self._served.stream_of(one) is not None}
             self._answer(number, FETCH)
             return
         part = self._served.take_part(call_id, stream)
@@ -212,9 +224,8 @@ class ServedLine(asyncio.Protocol):
         try:
             content = pickled(tuple(part))
         except Exception as error:
-            self._served.keep(call_id, None, error, self)
             self._served.end_call(call_id)
-            self._answer(number, FETCH)
+            self._let_fetch(number, call_id, None, error)
             return
         self._answer(number, PART, content)
 
@@ -231,8 +242,13 @@ class ServedLine(asyncio.Protocol):
         if content and len(content) <= MOST_BYTES:
             self._answer(number, VALUE, content)
         else:
-            self._served.keep(meta.call_id, value, error, self)
-            self._answer(number, FETCH)
+            self._let_fetch(number, meta.call_id, value, error)
+
+    def _let_fetch(self, number: int, call_id: str, value: Any, error: BaseException | None) -> None:
+        """What does not travel here is kept, unless nobody is there any more who would fetch it."""
+        if self._writer is not None:
+            self._served.keep(call_id, value, error, self)
+        self._answer(number, FETCH)
 
     async def _push(self, number: int, call_id: str, messages: list[Any]) -> None:
         await self._served.push(call_id, messages)

@@ -24,9 +24,11 @@ from shoal.serve._internal.process.line_frames import (
     FrameReader,
     FrameWriter,
     address_of,
+    descriptor_of,
     is_own_user,
     pickled,
 )
+from shoal.serve._internal.process.own_sockets import OWN_SOCKETS
 from shoal.serve._internal.schema.deployments import ReplicaInfo
 from shoal.serve._internal.schema.requests import Busy, HttpRequest, RequestMeta, Streaming
 
@@ -71,6 +73,7 @@ class ReplicaLine(asyncio.Protocol):
         """New calls may go this way."""
         self._reader = FrameReader()
         self._writer: FrameWriter | None = None
+        self._descriptor = -1
         self._number = 0
         self._waiting: dict[int, Answered] = {}
 
@@ -80,6 +83,8 @@ class ReplicaLine(asyncio.Protocol):
             transport.abort()
             return
         self._writer = FrameWriter(transport)
+        self._descriptor = descriptor_of(transport)
+        OWN_SOCKETS.add(self._descriptor)
         self.is_open = True
 
     def send(self, kind: int, data: bytes, answered: Answered) -> None:
@@ -144,6 +149,7 @@ class ReplicaLine(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Of asyncio."""
+        OWN_SOCKETS.discard(self._descriptor)
         self.is_open = False
         self._writer = None
         waiting, self._waiting = self._waiting, {}
