@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from shoal.exceptions import ActorDiedError, TaskError
 from shoal.serve._internal.process.router import Call, Router
 from shoal.serve._internal.schema.deployments import DeploymentId, DeploymentTargets, ReplicaInfo
 from shoal.serve._internal.schema.requests import Busy, RequestMeta
-from shoal.serve.exceptions import DeploymentUnavailableError, ReplicaUnavailableError
+from shoal.serve.exceptions import DeploymentUnavailableError, ReplicaUnavailableError, RequestCancelledError
 
 GONE = DeploymentTargets((), gone="it was deleted")
 
@@ -32,14 +34,22 @@ class FakeActor:
     def __init__(self) -> None:
         self.answers: list[Future[Any]] = []
         self.refuses: Exception | None = None
+        self.heard: list[str] = []
+        self.before_call: Callable[[], None] = lambda: None
 
     @property
     def call(self) -> Any:
         return self
 
+    @property
+    def cancel(self) -> Any:
+        return SimpleNamespace(remote=lambda call_id: self.heard.append("cancel"))
+
     def remote(self, *args: Any) -> Any:
         if self.refuses is not None:
             raise self.refuses
+        self.before_call()
+        self.heard.append("call")
         self.answers.append(Future())
         return self
 
@@ -53,7 +63,8 @@ class Told:
     def __init__(self, router: Router, may_repeat: bool = False) -> None:
         self.outcomes: list[tuple[Any, BaseException | None]] = []
         meta = RequestMeta("request", "call", "app")
-        router.submit(Call(meta, (), {}, "call", lambda *outcome: self.outcomes.append(outcome), may_repeat))
+        self.call = Call(meta, (), {}, "call", lambda *outcome: self.outcomes.append(outcome), may_repeat)
+        router.submit(self.call)
 
     @property
     def error(self) -> BaseException | None:
@@ -173,3 +184,36 @@ def test_what_cannot_be_sent_is_told_and_keeps_no_place(router: Router, link: An
     after = Told(router)
     actor.answers[0].set_result("fine")
     assert after.outcomes == [("fine", None)]
+
+
+def test_many_that_cannot_be_sent_are_told_one_after_another(router: Router, link: Any) -> None:
+    actor = FakeActor()
+    link.tell(serving(actor))
+    first = Told(router)
+    waiting = [Told(router) for _ in range(2000)]
+    actor.refuses = TypeError("no such argument travels")
+    actor.answers[0].set_result("done")
+    assert first.outcomes == [("done", None)]
+    assert {told.error for told in waiting} == {actor.refuses}
+    assert router.load == 0
+
+
+def test_a_cancellation_that_comes_while_the_call_is_sent_does_not_come_before_it(router: Router, link: Any) -> None:
+    actor = FakeActor()
+    link.tell(serving(actor))
+    Told(router)
+    waits = Told(router)
+    # As another thread may, once it is known where the call goes.
+    actor.before_call = lambda: router.cancel(waits.call)
+    actor.answers[0].set_result("done")
+    assert actor.heard[-2:] == ["call", "cancel"]
+
+
+def test_who_is_cancelled_and_refused_does_not_wait_again(router: Router, link: Any) -> None:
+    actor = FakeActor()
+    link.tell(serving(actor))
+    told = Told(router)
+    router.cancel(told.call)
+    actor.answers[0].set_result(Busy(ending=True))
+    assert isinstance(told.error, RequestCancelledError)
+    assert router.load == 0

@@ -188,8 +188,8 @@ class Router:
             # It may have been deployed anew a moment ago: the controller has the last word.
             look_again = bool(self._gone) and not self._waiting
             in_turn = bool(self._waiting) or self._custom is not None
-            call.replica = None if in_turn else self._choice.take(call.meta.model_id)
-            if call.replica is None:
+            replica = call.replica = None if in_turn else self._choice.take(call.meta.model_id)
+            if replica is None:
                 if self._known and not self._gone and 0 <= self._max_queued <= self._queued():
                     error = BackPressureError(len(self._waiting), self._max_queued)
                 else:
@@ -202,8 +202,8 @@ class Router:
             self._link.look_again(self._key)
         if error is not None:
             call.done(None, error)
-        elif call.replica is not None:
-            self._send(call, call.replica)
+        elif replica is not None:
+            self._send(call, replica)
         elif self._custom is not None:
             self._custom.wake()
 
@@ -230,8 +230,10 @@ class Router:
             replica = call.replica
         if waits:
             call.done(None, RequestCancelledError(call.meta.request_id))
-        if replica is None:
-            return
+        if replica is not None:
+            self._cancel_at(replica, call)
+
+    def _cancel_at(self, replica: ReplicaInfo, call: Call) -> None:
         line = call.line
         if line is None:
             replica.actor.cancel.remote(call.meta.call_id)
@@ -267,24 +269,36 @@ class Router:
         return pushed
 
     def _send(self, call: Call, replica: ReplicaInfo) -> None:
+        if not self._was_sent(call, replica):
+            self._send_waiting()
+
+    def _was_sent(self, call: Call, replica: ReplicaInfo) -> bool:
+        """Sends a call. Returns False for one that cannot be sent, which is told so, and has left its place to the next one."""
         if self._lines is not None and not self._is_shedding and running_loop() is self._loop:
             line = self._lines.of(replica.replica_id)
             frame = request_frame(call.method, call.meta, call.args, call.kwargs) if line is not None else None
             if line is not None and frame is not None:
                 call.line = line
                 line.send(*frame, lambda value, error: self._answered_by_line(call, replica, value, error))
-                return
+                self._check_cancelled(call, replica)
+                return True
         call.line = None
         try:
             ref = getattr(replica.actor, call.method).remote(call.meta, call.args, call.kwargs)
         except Exception as error:
-            # What cannot be sent keeps no place.
-            self._answered(call, replica, None, error)
-            return
+            self._answered(call, replica, None, error, sends_next=False)
+            return False
         # A loop that lives as long as the process hears of answers itself; other loops may end while there are some to come. While calls
         # wait, a busy loop would keep the replica waiting for the next one.
         by_loop = not self._waiting and running_loop() is self._loop is not None
         self._await(call, replica, ref.as_future() if by_loop else ref.future())
+        self._check_cancelled(call, replica)
+        return True
+
+    def _check_cancelled(self, call: Call, replica: ReplicaInfo) -> None:
+        """A call that another thread has cancelled while it was sent: what was said of that may have been there before it."""
+        if call.cancelled:
+            self._cancel_at(replica, call)
 
     def _await(self, call: Call, replica: ReplicaInfo, future: Future[Any] | asyncio.Future[Any]) -> None:
         def told(done: Future[Any] | asyncio.Future[Any]) -> None:
@@ -311,13 +325,12 @@ class Router:
 
         future.add_done_callback(told)
 
-    def _answered(self, call: Call, replica: ReplicaInfo, value: Any, error: BaseException | None) -> None:
+    def _answered(
+        self, call: Call, replica: ReplicaInfo, value: Any, error: BaseException | None, sends_next: bool = True
+    ) -> None:
         died = error is not None and is_death(error)
         refused = isinstance(value, Busy)
         ending = refused and value.ending
-        again = (refused or (died and call.may_repeat)) and not call.cancelled
-        if refused and call.cancelled:
-            value, error = None, RequestCancelledError(call.meta.request_id)
         ask = False
         with self._lock:
             self._choice.ended(replica.replica_id)
@@ -325,6 +338,9 @@ class Router:
                 self._choice.gone(replica.replica_id)
             elif refused:
                 ask = self._choice.full(replica.replica_id)
+            again = (refused or (died and call.may_repeat)) and not call.cancelled
+            if refused and call.cancelled:
+                value, error = None, RequestCancelledError(call.meta.request_id)
             if again and self._gone:
                 # It would wait for ever: those that waited have been told.
                 again = False
@@ -341,7 +357,7 @@ class Router:
         if self._custom is not None:
             self._custom.completed(replica.replica_id, call.meta.call_id)
         # The next one first: who has this answer may ask again at once, and finds its place free.
-        if self._waiting:
+        if self._waiting and sends_next:
             self._send_waiting()
         if not again:
             call.done(value, _lost(replica, error) if error is not None and died else error)
@@ -417,7 +433,7 @@ class Router:
                     return
                 call = self._waiting.popleft()
                 call.replica = replica
-            self._send(call, replica)
+            self._was_sent(call, replica)
 
 
 def _lost(replica: ReplicaInfo, cause: BaseException) -> ReplicaUnavailableError:
