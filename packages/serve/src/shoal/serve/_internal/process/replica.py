@@ -290,10 +290,15 @@ class Replica:
             outcome = "OK" if error is None else type(error).__name__
             self._access.answered(meta.kind.upper(), meta.method, outcome, meta.route, took)
         if self._room and len(self._running) < self._limit:
+            # Who is told may have nothing to send any more. The end of another request tells the next one; without one, all are told.
+            self._tell_of_room(1 if self._running else len(self._room))
+        self._check_idle()
+
+    def _tell_of_room(self, most: int) -> None:
+        for _ in range(min(most, len(self._room))):
             waiting = self._room.popleft()
             if not waiting.done():
                 waiting.set_result(None)
-        self._check_idle()
 
     def _failed(self, meta: RequestMeta, error: BaseException) -> None:
         if isinstance(error, Exception):
@@ -345,6 +350,7 @@ class Replica:
         if logs_otherwise and self._log is not None:
             self._set_up_log()
         self._limit = spec.config.max_ongoing_requests
+        self._tell_of_room(max(self._limit - len(self._running), 0))
         if changed:
             await self._code.reconfigure(spec.config.user_config)
 
@@ -369,9 +375,7 @@ class Replica:
             await self._drained.wait()
             return
         self._ending = True
-        for waiting in self._room:
-            if not waiting.done():
-                waiting.set_result(None)
+        self._tell_of_room(len(self._room))
         self._lines.say_goodbye()
         await self._until_idle()
         await self._lines.heard_goodbye()

@@ -1,0 +1,76 @@
+"""What a replica tells those who wait for room."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from shoal import cloudpickle
+from shoal.serve._internal.process.replica import Replica
+from shoal.serve._internal.schema.deployments import DeploymentId, DeploymentSpec
+from shoal.serve._internal.schema.requests import Busy, RequestMeta
+from shoal.serve.deployment import checked_config
+
+
+def spec_of(function: Any, limit: int) -> DeploymentSpec:
+    config = checked_config("One", {"max_ongoing_requests": limit})
+    return DeploymentSpec(
+        DeploymentId("app", "One"), cloudpickle.dumps(function), cloudpickle.dumps(((), {})), config, "1"
+    )
+
+
+async def until(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+def call(replica: Replica, number: int, event: asyncio.Event) -> asyncio.Task[Any]:
+    return asyncio.ensure_future(replica.call(RequestMeta("request", f"call{number}", "app"), (event,), {}))
+
+
+async def begun(*waiting: asyncio.Task[Any]) -> None:
+    await asyncio.sleep(0)
+    assert not any(one.done() for one in waiting)
+
+
+def test_all_hear_of_room_where_nothing_is_worked_on() -> None:
+    """The first to hear may have nothing to send any more, and would not say so."""
+
+    async def main() -> None:
+        replica = Replica(spec_of(until, 1), "app#One#0", is_local=True)
+        await replica.start()
+        done = asyncio.Event()
+        working = call(replica, 1, done)
+        await begun(working)
+        assert await call(replica, 2, done) == Busy(False)
+        waiting = [asyncio.ensure_future(replica.room()) for _ in range(3)]
+        await begun(*waiting)
+        done.set()
+        await working
+        await asyncio.gather(*waiting)
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_one_hears_of_each_place_and_of_those_that_new_options_add() -> None:
+    async def main() -> None:
+        spec = spec_of(until, 2)
+        replica = Replica(spec, "app#One#0", is_local=True)
+        await replica.start()
+        first, others = asyncio.Event(), asyncio.Event()
+        working = [call(replica, 1, first), call(replica, 2, others)]
+        await begun(*working)
+        waiting = [asyncio.ensure_future(replica.room()) for _ in range(3)]
+        await begun(*waiting)
+        first.set()
+        await waiting[0]
+        await begun(*waiting[1:])
+        working.append(call(replica, 3, others))
+        await begun(working[-1])
+        await replica.reconfigure(replace(spec, config=spec_of(until, 3).config))
+        await waiting[1]
+        await begun(waiting[2])
+        others.set()
+        await asyncio.gather(*working, *waiting)
+
+    asyncio.run(asyncio.wait_for(main(), 30))
