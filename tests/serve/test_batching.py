@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
@@ -272,3 +274,38 @@ def test_a_list_is_for_one_model() -> None:
 
     assert asyncio.run(main()) == ["a0", "b1", "a2", "b3", "a4"]
     assert sorted(seen) == [("a", [0, 2]), ("a", [4]), ("b", [1, 3])]
+
+
+def test_options_may_change_on_another_thread() -> None:
+    """As they do in a `reconfigure` that is not async."""
+
+    @serve.batch(max_batch_size=10, batch_wait_timeout_s=600)
+    async def echo(items: list[int]) -> list[int]:
+        return items
+
+    async def main() -> int:
+        asyncio.get_running_loop().set_debug(True)
+        waits = asyncio.ensure_future(echo(1))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(echo.set_max_batch_size, 1)
+        return await waits
+
+    assert asyncio.run(asyncio.wait_for(main(), 30)) == 1
+
+
+def test_an_object_goes_though_it_has_had_batches() -> None:
+    """A multiplexed model does, for another one."""
+
+    class Model:
+        @serve.batch(max_batch_size=1)
+        async def echo(self, items: list[int]) -> list[int]:
+            return items
+
+    async def main() -> weakref.ref[Model]:
+        model = Model()
+        assert await model.echo(1) == 1
+        return weakref.ref(model)
+
+    found = asyncio.run(main())
+    gc.collect()
+    assert found() is None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, overload
 
 from shoal.serve._internal.logic.batch_queue import BatchQueue
+from shoal.serve._internal.process.loop_mailbox import running_loop
 from shoal.serve._internal.process.metrics import BATCHES
 from shoal.serve._internal.process.request_context import CURRENT
 from shoal.serve._internal.process.timed_step import first_step_timed
@@ -95,7 +97,13 @@ class _Batcher:
             queue.remove(item)
 
     def changed(self) -> None:
-        """The options are others."""
+        """The options are others. From any thread: a `reconfigure` that is not async runs on one."""
+        if running_loop() is self._loop:
+            self._take_options()
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._take_options)
+
+    def _take_options(self) -> None:
         for queue in self._queues.values():
             queue.max_size, queue.wait = self._options.max_batch_size, self._options.batch_wait_timeout_s
         self.advance()
@@ -199,11 +207,18 @@ class _Options:
         self.batch_wait_timeout_s = _seconds(batch_wait_timeout_s)
         self.max_concurrent_batches = _whole_number("max_concurrent_batches", max_concurrent_batches)
         self.batch_size_fn = batch_size_fn
-        self.batchers: list[_Batcher] = []
+        self._batchers: list[weakref.ref[_Batcher]] = []
+        """Of objects that are there; a batcher refers to its object, which lives no longer for that."""
+
+    def add(self, batcher: _Batcher) -> None:
+        """They are another one's, too."""
+        self._batchers = [*(one for one in self._batchers if one() is not None), weakref.ref(batcher)]
 
     def changed(self) -> None:
-        for batcher in self.batchers:
-            batcher.changed()
+        for found in self._batchers:
+            batcher = found()
+            if batcher is not None:
+                batcher.changed()
 
 
 @overload
@@ -279,7 +294,7 @@ def _batched(function: Callable[..., Any], options: _Options) -> Callable[..., A
         if batcher is None or batcher._loop is not asyncio.get_running_loop():
             bound = functools.partial(function, owner) if has_self else function
             batcher = found[key] = _Batcher(bound, options, streams)
-            options.batchers = [*(one for one in options.batchers if not one._loop.is_closed()), batcher]
+            options.add(batcher)
         return batcher
 
     def submitted(args: tuple[Any, ...]) -> tuple[_Batcher, _Item]:
