@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from shoal.serve._internal.process.proxied_request import ProxiedRequest
+from shoal.serve._internal.process.proxy import Destination, Proxy
 from shoal.serve._internal.process.router import Call
 from shoal.serve._internal.process.whole_request import WholeRequest
 from shoal.serve._internal.schema.deployments import Route
 from shoal.serve._internal.schema.requests import Streaming
-from shoal.serve.exceptions import RequestCancelledError
+from shoal.serve.config import HTTPOptions
+from shoal.serve.exceptions import RequestCancelledError, ServeError
 
 ROUTE = Route("/", "app", "One")
 SCOPE: dict[str, Any] = {"type": "http", "method": "POST", "path": "/", "headers": []}
@@ -94,6 +96,21 @@ def test_who_has_waited_too_long_is_told_that_through_asgi(more_body: bool) -> N
         request = ProxiedRequest(ROUTE, router, SCOPE, receive, send, 0.001)  # type: ignore[arg-type]
         await request.answer()
         assert (sent[0]["status"], request.status, router.waiting) == (408, "408", [])
+
+    on_a_loop(test)
+
+
+def test_what_has_no_router_goes_the_way_that_has_an_answer_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_router(self: Destination) -> None:
+        raise ServeError("nothing is served")
+
+    monkeypatch.setattr(Destination, "router", no_router)
+
+    async def test() -> None:
+        proxy, exchange = Proxy(HTTPOptions()), FakeExchange()
+        proxy._routes_changed((ROUTE,))
+        assert not proxy.begin(exchange, b"")  # type: ignore[arg-type]
+        assert not exchange.statuses
 
     on_a_loop(test)
 

@@ -181,6 +181,8 @@ class _Answer:
                 self._outcome.settle(None, failed)
                 return
             call = self._call
+            if self._cancelled or call.cancelled:
+                return
             call.args = tuple(_value_of(value) for value in call.args)
             call.kwargs = {name: _value_of(value) for name, value in call.kwargs.items()}
             self._router.submit(call)

@@ -165,7 +165,12 @@ class Proxy:
         for name, _ in scope["headers"]:
             if name in FORWARDED:
                 return False
-        router, begun, metrics = destination.router(), perf_counter(), self._metrics
+        try:
+            router = destination.router()
+        except Exception:
+            # Raised again on the other way, which has an answer for it: here it would be taken for an error of the client's.
+            return False
+        begun, metrics = perf_counter(), self._metrics
         if router.refusal() is not None:
             return False
         route, method = destination.route, scope["method"]

@@ -112,8 +112,7 @@ class Router:
         """Where this process has a loop that lives as long as it does."""
         if loop is not None:
             self._lines = ReplicaLines(loop, shoal.get_runtime_context().get_node_id())
-        self._key = f"deployment:{deployment.app}:{deployment.name}"
-        link.listen(self._key, self._targets_changed, self._controller_lost)
+        link.listen(deployment.key, self._targets_changed, self._controller_lost)
 
     def _targets_changed(self, targets: DeploymentTargets | None) -> None:
         if targets is None:
@@ -199,7 +198,7 @@ class Router:
         if self._report_s:
             self._link.load_reports.busy(self, self._report_s)
         if look_again:
-            self._link.look_again(self._key)
+            self._link.look_again(self.deployment.key)
         if error is not None:
             call.done(None, error)
         elif replica is not None:
