@@ -128,6 +128,15 @@ def test_dicts_states_and_pickles_make_the_same_configuration() -> None:
     assert config.as_param_space() == {"env": "CartPole-v1", "lr": [[0, 0.1], [10, 0.2]], "seed": 1}
 
 
+def test_what_was_pickled_before_a_setting_was_there_has_its_default() -> None:
+    state = PPOConfig().training(lr=0.1).__getstate__()
+    del state["_luggage"], state["log_sys_usage"]
+    older = PPOConfig.__new__(PPOConfig)
+    older.__setstate__(state)
+    assert older == PPOConfig().training(lr=0.1)
+    assert pickle.loads(pickle.dumps(older)) == older
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

@@ -90,6 +90,9 @@ class AlgorithmConfig(ConfigSetters):
 
         return {**vars(self), "_luggage": packed(self._names_of_envs(), self._luggage)}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update({**vars(type(self)()), **state})  # an older checkpoint's has not all of today's settings
+
     def _names_of_envs(self) -> list[str]:
         evaluating = self.evaluation_config
         of = [self.env, evaluating.get("env") if isinstance(evaluating, Mapping) else None]
