@@ -1,4 +1,4 @@
-"""No setting is silently ignored: each has an effect, which a test shows, or whoever changes it is warned that it has none."""
+"""Each setting has an effect, which a test shows, or whoever changes it is warned that it has none, unless nobody misses it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import shoal
-from shoal.rllib._internal.config.without_effect import WITHOUT_EFFECT, WITHOUT_MEANING
+from shoal.rllib._internal.config.without_effect import NOT_MISSED, WITHOUT_EFFECT, WITHOUT_MEANING
 from shoal.rllib._internal.evaluation import Evaluation
 from shoal.rllib._internal.runners.restarts import RestartSettings
 from shoal.rllib._internal.runners.runner_actors import Request, RunnerActors
@@ -239,6 +239,9 @@ def test_each_has_an_effect_or_says_that_it_has_none(setting: str) -> None:
         assert setting not in SHOWN_BY
         before = getattr(AlgorithmConfig(), setting)
         assert AlgorithmConfig.from_dict({setting: before})[setting] == before  # the default: nothing is said
+        if setting in NOT_MISSED:
+            AlgorithmConfig.from_dict({setting: other_than(before)})
+            return
         with pytest.warns(NoEffectWarning, match=rf"{setting} is .* has no effect: "):
             AlgorithmConfig.from_dict({setting: other_than(before)})
         return
@@ -252,15 +255,32 @@ def test_each_has_an_effect_or_says_that_it_has_none(setting: str) -> None:
 
 def test_nothing_is_listed_that_is_no_setting() -> None:
     assert set(SHOWN_BY) | set(WITHOUT_EFFECT) <= set(SETTINGS)
+    assert set(WITHOUT_EFFECT) >= NOT_MISSED
 
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_MEANING))
 def test_old_names_that_mean_nothing_say_so(name: str) -> None:
     AlgorithmConfig.from_dict({name: None})
-    if name.startswith(("enable_", "_enable_")):
+    if name.startswith(("enable_", "_enable_", "_disable_")):
+        AlgorithmConfig.from_dict({name: True})  # so it is
         return
     with pytest.warns(NoEffectWarning, match=f"{name} is 'MeanStdFilter', and has no effect"):
         AlgorithmConfig().update_from_dict({name: "MeanStdFilter"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: AlgorithmConfig().debugging(fake_sampler=True),
+        lambda: AlgorithmConfig().resources(num_gpus=1),
+        lambda: AlgorithmConfig().update_from_dict({"fake_sampler": True}),
+        lambda: AlgorithmConfig.from_dict({"num_gpus": 1}),
+    ],
+)
+def test_a_warning_names_the_line_of_the_program(change: Any) -> None:
+    with pytest.warns(NoEffectWarning) as told:
+        change()
+    assert [(one.filename, one.lineno) for one in told] == [(__file__, change.__code__.co_firstlineno)]
 
 
 # --- runners -----------------------------------------------------------------------------------------------------------------------

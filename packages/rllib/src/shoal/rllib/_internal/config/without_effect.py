@@ -1,9 +1,11 @@
-"""Settings that are accepted and change nothing, and what to do instead. Whoever sets one is told so."""
+"""Settings that are accepted and change nothing, and what to do instead. Whoever misses something by that is told so."""
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping
+from types import FrameType
 from typing import Any
 
 from shoal.rllib.utils.error import ConfigError, NoEffectWarning
@@ -47,8 +49,23 @@ WITHOUT_EFFECT: dict[str, str] = {
 }
 """By the setting's name, why it changes nothing, or what to do instead."""
 
+NOT_MISSED = frozenset(
+    {
+        "compress_observations",
+        "input_compress_columns",
+        "max_requests_in_flight_per_aggregator_actor",
+        "num_aggregator_actors_per_learner",
+        "policy_map_capacity",
+        "policy_states_are_swappable",
+        "prelearner_module_synch_period",
+        "use_env_runner_state_server",
+    }
+)
+"""Those by which Ray comes to the same results faster, or with less memory. Programs set them as a matter of course."""
+
 _CONNECTOR = "env_runners(env_to_module_connector=lambda env, spaces, device: MeanStdFilter())"
-_QUIET: tuple[Any, ...] = (None, False, 0, {}, "NoFilter", "deepmind")
+_QUIET = ("NoFilter", "deepmind")
+_ASKS_FOR_WHAT_IS = ("enable_", "_enable_", "_disable_")
 
 WITHOUT_MEANING: dict[str, str] = {
     "eager_tracing": _OLD_STACK,
@@ -79,9 +96,9 @@ _STACK = ("enable_rl_module_and_learner", "enable_env_runner_and_connector_v2")
 
 
 def tell(name: str, value: Any, before: Any) -> None:
-    """Warns where a setting changes that has no effect."""
-    if name in WITHOUT_EFFECT and not _same(value, before):
-        warnings.warn(f"{name} is {value!r}, and has no effect: {WITHOUT_EFFECT[name]}", NoEffectWarning, stacklevel=5)
+    """Warns where a setting changes that has no effect, and whoever set it may miss it."""
+    if name in WITHOUT_EFFECT and name not in NOT_MISSED and not _same(value, before):
+        _warn(f"{name} is {value!r}, and has no effect: {WITHOUT_EFFECT[name]}")
 
 
 def passed_over(name: str, value: Any) -> bool:
@@ -92,9 +109,18 @@ def passed_over(name: str, value: Any) -> bool:
         return True
     if name not in WITHOUT_MEANING:
         return False
-    if not any(_same(value, quiet) for quiet in _QUIET) and not (name.startswith(("enable_", "_enable_")) and value):
-        warnings.warn(f"{name} is {value!r}, and has no effect: {WITHOUT_MEANING[name]}", NoEffectWarning, stacklevel=5)
+    if value and value not in _QUIET and not name.startswith(_ASKS_FOR_WHAT_IS):
+        _warn(f"{name} is {value!r}, and has no effect: {WITHOUT_MEANING[name]}")
     return True
+
+
+def _warn(text: str) -> None:
+    """Warns, and names the line of the program, however many calls within this package there are between."""
+    frame: FrameType | None = sys._getframe()
+    level = 0
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("shoal.rllib."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, NoEffectWarning, stacklevel=level + 1)
 
 
 def _same(value: Any, other: Any) -> bool:
