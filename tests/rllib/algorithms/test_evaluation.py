@@ -72,6 +72,9 @@ def test_steps_are_counted_where_they_are_asked_for_and_nothing_is_left_of_earli
         assert list(algo.metrics.peek("evaluation")["env_runners"]) == ["num_env_steps_sampled"]
 
 
-@pytest.mark.parametrize(("amount", "largest", "pieces"), [(5, 2, [2, 2, 1]), (4, 4, [4]), (0, 3, [])])
-def test_work_comes_in_pieces(amount: int, largest: int, pieces: list[int]) -> None:
-    assert in_pieces(amount, largest) == pieces
+@pytest.mark.parametrize(
+    ("amount", "least", "pieces"),
+    [(5, 2, [2, 2, 1]), (4, 4, [4]), (0, 3, []), (7, 1, [2, 2, 2, 1]), (10, 1, [3, 3, 3, 1])],
+)
+def test_work_comes_in_few_pieces(amount: int, least: int, pieces: list[int]) -> None:
+    assert in_pieces(amount, least) == pieces

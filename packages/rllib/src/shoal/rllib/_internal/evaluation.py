@@ -131,10 +131,9 @@ class Evaluation:
         work: dict[int, list[dict[str, Any]]] = {}
         for place, index in enumerate(runners):
             share = duration // len(runners) + (place < duration % len(runners))
-            amounts = in_pieces(share, max(lanes, share // _PIECES))
             work[index] = [
                 {"amount": amount, "unit": unit, "reset": reset and number == 0}
-                for number, amount in enumerate(amounts)
+                for number, amount in enumerate(in_pieces(share, lanes))
             ]
         limit = self._config.evaluation_sample_timeout_s or None
         parcels, late = group.work_through(evaluate_on, work, timeout_s=limit)
@@ -151,10 +150,11 @@ class Evaluation:
         return not late
 
 
-def in_pieces(amount: int, largest: int) -> list[int]:
-    """Returns numbers whose sum is the amount, none larger than `largest`."""
-    whole, rest = divmod(amount, largest)
-    return [largest] * whole + ([rest] if rest else [])
+def in_pieces(amount: int, least: int) -> list[int]:
+    """Returns up to `_PIECES` numbers whose sum is the amount; none but the last is smaller than `least`."""
+    size = max(least, -(-amount // _PIECES))
+    whole, rest = divmod(amount, size)
+    return [size] * whole + ([rest] if rest else [])
 
 
 def evaluate_on(runner: Any, amount: int, unit: str, reset: bool) -> dict[str, Any]:
