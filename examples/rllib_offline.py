@@ -68,6 +68,8 @@ def train(options: argparse.Namespace, checkpoint: Path) -> str:
     """Trains PPO until its episodes bring as much as asked for. Returns the checkpoint's folder."""
     config = PPOConfig().environment(ENV).debugging(seed=options.seed)
     config.env_runners(num_env_runners=0, num_envs_per_env_runner=8).training(lr=3e-4, lambda_=0.95, num_epochs=10)
+    if options.quick:
+        config.training(train_batch_size_per_learner=400, num_epochs=1)
     with config.build_algo() as algo:
         returned = -1.0
         while returned < options.record_return:
@@ -99,7 +101,7 @@ def learners(options: argparse.Namespace) -> dict[str, Any]:
 
 def learn(config: Any, options: argparse.Namespace) -> tuple[int, float, float]:
     """Goes over the records, and evaluates. Returns how many batches there were, the seconds, and the mean return without exploration."""
-    config.evaluation(evaluation_duration=20, evaluation_config={"explore": False})
+    config.evaluation(evaluation_duration=2 if options.quick else 20, evaluation_config={"explore": False})
     started = time.perf_counter()
     with config.build_algo() as algo:
         for _ in range(options.passes):
