@@ -7,10 +7,11 @@ import gc
 import logging
 import weakref
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from shoal import serve
+from shoal import cloudpickle, serve
 from shoal.serve import batching
 from shoal.serve._internal.process.request_context import CURRENT, RequestContext
 from shoal.serve.exceptions import InvalidArgumentError
@@ -258,7 +259,7 @@ def test_batches_that_can_never_be_full_are_told(
 def test_a_list_is_for_one_model() -> None:
     seen: list[tuple[str, list[int]]] = []
 
-    @serve.batch(max_batch_size=2, batch_wait_timeout_s=0.001)
+    @serve.batch(max_batch_size=2, batch_wait_timeout_s=600)
     async def work(items: list[int]) -> list[str]:
         model = serve.get_multiplexed_model_id()
         seen.append((model, items))
@@ -270,10 +271,10 @@ def test_a_list_is_for_one_model() -> None:
         return answer
 
     async def main() -> list[str]:
-        return await asyncio.gather(*(call("ab"[number % 2], number) for number in range(5)))
+        return await asyncio.gather(*(call("ab"[number % 2], number) for number in range(8)))
 
-    assert asyncio.run(main()) == ["a0", "b1", "a2", "b3", "a4"]
-    assert sorted(seen) == [("a", [0, 2]), ("a", [4]), ("b", [1, 3])]
+    assert asyncio.run(main()) == ["a0", "b1", "a2", "b3", "a4", "b5", "a6", "b7"]
+    assert sorted(seen) == [("a", [0, 2]), ("a", [4, 6]), ("b", [1, 3]), ("b", [5, 7])]
 
 
 def test_options_may_change_on_another_thread() -> None:
@@ -309,3 +310,23 @@ def test_an_object_goes_though_it_has_had_batches() -> None:
     found = asyncio.run(main())
     gc.collect()
     assert found() is None
+
+
+def test_what_has_had_batches_can_be_deployed() -> None:
+    @serve.batch(max_batch_size=1)
+    async def echo(items: list[int]) -> list[int]:
+        return items
+
+    class Model:
+        @serve.batch(max_batch_size=1)
+        async def echo(self, items: list[int]) -> list[int]:
+            return items
+
+    model = Model()
+
+    async def main(echo: Any, model: Any) -> list[int]:
+        return [await echo(1), await model.echo(2)]
+
+    assert asyncio.run(main(echo, model)) == [1, 2]
+    copies = cloudpickle.loads(cloudpickle.dumps((echo, model)))
+    assert asyncio.run(main(*copies)) == [1, 2]

@@ -210,6 +210,9 @@ class _Options:
         self._batchers: list[weakref.ref[_Batcher]] = []
         """Of objects that are there; a batcher refers to its object, which lives no longer for that."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_batchers": []}
+
     def add(self, batcher: _Batcher) -> None:
         """They are another one's, too."""
         self._batchers = [*(one for one in self._batchers if one() is not None), weakref.ref(batcher)]
@@ -219,6 +222,13 @@ class _Options:
             batcher = found()
             if batcher is not None:
                 batcher.changed()
+
+
+class _Batchers(dict[str, _Batcher]):
+    """Those of one object, by the names of its functions. They belong to an event loop: a copy of the object begins without."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Batchers, ()
 
 
 @overload
@@ -288,7 +298,7 @@ def _batched(function: Callable[..., Any], options: _Options) -> Callable[..., A
     def batcher_of(owner: Any) -> _Batcher:
         """One for each object, kept in it: it goes when the object goes."""
         holder = owner if owner is not None else wrapper
-        found: dict[str, _Batcher] = holder.__dict__.setdefault(_BATCHERS, {})
+        found: _Batchers = holder.__dict__.setdefault(_BATCHERS, _Batchers())
         key = function.__qualname__
         batcher = found.get(key)
         if batcher is None or batcher._loop is not asyncio.get_running_loop():
