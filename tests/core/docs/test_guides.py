@@ -20,8 +20,14 @@ def test_there_are_guides() -> None:
     }
 
 
+def guide_of(path: Path) -> object:
+    """The pages of single algorithms take long, and say little that their tests do not."""
+    marks = [pytest.mark.slow] if path.name.startswith("rllib-") else []
+    return pytest.param(path, id=path.stem, marks=marks)
+
+
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("guide", [guide_of(path) for path in GUIDES])
 def test_the_code_of_a_guide_runs(guide: Path, tmp_path: Path) -> None:
     program = tmp_path / f"{guide.stem.replace('-', '_')}.py"
     program.write_text("\n".join(BLOCK.findall(guide.read_text())))

@@ -57,6 +57,7 @@ def test_parallel_and_sequential_training_agree(repository: Path, offline: dict[
     assert "200 rows, 7 columns" in output, "four columns of numbers and one for each of the three words"
 
 
+@pytest.mark.slow
 def test_another_seed_draws_other_splits(repository: Path, offline: dict[str, str], housing_csv: Path) -> None:
     first = mean_scores(run(repository, offline, "--csv", str(housing_csv), "--seed", "1"))
     second = mean_scores(run(repository, offline, "--csv", str(housing_csv), "--seed", "2"))

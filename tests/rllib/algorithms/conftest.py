@@ -12,6 +12,6 @@ import shoal
 @pytest.fixture(scope="module")
 def session() -> Iterator[None]:
     shoal.shutdown()
-    shoal.init(num_cpus=4, log_to_driver=False)
+    shoal.init(num_cpus=4, log_to_driver=False, preload=["torch", "gymnasium"])
     yield
     shoal.shutdown()

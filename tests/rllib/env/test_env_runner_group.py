@@ -23,7 +23,7 @@ from shoal.rllib.utils.error import EnvError, EnvRunnerLostError
 @pytest.fixture(scope="module", autouse=True)
 def session() -> Iterator[None]:
     shoal.shutdown()
-    shoal.init(num_cpus=4, log_to_driver=False)
+    shoal.init(num_cpus=4, log_to_driver=False, preload=["torch", "gymnasium"])
     yield
     shoal.shutdown()
 

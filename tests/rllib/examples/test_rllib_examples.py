@@ -46,6 +46,7 @@ def test_two_agents_meet(arguments: list[str], policies: str, tmp_path: Path) ->
     assert found is not None and float(found[1]) >= float(found[2]) > 0
 
 
+@pytest.mark.slow
 def test_settings_are_searched(tmp_path: Path) -> None:
     text = run("rllib_tune.py", "--quick", "--cpus", 2, folder=tmp_path)
     assert len(re.findall(r"^lr 0\.\d+, lambda .*: [12] iterations, mean return \d", text, re.MULTILINE)) == 2

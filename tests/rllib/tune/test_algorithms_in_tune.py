@@ -18,7 +18,7 @@ from shoal.rllib.env.registration import register_env
 @pytest.fixture(scope="module", autouse=True)
 def session() -> Iterator[None]:
     shoal.shutdown()
-    shoal.init(num_cpus=3, log_to_driver=False)
+    shoal.init(num_cpus=3, log_to_driver=False, preload=["torch", "gymnasium"])
     yield
     shoal.shutdown()
 

@@ -42,6 +42,7 @@ def test_online_answers_are_those_of_the_offline_run(houses: Path) -> None:
 
 
 @pytest.mark.timeout(100)
+@pytest.mark.slow
 def test_it_goes_on_serving_until_it_is_interrupted(houses: Path) -> None:
     command = [sys.executable, "-u", str(EXAMPLE), "--quick", "--keep", "--csv", str(houses)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:

@@ -43,6 +43,7 @@ def loop() -> list[float]:
     return [float(value.detach()) for value in accelerator.unwrap_model(model).parameters()]
 
 
+@pytest.mark.slow
 def test_two_ranks_train_as_one(tmp_path: Path) -> None:
     results = [
         TorchTrainer(

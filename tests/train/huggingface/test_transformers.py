@@ -82,6 +82,7 @@ def fit(loop: Any, folder: Path, workers: int = 2, **options: Any) -> train.Resu
     ).fit()
 
 
+@pytest.mark.slow
 def test_two_ranks_train_as_one_with_twice_the_batch(tmp_path: Path) -> None:
     def loop() -> list[float]:
         size = max(1, train.get_context().get_world_size())

@@ -77,6 +77,7 @@ OF_ONE_PROCESS = {"strategy": "auto", "plugins": []}
 TWO = pytest.param(2, marks=pytest.mark.slow)
 
 
+@pytest.mark.slow
 def test_two_ranks_train_as_one(tmp_path: Path) -> None:
     """Gradients are averaged, rows are divided: the weights are those of one process with all the data."""
 
