@@ -64,12 +64,17 @@ def test_more_episodes_than_are_smoothed_over_in_training_count_alike() -> None:
 
 
 def test_steps_are_counted_where_they_are_asked_for_and_nothing_is_left_of_earlier_episodes() -> None:
+    def log(metrics_logger: Any, **_: Any) -> None:
+        metrics_logger.log_value(("evaluation", "own"), 7, window=1)
+
     config = configured(evaluation_interval=1, evaluation_duration=5, evaluation_duration_unit="timesteps")
-    with config.build_algo() as algo:
-        found = algo.train()["evaluation"]["env_runners"]
-        assert (found["num_env_steps_sampled"], found["num_episodes"]) == (5, 2)
-        algo._log_evaluation({"env_runners": {"num_env_steps_sampled": 1}})
-        assert list(algo.metrics.peek("evaluation")["env_runners"]) == ["num_env_steps_sampled"]
+    with config.callbacks(on_evaluate_end=log).build_algo() as algo:
+        algo.metrics.log_value(("evaluation", "env_runners", "of_the_last"), 1, reduce="item")
+        evaluation = algo.train()["evaluation"]
+    found = evaluation["env_runners"]
+    assert (found["num_env_steps_sampled"], found["num_episodes"]) == (5, 2)
+    assert "of_the_last" not in found
+    assert evaluation["own"] == 7
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,8 @@ class Algorithm(ModuleChanges):
         """Makes an iteration. Returns its results alone; `train` adds numbers of iterations and times."""
         due = self._evaluation is not None and self._evaluation.is_due(self.iteration + 1)
         parallel = due and self.config.evaluation_parallel_to_training
+        if due:  # what this one does not find is not the last one's
+            self.metrics.delete(EVALUATION_RESULTS, key_error=False)
         with self.metrics.log_time((TIMERS, TRAINING_ITERATION_TIMER)):
             if parallel and self._evaluation is not None:
                 with self._evaluation.beside(self) as evaluated:
@@ -348,7 +350,6 @@ class Algorithm(ModuleChanges):
             return evaluation.run(self)
 
     def _log_evaluation(self, results: dict[str, Any]) -> None:
-        self.metrics.delete(EVALUATION_RESULTS, key_error=False)  # what this one did not find is not the last one's
         self.metrics.log_dict(results, key=EVALUATION_RESULTS, reduce="item")
 
     def evaluate_offline(self) -> dict[str, Any]:
