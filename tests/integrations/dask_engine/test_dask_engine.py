@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import os
 import time
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ import pytest
 
 import shoal
 from shoal import engines, exceptions
+from shoal.integrations.dask import tasks
+from shoal.integrations.dask.head import NAME
 from shoal.integrations.dask.limits import DASK
 from shoal.util.placement_group import placement_group
 
@@ -209,6 +212,47 @@ def test_what_dask_cannot_do_is_refused_at_the_call() -> None:
         add.options(runtime_env={"env_vars": {"COLOUR": "blue"}}).remote(1)
     with pytest.raises(exceptions.NotSupportedByEngineError, match="dashboard"):
         shoal.timeline()
+
+
+def test_a_stream_keeps_what_its_items_refer_to(cluster: Any) -> None:
+    @shoal.remote(num_returns="streaming")
+    def refs() -> Iterator[list[Any]]:
+        yield [shoal.put("inside")]
+
+    stream = refs.remote()
+    shoal.get(stream.completed())
+    kept = list(cluster.scheduler.plugins[NAME]._inside.values())
+    ref = shoal.get(next(stream))[0]
+    # Keys: a scheduler in a process of its own could not make references of anything else.
+    assert [ref.key] in kept
+    assert shoal.get(ref) == "inside"
+
+
+def test_options_that_differ_each_time_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "_KEPT_TEMPLATES", 2)
+    engine: Any = engines.current()
+    for x in range(4):
+        assert shoal.get(add.options(resources={}).remote(x)) == x + 1
+    assert len(engine._tasks._prepared) <= 2
+
+
+def test_who_waits_hears_of_the_end_of_the_session() -> None:
+    @shoal.remote(num_returns="streaming", resources={"camera": 100})
+    def items() -> Iterator[int]:
+        yield 1
+
+    engine, stream = engines.current(), items.remote()
+    ref = add.options(resources={"camera": 100}).remote(1)
+    future = ref.future()
+    waits = [lambda: engine.get([ref], None), lambda: engine.wait([ref], 1, None, True), lambda: next(stream)]
+    with concurrent.futures.ThreadPoolExecutor(len(waits)) as threads:
+        ended = [threads.submit(wait) for wait in waits]
+        shoal.shutdown()
+        for one in [*ended, future]:
+            with pytest.raises(exceptions.SessionEndedError):
+                one.result(60)
+    shoal.init("dask://")
+    assert shoal.get(add.remote(1)) == 2
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from distributed.threadpoolexecutor import rejoin
 from distributed.threadpoolexecutor import thread_state as pool_state
 from distributed.worker import secede
 
-from shoal.exceptions import GetTimeoutError, ShoalSystemError
+from shoal.exceptions import GetTimeoutError, SessionEndedError, ShoalSystemError
 
 if TYPE_CHECKING:
     from distributed import Client, Worker
@@ -35,6 +35,7 @@ class Connection:
     def __init__(self, client: Client, worker: Worker | None = None) -> None:
         self.client: Any = client
         self.worker: Any = worker
+        self.is_closed = False
         self.streams: WeakValueDictionary[str, DaskStream] = WeakValueDictionary()
         self._lock = threading.Lock()
         self._watches: dict[str, list[Any]] = {}
@@ -97,11 +98,13 @@ class Connection:
         return asyncio.run_coroutine_threadsafe(coroutine, self.client.loop.asyncio_loop)
 
     def close(self) -> None:
-        """Leaves the client as it was. What was submitted and is not done is let go of."""
+        """Leaves the client as it was. What was submitted and is not done is let go of; threads that wait for it hear of the end."""
         self.client._stream_handlers.update(self._handlers_before)
         with self._lock:
+            self.is_closed = True
             watching, self._watches = self._watches, {}
-        watching.clear()
+        for watches in watching.values():
+            _call(watches)
         self._alive.release()
 
     # --- keys -------------------------------------------------------------------------------------------------------------------
@@ -126,7 +129,7 @@ class Connection:
     def watch(self, future: Any, callback: Callable[[], None]) -> None:
         """Calls `callback` once when a future is done."""
         with self._lock:
-            if future.status in PENDING:
+            if future.status in PENDING and not self.is_closed:
                 self._watches.setdefault(future.key, []).append(callback)
                 return
         callback()
@@ -143,9 +146,7 @@ class Connection:
     def _done(self, key: str) -> None:
         with self._lock:
             watching = self._watches.pop(key, ())
-        for one in watching:
-            if callable(one):
-                one()
+        _call(watching)
 
     async def _when_lost(self) -> None:
         await self._alive._state.wait()
@@ -195,7 +196,18 @@ class Connection:
                 self.forget(future, callback)
 
     def wait_for(self, event: threading.Event, timeout: float | None) -> bool:
-        """Waits for an event. A task gives its thread to others meanwhile, so that it may wait for them."""
+        """Waits for an event. Raises SessionEndedError where the session ends first."""
+        self._check_open()
+        arrived = self._wait(event, timeout)
+        self._check_open()
+        return arrived
+
+    def _check_open(self) -> None:
+        if self.is_closed:
+            raise SessionEndedError
+
+    def _wait(self, event: threading.Event, timeout: float | None) -> bool:
+        """A task gives its thread to others meanwhile, so that it may wait for them."""
         if event.is_set() or timeout == 0:
             return event.is_set()
         in_pool = getattr(pool_state, "proceed", False)
@@ -214,6 +226,12 @@ class Connection:
         except TimeoutError as error:
             raise GetTimeoutError(str(error)) from None
         return values
+
+
+def _call(watches: Iterable[Any]) -> None:
+    for one in watches:
+        if callable(one):  # else it is what `hold` keeps
+            one()
 
 
 class Countdown:

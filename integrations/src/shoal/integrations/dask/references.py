@@ -109,7 +109,13 @@ class DaskObjectRef(ObjectRef[T_co]):
             else:
                 then(gathered.result(), None)
 
-        connection.watch(future, lambda: connection.run_soon(gather()).add_done_callback(done))
+        def fetch() -> None:
+            if connection.is_closed:
+                then(None, SessionEndedError())
+            else:
+                connection.run_soon(gather()).add_done_callback(done)
+
+        connection.watch(future, fetch)
 
     def __reduce__(self) -> tuple[Any, ...]:
         note_ref(self)
@@ -225,8 +231,3 @@ def unpack(data: bytes, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[st
         args = tuple([values[arg.position] if type(arg) is Awaited else arg for arg in args])
         kwargs = {name: values[arg.position] if type(arg) is Awaited else arg for name, arg in kwargs.items()}
     return args, kwargs
-
-
-def keys_of(inside: Iterable[Any]) -> list[str]:
-    """Returns the keys of references and handles that were found inside of a value."""
-    return [one.key for one in inside]

@@ -157,7 +157,7 @@ class Producer:
         data, inside = packed(item)
         key = key_of(self._name, self._task_id, self._sent)
         if inside:
-            self._connection.ask_in_order("contains", outer=[key], inner=inside)
+            self._connection.ask_in_order("contains", outer=[key], inner=[one.key for one in inside])
         connection = self._connection
         connection.keep({key: data})
         connection.tell_of_work(

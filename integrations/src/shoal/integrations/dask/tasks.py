@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Retried = bool | tuple[type[BaseException], ...]
 _KEPT_DEFINITIONS = 1024
+_KEPT_TEMPLATES = 256
 _LARGE = 256 * 1024
 """Arguments and functions of more bytes go to a worker first, so that the scheduler need not carry them."""
 _USUAL_RETRIES = 3
@@ -136,6 +137,8 @@ class Tasks:
             keywords["retries"] = options.max_retries if options.max_retries > 0 else 2**31
         run = run_generator if options.num_returns in (STREAMING, DYNAMIC) else run_task
         prepared = Prepared(template, spec, run, keywords, options.max_retries)
+        if len(self._prepared) >= _KEPT_TEMPLATES:
+            self._prepared.clear()  # options in which there is a dict make a new template each time
         self._prepared[id(template), job] = prepared  # with the template, so that its id stays its own
         return prepared
 

@@ -19,6 +19,7 @@ from shoal.integrations.ray.streams import RayStream
 
 Retried = bool | tuple[type[BaseException], ...]
 _KEPT_DEFINITIONS = 1024
+_KEPT_TEMPLATES = 1024
 
 
 class Tasks:
@@ -51,6 +52,8 @@ class Tasks:
             body = make(definition, options.retry_exceptions)
             function = self._functions[key] = ray.remote(max_calls=options.max_calls)(body)
         prepared = function.options(**task_keywords(options, template.name))
+        if len(self._prepared) >= _KEPT_TEMPLATES:
+            self._prepared.clear()  # options in which there is a dict make a new template each time
         self._prepared[id(template)] = (template, prepared)  # the template too, so that its id stays its own
         return prepared
 
