@@ -11,7 +11,7 @@ import pytest
 from shoal.rllib.algorithms.ppo import PPOConfig
 from shoal.rllib.env import registration
 from shoal.rllib.env.env_context import EnvContext
-from shoal.rllib.env.registration import register_env, resolve_env
+from shoal.rllib.env.registration import is_gymnasium_id, register_env, resolve_env
 from shoal.rllib.utils.error import EnvError
 
 
@@ -56,6 +56,7 @@ def test_configurations_take_creators_along_to_other_processes(monkeypatch: pyte
     there = pickle.loads(pickle.dumps(pickle.loads(pickled)))
     assert there.env == "taken along" and there == config
     assert resolve_env(there.env, there._luggage)(EnvContext()) == "made"
+    assert is_gymnasium_id("CartPole-v1", there._luggage) and not is_gymnasium_id(there.env, there._luggage)
     assert resolve_env("of evaluation", there.copy()._luggage)(EnvContext()) == "made for evaluation"
     with pytest.raises(EnvError, match="no register_env"):
         resolve_env(config.env, config._luggage)

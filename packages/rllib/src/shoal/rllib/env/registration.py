@@ -118,9 +118,9 @@ def resolve_env(env: Any, luggage: Luggage | None = None) -> EnvCreator:
     raise EnvError(f"env={env!r}: give the id of a gymnasium environment, a registered name, a class or a function")
 
 
-def is_gymnasium_id(env: Any) -> bool:
-    """Whether gymnasium makes the environment, as nobody registered the name."""
-    return isinstance(env, str) and registered_creator(env) is None
+def is_gymnasium_id(env: Any, luggage: Luggage | None = None) -> bool:
+    """Whether gymnasium makes the environment, as nobody registered the name, here or where the luggage is from."""
+    return isinstance(env, str) and registered_creator(env) is None and env not in (luggage or {})
 
 
 def name_of(env: Any) -> str:

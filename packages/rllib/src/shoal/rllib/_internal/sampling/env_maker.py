@@ -78,7 +78,7 @@ class EnvMaker:
             EnvError: there is no such environment, or it cannot be made. What `validate_env` of the algorithm raises.
         """
         context = self.context(vector_index)
-        if self._is_shown(vector_index) and is_gymnasium_id(self._config.env):
+        if self._is_shown(vector_index) and is_gymnasium_id(self._config.env, self._luggage):
             context.set_defaults({"render_mode": "human"})
         try:
             env = self._resolved()(context)
@@ -95,8 +95,12 @@ class EnvMaker:
 
     def _resolved(self) -> EnvCreator:
         if self._creator is None:
-            self._creator = resolve_env(self._given, getattr(self._config, "_luggage", None))
+            self._creator = resolve_env(self._given, self._luggage)
         return self._creator
+
+    @property
+    def _luggage(self) -> Any:
+        return getattr(self._config, "_luggage", None)
 
     @property
     def _given(self) -> Any:
