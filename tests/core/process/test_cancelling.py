@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from shoal._core.process.concurrent_executors import AsyncExecutor
 from shoal._core.process.execution import Runner
 
 
@@ -35,3 +37,16 @@ def test_what_a_call_calls_when_it_is_cancelled_is_spared(recursive: bool, cance
         assert calls.cancelled == []
         calls.running.append("clean-up")
     assert calls.cancelled == cancelled
+
+
+def test_who_blocks_the_loop_of_an_async_actor_with_its_calls_has_them_cancelled_at_once() -> None:
+    nothing: Any = None
+    node: Any = SimpleNamespace(open_ahead=None)
+    calls = Calls()
+    executor = AsyncExecutor(Runner(nothing, node, nothing, calls), nothing, nothing, {"": 1})
+    try:
+        executor.cancel(b"task", True)  # the loop does not run
+        assert calls.cancelled == ["before"]
+    finally:
+        executor.loop.close()
+        asyncio.set_event_loop(None)

@@ -152,7 +152,9 @@ class AsyncExecutor:
         self.loop.call_soon_threadsafe(self._start, executions)
 
     def cancel(self, task_id: bytes, recursive: bool) -> None:
-        self.loop.call_soon_threadsafe(self._cancel, task_id, recursive)
+        # An ordinary method may block the loop until what it has called ends. What it calls from now on is left to `_cancel`.
+        with self._runner.cancelling(task_id, recursive):
+            self.loop.call_soon_threadsafe(self._cancel, task_id, recursive)
 
     def stop(self, status: int, reason: str, at_once: bool = False) -> None:
         def mark() -> None:

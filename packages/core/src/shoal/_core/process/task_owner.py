@@ -62,6 +62,7 @@ from shoal.exceptions import (
 
 IDLE_LEASE_SECONDS = 0.05
 """An idle lease is kept so long, for the next call of the same kind."""
+KEPT_TEMPLATES = 1024
 
 
 class PreparedTask:
@@ -175,6 +176,8 @@ class TaskOwner:
             if pool is None:
                 pool = self._pools[key] = ClassPool(scheduling_class, environment, template.name, max_calls)
                 self._by_pool[pool.pool] = pool
+            if len(self._prepared) >= KEPT_TEMPLATES:
+                self._prepared.clear()  # options in which there is a dict make a new template each time
             prepared = self._prepared[template] = PreparedTask(template, pool)
         return prepared
 
