@@ -37,7 +37,11 @@ def test_a_network_acts_with_torch_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "policies"), [([], "blue, red"), (["--shared"], "both")], ids=["one each", "shared"]
+    ("arguments", "policies"),
+    [
+        pytest.param([], "blue, red", id="one each"),
+        pytest.param(["--shared"], "both", id="shared", marks=pytest.mark.slow),  # the same program once more
+    ],
 )
 def test_two_agents_meet(arguments: list[str], policies: str, tmp_path: Path) -> None:
     text = run("rllib_multi_agent.py", "--quick", *arguments, folder=tmp_path)
