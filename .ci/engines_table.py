@@ -23,11 +23,7 @@ def engines() -> dict[str, EngineLimits]:
     """Returns the limits of all engines, by the heading of their column."""
     found = {"native": NATIVE, "inline": INLINE}
     for heading, module, name in ADAPTERS:
-        try:
-            found[heading] = getattr(importlib.import_module(module), name)
-        except ModuleNotFoundError as error:
-            if not str(error.name).startswith("shoal.integrations"):
-                raise
+        found[heading] = getattr(importlib.import_module(module), name)
     return found
 
 

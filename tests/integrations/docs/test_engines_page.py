@@ -30,7 +30,7 @@ def test_it_is_made_of_what_engines_publish() -> None:
     limits = program().engines()
     assert limits["native"].capabilities == Client.capabilities
     assert limits["inline"].capabilities == InlineEngine.capabilities
-    assert {"native", "inline", "ray", "ray://"} <= limits.keys()
+    assert limits.keys() == {"native", "inline", "ray", "ray://", "dask"}
 
 
 def test_a_page_that_is_not_true_is_noticed() -> None:

@@ -22,7 +22,7 @@ CAPABILITIES: dict[str, str] = {
     "runtime_env": "Environments of tasks and actors: variables, packages, files",
     "custom_serializers": "`shoal.util.register_serializer`",
     "shared_parts": "What a value holds twice is one thing where it arrives, too",
-    "process_isolation": "Tasks and actors run in processes of their own",
+    "process_isolation": "Tasks and actors run in other processes than the program",
     "shared_memory": "Processes of a machine share large objects",
     "zero_copy": "Large arrays are read where they lie",
     "spilling": "Objects that do not fit in memory go to disk",
