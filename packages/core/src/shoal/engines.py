@@ -9,7 +9,8 @@ an `Engine`.
 
 In the processes that an engine starts it gives its part of the session to `adopt`. Where others start them (a worker of Ray's that
 runs a task of plain Ray), a function of the group `shoal.engines.surrounding` says whether this process is one: `init()` means the
-engine there.
+engine there. Only the engines `ray` and `dask` are asked, where their libraries are loaded: looking for others would take time at each
+start.
 
 What engines can do has names, `CAPABILITIES`; an engine says with `EngineLimits` which it lacks, and what to do instead.
 """
