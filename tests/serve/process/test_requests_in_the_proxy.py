@@ -59,7 +59,7 @@ def whole_request(exchange: FakeExchange, router: FullRouter, timeout_s: float |
     def ended(status: str, lost: BaseException | None, request_id: str) -> None:
         over.append(status)
 
-    return WholeRequest(exchange, ROUTE, router, b"", timeout_s, ended)  # type: ignore[arg-type]
+    return WholeRequest(exchange, ROUTE, router, router.submit, b"", timeout_s, ended)  # type: ignore[arg-type]
 
 
 def test_who_has_waited_too_long_is_told_that() -> None:

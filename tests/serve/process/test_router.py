@@ -13,7 +13,12 @@ from shoal.exceptions import ActorDiedError, TaskError
 from shoal.serve._internal.process.router import Call, Router
 from shoal.serve._internal.schema.deployments import DeploymentId, DeploymentTargets, ReplicaInfo
 from shoal.serve._internal.schema.requests import Busy, RequestMeta
-from shoal.serve.exceptions import DeploymentUnavailableError, ReplicaUnavailableError, RequestCancelledError
+from shoal.serve.exceptions import (
+    BackPressureError,
+    DeploymentUnavailableError,
+    ReplicaUnavailableError,
+    RequestCancelledError,
+)
 
 GONE = DeploymentTargets((), gone="it was deleted")
 
@@ -95,6 +100,20 @@ def test_who_waits_when_the_deployment_goes_is_told(router: Router, link: Any) -
     assert isinstance(waits.error, DeploymentUnavailableError)
     assert not told.outcomes
     assert router.load == 1
+
+
+def test_who_is_about_to_be_sent_takes_no_place_in_the_queue(
+    router: Router, link: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Told(router), Told(router)
+    # As where what waits is sent in a later turn of the loop.
+    monkeypatch.setattr(router, "_send_waiting", lambda: None)
+    link.tell(serving(FakeActor())._replace(max_queued=2))
+    assert router.refusal() is None
+    third = Told(router)
+    assert isinstance(router.refusal(), BackPressureError)
+    assert isinstance(Told(router).error, BackPressureError)
+    assert not first.outcomes + second.outcomes + third.outcomes
 
 
 def test_who_is_refused_once_the_deployment_is_gone_is_told(router: Router, link: Any) -> None:

@@ -29,7 +29,12 @@ class Slot:
 
     @property
     def has_room(self) -> bool:
-        return not self.full and self.ongoing < self.info.max_ongoing
+        return self.room > 0
+
+    @property
+    def room(self) -> int:
+        """How many more requests it may get."""
+        return 0 if self.full else max(0, self.info.max_ongoing - self.ongoing)
 
 
 class ReplicaChoice:
@@ -108,6 +113,11 @@ class ReplicaChoice:
         slot = self.slots.get(replica_id)
         if slot is not None:
             slot.ongoing -= 1
+
+    @property
+    def room(self) -> int:
+        """How many more requests all may get."""
+        return sum(one.room for one in self._order)
 
     def full(self, replica_id: str) -> bool:
         """A replica has no room. Returns whether it has to be asked to say when it has."""

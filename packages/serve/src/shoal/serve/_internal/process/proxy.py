@@ -24,6 +24,7 @@ from shoal.serve._internal.process.listening import Server, is_loopback, listene
 from shoal.serve._internal.process.metrics import IngressMetrics
 from shoal.serve._internal.process.proxied_request import AGAIN_LATER, REQUEST_ID, ProxiedRequest, id_of, send_text
 from shoal.serve._internal.process.proxy_http import FORWARDED, Exchange, ProxyHttp
+from shoal.serve._internal.process.refusal_pace import RefusalPace
 from shoal.serve._internal.process.router import AnyRouter
 from shoal.serve._internal.process.routers import ROUTERS
 from shoal.serve._internal.process.whole_request import WholeRequest
@@ -73,6 +74,7 @@ class Proxy:
         self._serving: asyncio.Task[None] | None = None
         self._metrics = IngressMetrics("http")
         self._log: ServeLog | None = None
+        self._pace = RefusalPace()
         self._thread = EventLoopThread("shoal-serve-http", new_loop)
         """Of its own, so that the loop can be the fastest that there is."""
 
@@ -171,8 +173,8 @@ class Proxy:
             # Raised again on the other way, which has an answer for it: here it would be taken for an error of the client's.
             return False
         begun, metrics = perf_counter(), self._metrics
-        if router.refusal() is not None:
-            return False
+        refusal = router.refusal()
+        submit = router.submit if refusal is None else partial(self._pace.refuse, error=refusal)
         route, method = destination.route, scope["method"]
 
         def over(status: str, lost: BaseException | None, request_id: str) -> None:
@@ -181,7 +183,7 @@ class Proxy:
             self._say_lost(route, request_id, lost)
 
         metrics.ongoing += 1
-        WholeRequest(exchange, route, router, body, self._options.request_timeout_s, over)
+        WholeRequest(exchange, route, router, submit, body, self._options.request_timeout_s, over)
         return True
 
     def _say_lost(self, route: Route, request_id: str, lost: BaseException | None) -> None:

@@ -207,16 +207,17 @@ class Router:
             self._custom.wake()
 
     def _queued(self) -> int:
-        """Requests for which there is no room. Those that the user's router is about to be asked for do not count."""
-        room = self._custom is not None and any(one.has_room for one in self._choice.slots.values())
-        return 0 if room else len(self._waiting)
+        """Requests for which there is no room. Those that are about to be sent, or that the user's router is about to be asked for, do not
+        count."""
+        room = self._choice.room
+        return 0 if room and self._custom is not None else max(0, len(self._waiting) - room)
 
     def refusal(self) -> BackPressureError | None:
         """Returns why a request would be turned away now, where that is certain; None else. Cheaper than to try."""
-        waiting = len(self._waiting)
-        if 0 < self._max_queued <= waiting and self._custom is None and not self._gone:
-            return BackPressureError(waiting, self._max_queued)
-        return None
+        limit, waiting = self._max_queued, len(self._waiting)
+        if not 0 < limit <= waiting or self._custom is not None or self._gone or self._queued() < limit:
+            return None
+        return BackPressureError(waiting, limit)
 
     def cancel(self, call: Call) -> None:
         """Ends a request, wherever it is. Its `done` is still called."""
@@ -273,7 +274,7 @@ class Router:
 
     def _was_sent(self, call: Call, replica: ReplicaInfo) -> bool:
         """Sends a call. Returns False for one that cannot be sent, which is told so, and has left its place to the next one."""
-        if self._lines is not None and not self._is_shedding and running_loop() is self._loop:
+        if self._lines is not None and running_loop() is self._loop:
             line = self._lines.of(replica.replica_id)
             frame = request_frame(call.method, call.meta, call.args, call.kwargs) if line is not None else None
             if line is not None and frame is not None:
@@ -409,16 +410,11 @@ class Router:
             self._busy -= 1
         call.done(None, error)
 
-    @property
-    def _is_shedding(self) -> bool:
-        """Requests are turned away, or are about to be: this process's loop is busy with that, and hears of answers late."""
-        return 0 < self._max_queued <= 2 * len(self._waiting)
-
     def _send_waiting(self) -> None:
         if self._custom is not None:
             self._custom.wake()
             return
-        if self._lines is not None and not self._is_shedding and running_loop() is not self._loop:
+        if self._lines is not None and running_loop() is not self._loop:
             # Lines belong to the loop.
             if self._waiting and self._loop is not None:
                 self._loop.call_soon_threadsafe(self._send_waiting)

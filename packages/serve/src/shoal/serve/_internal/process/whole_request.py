@@ -30,6 +30,7 @@ class WholeRequest:
         exchange: it and its answer.
         route: where it goes.
         router: of its ingress.
+        submit: takes the call that it is: the router's, or what turns it away.
         body: all of it.
         timeout_s: seconds until the answer has to begin; None for no limit.
         over: takes, once, the status of the answer, why there is none where that is for the log, and the request's id.
@@ -53,6 +54,7 @@ class WholeRequest:
         exchange: Exchange,
         route: Route,
         router: AnyRouter,
+        submit: Callable[[Call], None],
         body: bytes,
         timeout_s: float | None,
         over: Over,
@@ -70,7 +72,7 @@ class WholeRequest:
         self._request_id = call.meta.request_id
         self._call: Call | None = call
         exchange.answering = self
-        router.submit(call)
+        submit(call)
 
     def client_gone(self) -> None:
         """Nobody waits for the answer any more."""
