@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from shoal.integrations.ray.streams import RayStream
 
 
+KEPT_CANCELLATIONS = 10_000
+
+
 class RayEngine:
     """The Ray of this process as a session of shoal (see `shoal.engines.Engine`).
 
@@ -62,6 +65,8 @@ class RayEngine:
         self._is_worker = not self._is_client and is_worker()
         self._tasks = Tasks()
         self._metrics = Metrics()
+        self._cancelled: dict[tuple[bytes, bool], None] = {}
+        """Tasks that have been cancelled, without and with force."""
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -137,10 +142,23 @@ class RayEngine:
         ray.actor.exit_actor()
 
     def cancel(self, ref: Any, force: bool, recursive: bool) -> None:
+        if isinstance(ref, RayObjectRef) and self._was_cancelled(ref, force):
+            return
         try:
             ray.cancel(ref.ray_ref, force=force, recursive=recursive)
         except ray.exceptions.RayError as error:
             raise error_from_ray(error) from None
+
+    def _was_cancelled(self, ref: RayObjectRef[Any], force: bool) -> bool:
+        """Notes that a task is cancelled; returns whether it has been before. Ray 2.60 ends the program ("Tried to complete task that was
+        not pending") where one that is ending is cancelled once more."""
+        cancelled = (ref.ray_ref.task_id().binary(), force)
+        if cancelled in self._cancelled:
+            return True
+        if len(self._cancelled) >= KEPT_CANCELLATIONS:
+            self._cancelled.pop(next(iter(self._cancelled)))
+        self._cancelled[cancelled] = None
+        return False
 
     # --- objects ----------------------------------------------------------------------------------------------------------------
 
