@@ -16,7 +16,7 @@ from shoal.integrations.dask.options import actor_keywords
 from shoal.integrations.dask.references import DaskObjectRef, note_arrival, pack
 from shoal.integrations.dask.running_call import Job, running_call
 from shoal.integrations.dask.streams import DaskStream
-from shoal.integrations.dask.templates import template_data, template_of
+from shoal.integrations.engines.templates import template_data, template_of
 
 
 class HeldActor:

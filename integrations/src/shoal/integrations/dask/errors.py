@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import pickle
 import socket
 import traceback
 from concurrent.futures import CancelledError
 from functools import cache
-from types import TracebackType
 from typing import Any
 
 import distributed
@@ -16,44 +14,18 @@ from distributed import KilledWorker
 
 from shoal import cloudpickle
 from shoal import exceptions as of_shoal
+from shoal.integrations.engines.carried_errors import CarriedError, carried
 
 _MACHINERY = (os.path.dirname(distributed.__file__), os.path.dirname(__file__))
 CANCELLED = "shoal-cancel"
 FREED = "shoal-free"
 
 
-class Failed(Exception):
-    """Carries an error of shoal's through Dask.
-
-    Args:
-        data: the pickled error; empty where it could not be pickled.
-        function_name: what ran.
-        text: the remote traceback, or what happened.
-    """
-
-    def __init__(self, data: bytes, function_name: str, text: str) -> None:
-        super().__init__(data, function_name, text)
-        self.data = data
-        self.function_name = function_name
-        self.text = text
-
-    def __str__(self) -> str:
-        return self.text
+class Failed(CarriedError):
+    """Carries an error of shoal's through Dask."""
 
     def __repr__(self) -> str:
         return self.text
-
-    def error(self) -> of_shoal.ShoalError:
-        """Returns the error, ready to be raised."""
-        note = ""
-        if self.data:
-            try:
-                error: of_shoal.ShoalError = pickle.loads(self.data)
-            except Exception as failure:
-                note = f"\n(The error itself could not be brought over: {type(failure).__name__} while unpickling it: {failure})"
-            else:
-                return error.as_instanceof_cause() if isinstance(error, of_shoal.TaskError) else error
-        return of_shoal.TaskError(self.function_name, self.text + note)
 
 
 def failed(error: of_shoal.ShoalError, function_name: str = "") -> Failed:
@@ -75,25 +47,15 @@ def captured(
         actor_repr: `repr` of the actor, for methods.
         actor_id: its id, hex.
     """
-    error.__traceback__ = _users_part(error.__traceback__)
-    text = "".join(traceback.format_exception(error))
-    travelling = error
-    if not isinstance(error, of_shoal.TaskError):
-        travelling = of_shoal.TaskError(
-            function_name, text, error, pid=os.getpid(), ip=_own_ip(), actor_repr=actor_repr, actor_id=actor_id
-        )
-    try:
-        return Failed(cloudpickle.dumps(travelling), function_name, text)
-    except Exception as failure:
-        return Failed(b"", function_name, f"{text}\n(The error itself could not be brought over: {failure})")
-
-
-def _users_part(trace: TracebackType | None) -> TracebackType | None:
-    """Returns a traceback without the frames of Dask and of the engine that it begins with."""
-    inner = trace
-    while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_MACHINERY):
-        inner = inner.tb_next
-    return inner or trace
+    return carried(
+        Failed,
+        error,
+        function_name,
+        machinery=_MACHINERY,
+        ip=_own_ip(),
+        actor_repr=actor_repr,
+        actor_id=actor_id,
+    )
 
 
 @cache

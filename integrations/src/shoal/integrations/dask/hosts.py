@@ -30,7 +30,8 @@ from shoal.integrations.dask.results import Inside, packed_results
 from shoal.integrations.dask.running_call import Job, RunningCall, running_call
 from shoal.integrations.dask.sessions import ensure_session
 from shoal.integrations.dask.tasks import Retried, loaded
-from shoal.integrations.dask.templates import template_of
+from shoal.integrations.engines.carried_errors import repr_of_actor
+from shoal.integrations.engines.templates import template_of
 
 if TYPE_CHECKING:
     from shoal.integrations.dask.engine import DaskEngine
@@ -326,13 +327,9 @@ class Host:
         return isinstance(error, Exception) and (retried is True or (bool(retried) and isinstance(error, retried)))  # type: ignore[arg-type]
 
     def _captured(self, error: BaseException, spec: MethodSpec) -> Failed:
-        return captured(error, f"{self.class_name}.{spec.method}", self._instance_text(), self.actor)
-
-    def _instance_text(self) -> str:
-        try:
-            return repr(self.instance)
-        except Exception as failure:
-            return f"{self.class_name} (its repr raised {type(failure).__name__})"
+        return captured(
+            error, f"{self.class_name}.{spec.method}", repr_of_actor(self.instance, self.class_name), self.actor
+        )
 
     def _outcome(self, call: Call) -> tuple[list[bytes], Inside]:
         spec = call.spec

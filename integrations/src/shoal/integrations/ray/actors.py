@@ -10,13 +10,13 @@ from ray.experimental import internal_kv
 
 from shoal.engines import DYNAMIC, STREAMING, ActorTemplate, MethodTemplate, ObjectRef
 from shoal.exceptions import ActorAlreadyExistsError, NotSupportedByEngineError
+from shoal.integrations.engines.templates import template_data, template_of
 from shoal.integrations.ray.errors import error_from_ray
 from shoal.integrations.ray.host import Host, direct, host_class
 from shoal.integrations.ray.options import actor_keywords, method_keywords
 from shoal.integrations.ray.references import results_of, to_ray
 from shoal.integrations.ray.sessions import Arrival
 from shoal.integrations.ray.streams import RayStream
-from shoal.integrations.ray.templates import template_data, template_of
 
 _NAMES = b"shoal-actors"
 _ACTOR_ID_SIZE = 16

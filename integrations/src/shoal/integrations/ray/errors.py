@@ -3,49 +3,19 @@
 from __future__ import annotations
 
 import os
-import pickle
-import traceback
-from types import TracebackType
 from typing import Any
 
 import ray
 import ray.exceptions as of_ray
 
-from shoal import cloudpickle
 from shoal import exceptions as of_shoal
+from shoal.integrations.engines.carried_errors import CarriedError, carried
 
 _MACHINERY = (os.path.dirname(ray.__file__), os.path.dirname(__file__))
 
 
-class TaskFailed(Exception):
-    """Carries a task's error through Ray.
-
-    Args:
-        data: the pickled TaskError; empty where it could not be pickled.
-        function_name: what ran.
-        text: the remote traceback.
-    """
-
-    def __init__(self, data: bytes, function_name: str, text: str) -> None:
-        super().__init__(data, function_name, text)
-        self.data = data
-        self.function_name = function_name
-        self.text = text
-
-    def __str__(self) -> str:
-        return self.text
-
-    def error(self) -> of_shoal.TaskError:
-        """Returns the task's error, ready to be raised."""
-        note = ""
-        if self.data:
-            try:
-                error: of_shoal.TaskError = pickle.loads(self.data)
-            except Exception as failure:
-                note = f"\n(The error itself could not be brought over: {type(failure).__name__} while unpickling it: {failure})"
-            else:
-                return error.as_instanceof_cause()
-        return of_shoal.TaskError(self.function_name, self.text + note)
+class TaskFailed(CarriedError):
+    """Carries a task's error through Ray."""
 
 
 class RetriedTaskFailed(TaskFailed):
@@ -73,25 +43,15 @@ def captured(
         actor_id: its id, hex.
     """
     carrier = RetriedTaskFailed if retried is True or (retried and isinstance(error, retried)) else TaskFailed
-    error.__traceback__ = _users_part(error.__traceback__)
-    text = "".join(traceback.format_exception(error))
-    travelling = error
-    if not isinstance(error, of_shoal.TaskError):
-        travelling = of_shoal.TaskError(
-            function_name, text, error, pid=os.getpid(), ip=_own_ip(), actor_repr=actor_repr, actor_id=actor_id
-        )
-    try:
-        return carrier(cloudpickle.dumps(travelling), function_name, text)
-    except Exception as failure:
-        return carrier(b"", function_name, f"{text}\n(The error itself could not be brought over: {failure})")
-
-
-def _users_part(trace: TracebackType | None) -> TracebackType | None:
-    """Returns a traceback without the frames of Ray and of the engine that it begins with."""
-    inner = trace
-    while inner is not None and inner.tb_frame.f_code.co_filename.startswith(_MACHINERY):
-        inner = inner.tb_next
-    return inner or trace
+    return carried(
+        carrier,
+        error,
+        function_name,
+        machinery=_MACHINERY,
+        ip=_own_ip(),
+        actor_repr=actor_repr,
+        actor_id=actor_id,
+    )
 
 
 def _own_ip() -> str:

@@ -10,12 +10,13 @@ from typing import Any
 import ray
 
 from shoal.engines import ActorTemplate
+from shoal.integrations.engines.carried_errors import repr_of_actor
+from shoal.integrations.engines.templates import template_of
 from shoal.integrations.ray.errors import captured
 from shoal.integrations.ray.references import to_shoal
 from shoal.integrations.ray.running_call import RunningCall, running_call
 from shoal.integrations.ray.sessions import ensure_session
 from shoal.integrations.ray.tasks import Retried, loaded
-from shoal.integrations.ray.templates import template_of
 
 Method = tuple[str, Retried]
 """Name of the method, and which errors the call is to be made again for."""
@@ -94,13 +95,9 @@ class Host:
         if _ends_actor(error):
             return error
         actor_id = ray.get_runtime_context().get_actor_id()
-        return captured(error, f"{self.class_name}.{name}", retried, self._instance_text(), actor_id)
-
-    def _instance_text(self) -> str:
-        try:
-            return repr(self.instance)
-        except Exception as failure:
-            return f"{self.class_name} (its repr raised {type(failure).__name__})"
+        return captured(
+            error, f"{self.class_name}.{name}", retried, repr_of_actor(self.instance, self.class_name), actor_id
+        )
 
 
 class AsyncHost(Host):

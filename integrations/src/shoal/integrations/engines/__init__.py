@@ -1,0 +1,1 @@
+"""What engines on other systems have in common; knows none of those systems."""
