@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 import shoal
 from shoal import engines, exceptions
 from shoal.experimental import internal_kv
+from shoal.integrations.ray import actor_names, actors
 from shoal.integrations.ray.limits import RAY
 from shoal.util.placement_group import placement_group, remove_placement_group
 from shoal.util.scheduling_strategies import PlacementGroupSchedulingStrategy
@@ -49,6 +52,19 @@ class Counter:
 
     def hold(self) -> None:
         time.sleep(1000)
+
+
+@shoal.remote(num_cpus=0)
+class Gate:
+    def __init__(self) -> None:
+        self.opened = asyncio.Event()
+
+    async def wait(self) -> str:
+        await self.opened.wait()
+        return "open"
+
+    async def open(self) -> None:
+        self.opened.set()
 
 
 def test_the_session_is_on_ray() -> None:
@@ -222,6 +238,36 @@ def test_an_actor_of_rays_is_left_to_ray() -> None:
         shoal.get_actor("plain")
 
 
+def test_names_of_dead_actors_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actor_names, "_SWEPT_EACH", 1)
+
+    def noted() -> set[str]:
+        keys = ray.experimental.internal_kv._internal_kv_list(b"", namespace=actor_names._SPACE)
+        return {key.partition(b"\0")[2].decode() for key in keys}
+
+    mortal = Counter.options(name="mortal").remote()
+    assert "mortal" in noted()
+    shoal.kill(mortal)
+    with pytest.raises(exceptions.ActorDiedError):
+        while True:
+            shoal.get(mortal.add.remote())
+    lasting = Counter.options(name="lasting").remote()
+    assert "mortal" not in noted()
+    again = Counter.options(name="again").remote()
+    assert {"lasting", "again"} <= noted()
+    assert shoal.get(shoal.get_actor("lasting").add.remote()) == 1
+    del lasting, again
+
+
+def test_options_that_differ_each_time_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actors, "_KEPT_CALLS", 2)
+    engine: Any = engines.current()
+    counter = Counter.remote()
+    for x in range(4):
+        assert shoal.get(counter.add.options(name=f"call {x}").remote()) == x + 1
+    assert max(len(held._calls) for held in engine._actors._held if held.actor_id == counter._actor_id.binary()) <= 2
+
+
 def test_streams_in_tasks_and_actors() -> None:
     @shoal.remote
     def count(n: int) -> Iterator[int]:
@@ -257,6 +303,72 @@ def test_cancelled_tasks_say_so() -> None:
         shoal.get(ref)
 
 
+def test_cancellations_that_come_late_do_not_reach_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed_on = []
+    cancel = ray.cancel
+
+    def note(held: Any, **options: Any) -> None:
+        passed_on.append(held)
+        cancel(held, **options)
+
+    @shoal.remote(num_returns="streaming", resources={"camera": 2})
+    def items() -> Iterator[int]:
+        yield 1
+
+    monkeypatch.setattr(ray, "cancel", note)
+    done = add.remote(1)
+    assert shoal.get(done) == 2
+    shoal.cancel(done)
+    assert not passed_on
+    ref, stream = add.options(resources={"camera": 2}).remote(1), items.remote()
+    for waits in (ref, ref, stream, stream):
+        shoal.cancel(waits)
+    assert len(passed_on) == 2
+    for last in (ref, next(stream)):
+        with pytest.raises(exceptions.TaskCancelledError):
+            shoal.get(last)
+
+
+def test_threads_that_share_a_stream_wait_no_longer_than_they_say() -> None:
+    gate = Gate.remote()
+
+    @shoal.remote(num_returns="streaming")
+    def items(gate: Any) -> Iterator[str]:
+        yield shoal.get(gate.wait.remote())
+
+    def consume(timeout: float | None) -> Any:
+        return stream._stream.next_ref(timeout)
+
+    stream = items.remote(gate)
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        first = threads.submit(consume, None)
+        with pytest.raises(exceptions.GetTimeoutError):
+            consume(0.1)
+        shoal.get(gate.open.remote())
+        assert shoal.get(first.result(60)) == "open"
+    with pytest.raises(StopIteration):
+        consume(60)
+
+
+def test_a_consumer_that_gives_up_and_comes_again_is_watched_for_once() -> None:
+    gate = Gate.remote()
+
+    @shoal.remote(num_returns="streaming")
+    def items(gate: Any) -> Iterator[str]:
+        yield shoal.get(gate.wait.remote())
+
+    async def consume() -> Any:
+        stream = items.remote(gate)
+        for _ in range(3):
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(anext(stream), 0.01)
+        watching = [thread for thread in threading.enumerate() if thread.name == "shoal-ray-stream"]
+        await gate.open.remote()
+        return len(watching), await (await anext(stream))
+
+    assert asyncio.run(consume()) == (1, "open")
+
+
 def test_placement_groups() -> None:
     group = placement_group([{"CPU": 1}, {"CPU": 1}])
     assert group.wait(60)
@@ -286,8 +398,19 @@ def test_key_values() -> None:
     assert internal_kv._internal_kv_get("colour") is None
 
 
+def test_what_ray_has_no_way_to_do_is_refused() -> None:
+    from shoal._private.internal_api import free
+
+    ref = shoal.put(1)
+    with pytest.raises(exceptions.NotSupportedByEngineError, match="Let go of all references"):
+        free(ref)
+    assert shoal.get(ref) == 1
+
+
 def test_what_cannot_be_chosen_any_more_is_refused() -> None:
     shoal.shutdown()
+    with pytest.raises(exceptions.InvalidOptionError, match="another Ray"):
+        shoal.init("ray://127.0.0.1:1")
     assert ray.is_initialized()  # the program began it, and the program ends it
     with pytest.raises(exceptions.InvalidOptionError, match="namespace"):
         shoal.init("ray", namespace="elsewhere")

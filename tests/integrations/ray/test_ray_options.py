@@ -9,6 +9,7 @@ import pytest
 
 import shoal
 from shoal import engines
+from shoal.exceptions import InvalidOptionError
 
 pytest.importorskip("ray", minversion="2.60", reason="the ray engine needs ray: pip install 'shoal-integrations[ray]'")
 pytestmark = pytest.mark.filterwarnings("default")
@@ -127,3 +128,11 @@ def test_options_of_an_actor(recorder: Recorder) -> None:
     assert (keywords["max_restarts"], keywords["max_task_retries"], keywords["max_pending_calls"]) == (2, 1, 9)
     assert keywords["max_concurrency"] == 3
     assert "concurrency_groups" not in keywords  # Ray takes them with the class only
+
+
+def test_what_a_cluster_elsewhere_has_cannot_be_chosen() -> None:
+    from shoal.integrations.ray.joining import join
+
+    request = engines.SessionRequest(kind="adapter", scheme="ray", address="ray://127.0.0.1:1", num_cpus=2)
+    with pytest.raises(InvalidOptionError, match=r"num_cpus.*ray://127\.0\.0\.1:1"):
+        join(request)

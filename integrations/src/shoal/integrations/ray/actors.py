@@ -6,11 +6,11 @@ import weakref
 from typing import Any
 
 import ray
-from ray.experimental import internal_kv
 
 from shoal.engines import DYNAMIC, STREAMING, ActorTemplate, MethodTemplate, ObjectRef
 from shoal.exceptions import ActorAlreadyExistsError, NotSupportedByEngineError
 from shoal.integrations.engines.templates import template_data, template_of
+from shoal.integrations.ray.actor_names import ActorNames
 from shoal.integrations.ray.errors import error_from_ray
 from shoal.integrations.ray.host import Host, direct, host_class
 from shoal.integrations.ray.options import actor_keywords, method_keywords
@@ -18,8 +18,7 @@ from shoal.integrations.ray.references import results_of, to_ray
 from shoal.integrations.ray.sessions import Arrival
 from shoal.integrations.ray.streams import RayStream
 
-_NAMES = b"shoal-actors"
-_ACTOR_ID_SIZE = 16
+_KEPT_CALLS = 256
 _TERMINATE = ("__ray_terminate__", "__shoal_terminate__")
 
 
@@ -66,6 +65,8 @@ class HeldActor:
             else:
                 method = self.handle.stream if yields else self.handle.call
                 prepared = method.options(**keywords), ((template.name, options.retry_exceptions),)
+        if len(self._calls) >= _KEPT_CALLS:
+            self._calls.clear()  # options of a call may make a new template each time
         self._calls[id(template)] = (template, prepared)  # the template too, so that its id stays its own
         return prepared
 
@@ -79,6 +80,7 @@ class Actors:
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
+        self._names = ActorNames(namespace)
         self._held: weakref.WeakSet[HeldActor] = weakref.WeakSet()
         self._classes: dict[tuple[Any, ...], Any] = {}
 
@@ -101,9 +103,7 @@ class Actors:
             raise error_from_ray(error) from None
         held = self._hold(HeldActor(handle, template))
         if options.name:
-            internal_kv._internal_kv_put(
-                self._name_key(options.name, options.namespace), held.actor_id + data, namespace=_NAMES
-            )
+            self._names.note(options.name, options.namespace, held.actor_id, data)
         return held
 
     def _class_of(self, template: ActorTemplate) -> Any:
@@ -127,19 +127,13 @@ class Actors:
                 "Find and call it with Ray: ray.get_actor(name).",
                 "ray",
             )
-        found = internal_kv._internal_kv_get(self._name_key(name, namespace), namespace=_NAMES)
-        if found is not None and found[:_ACTOR_ID_SIZE] == handle._actor_id.binary():
-            data = found[_ACTOR_ID_SIZE:]
-        else:
-            # Its maker has not come to note it: the actor knows as well.
+        data = self._names.template(name, namespace, handle._actor_id.binary())
+        if data is None:
             try:
                 data = ray.get(handle.shoal_template.remote())
             except ray.exceptions.RayError as error:
                 raise ValueError(f"the actor named {name!r} does not answer: {error}") from None
         return self._hold(HeldActor(handle, template_of(data), weak=True))
-
-    def _name_key(self, name: str, namespace: str | None) -> bytes:
-        return f"{namespace or self._namespace}\0{name}".encode()
 
     def _hold(self, held: HeldActor) -> HeldActor:
         self._held.add(held)

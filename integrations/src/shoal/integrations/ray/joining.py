@@ -47,7 +47,9 @@ def join(request: SessionRequest) -> None:
     if request.environment is not None:
         arguments["runtime_env"] = runtime_env(request.environment)
     chosen = _chosen(request)
-    if request.address not in (None, "ray"):
+    if _is_elsewhere(request):
+        for name, value in chosen.items():
+            raise InvalidOptionError(name, value, f"the cluster at {request.address} has what it has: leave it out")
         arguments["address"] = request.address
     else:
         arguments |= chosen
@@ -64,6 +66,11 @@ def join(request: SessionRequest) -> None:
         raise SessionStartError(f"Ray could not be started or joined (address={request.address!r}): {error}") from error
 
 
+def _is_elsewhere(request: SessionRequest) -> bool:
+    """Whether the address of a cluster was given, and not only that Ray is meant."""
+    return request.address not in (None, "ray")
+
+
 def _chosen(request: SessionRequest) -> dict[str, Any]:
     """Returns those arguments that choose something about a new cluster."""
     fields = {keyword: getattr(request, name) for name, keyword in _OF_A_NEW_CLUSTER.items()}
@@ -72,6 +79,10 @@ def _chosen(request: SessionRequest) -> dict[str, Any]:
 
 def check_fits(request: SessionRequest) -> None:
     """Raises InvalidOptionError where the Ray that this process has joined already is not as it is asked for."""
+    if _is_elsewhere(request) and not ray.util.client.ray.is_connected():
+        raise InvalidOptionError(
+            "address", request.address, "this process has joined another Ray: ray.shutdown() leaves it"
+        )
     for name, value in _chosen(request).items():
         raise InvalidOptionError(name, value, _JOINED)
     if request.environment is not None:

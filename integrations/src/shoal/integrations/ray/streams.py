@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,9 @@ from shoal.exceptions import GetTimeoutError
 from shoal.integrations.ray.errors import error_from_ray
 from shoal.integrations.ray.references import RayObjectRef
 
+_FOREVER = -1
+"""As a lock's timeout."""
+
 
 class RayStream:
     """The consumer's side of one streaming task.
@@ -21,35 +25,49 @@ class RayStream:
         generator: what Ray's `.remote()` returned.
     """
 
-    __slots__ = ("_completed", "_lock", "ray_ref")
+    __slots__ = ("_callbacks", "_completed", "_taking", "_watching", "ray_ref")
 
     def __init__(self, generator: Any) -> None:
         self.ray_ref: Any = generator
         self._completed = RayObjectRef[Any](generator.completed())
-        self._lock = threading.Lock()  # Ray's generators are for one thread at a time
+        self._taking = threading.Lock()  # Ray's generators are for one thread at a time
+        self._watching = threading.Lock()
+        self._callbacks: list[Callable[[], None]] = []
 
     def next_ref(self, timeout: float | None) -> ObjectRef[Any]:
         """Blocks for the next item. Raises StopIteration at the end, GetTimeoutError."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        # Waited for inside, so that what is waited for is not taken by another thread.
+        if not self._taking.acquire(timeout=_FOREVER if timeout is None else timeout):
+            raise _late(timeout)
         try:
-            if timeout is not None and not ray.wait([self.ray_ref], timeout=timeout, fetch_local=False)[0]:
-                raise GetTimeoutError(f"the next item of the stream did not come within {timeout:g} s")
-            with self._lock:
-                return RayObjectRef(next(self.ray_ref))
+            if deadline is not None:
+                left = max(0.0, deadline - time.monotonic())
+                if not ray.wait([self.ray_ref], timeout=left, fetch_local=False)[0]:
+                    raise _late(timeout)
+            return RayObjectRef(next(self.ray_ref))
         except ray.exceptions.RayError as error:
             raise error_from_ray(error) from None
+        finally:
+            self._taking.release()
 
     def on_next(self, callback: Callable[[], None]) -> None:
         """Calls `callback` once when `next_ref` would not block."""
-        generator = self.ray_ref
+        with self._watching:
+            self._callbacks.append(callback)
+            is_first = len(self._callbacks) == 1
+        if is_first:
+            # Ray has no call-back for this. One thread is enough, however often a consumer gives up and comes again.
+            threading.Thread(target=self._watch, args=[self.ray_ref], name="shoal-ray-stream", daemon=True).start()
 
-        def watch() -> None:
-            try:
-                ray.wait([generator], fetch_local=False)
-            finally:
+    def _watch(self, generator: Any) -> None:
+        try:
+            ray.wait([generator], fetch_local=False)
+        finally:
+            with self._watching:
+                callbacks, self._callbacks = self._callbacks, []
+            for callback in callbacks:
                 callback()
-
-        # Ray has no call-back for this.
-        threading.Thread(target=watch, name="shoal-ray-stream", daemon=True).start()
 
     def next_is_ready(self) -> bool:
         return bool(self.ray_ref.next_ready() or self.ray_ref.is_finished())
@@ -64,3 +82,7 @@ class RayStream:
     def close(self) -> None:
         """The consumer is gone: Ray drops the items when the generator goes."""
         self.ray_ref = None
+
+
+def _late(timeout: float | None) -> GetTimeoutError:
+    return GetTimeoutError(f"the next item of the stream did not come within {timeout:g} s")

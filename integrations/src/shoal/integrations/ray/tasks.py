@@ -48,6 +48,8 @@ class Tasks:
         key = (definition.id, yields, options.retry_exceptions, options.max_calls)
         function = self._functions.get(key)
         if function is None:
+            if len(self._functions) >= _KEPT_TEMPLATES:
+                self._functions.clear()  # functions that a program defines anew each time
             make = _generator_body if yields else _body
             body = make(definition, options.retry_exceptions)
             function = self._functions[key] = ray.remote(max_calls=options.max_calls)(body)
