@@ -6,15 +6,13 @@ through a `gate` (an actor that lets callers wait) and never by sleeping; they a
 
 The inline engine runs tasks in an order that a seed chooses; SHOAL_CONFORMANCE_SEED=n tries another.
 
-To see whether an expectation is what Ray does, run the suite on Ray itself, with a Python that has ray and pytest:
-
-    SHOAL_CONFORMANCE_MODULE=ray python -m pytest -W default tests/core/conformance
-
+To see whether an expectation is what Ray does, run the suite on Ray itself: `.ci/conformance ray-itself` (SHOAL_CONFORMANCE_MODULE=ray).
 `import shoal` is then ray. Sessions are reused there where the init arguments are the same, since starting one takes seconds;
 tests marked `shoal_only` (where shoal promises more than Ray does) are skipped.
 
-SHOAL_CONFORMANCE_ENGINE=ray runs the suite on shoal's ray engine instead (shoal-integrations[ray]), with a local Ray cluster that is
-reused likewise; SHOAL_CONFORMANCE_ENGINE=dask on its dask engine (shoal-integrations[dask]), with a Dask cluster of two workers.
+`.ci/conformance ray` (SHOAL_CONFORMANCE_ENGINE=ray) runs the suite on shoal's ray engine instead, with a local Ray cluster that is
+reused likewise; `.ci/conformance dask` on its dask engine, with a Dask cluster of two workers. Those marked `short` run there in
+every CI run.
 """
 
 from __future__ import annotations
@@ -76,6 +74,9 @@ else:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "shoal_only: shoal promises more here than Ray does")
+    config.addinivalue_line(
+        "markers", "short: one of a handful that engines of other systems are looked at by each time"
+    )
 
 
 def _start(engine: str, arguments: dict[str, Any]) -> Any:

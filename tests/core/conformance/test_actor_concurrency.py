@@ -11,6 +11,7 @@ import shoal
 from shoal.exceptions import PendingCallsLimitExceeded
 
 
+@pytest.mark.short
 @pytest.mark.needs("async_actors")
 def test_async_methods_run_side_by_side(gate) -> None:
     refs = [gate.wait.remote() for _ in range(20)]
@@ -134,6 +135,7 @@ def test_background_task_of_an_async_actor(gate) -> None:
     assert shoal.get(ref) == "open"
 
 
+@pytest.mark.short
 @pytest.mark.needs("threaded_actors")
 def test_threaded_methods_run_side_by_side(gate) -> None:
     @shoal.remote(max_concurrency=3)

@@ -31,6 +31,7 @@ def call_until_dead(counter) -> None:
             shoal.get(counter.add.remote())
 
 
+@pytest.mark.short
 def test_killed_actor_cannot_be_called(counter) -> None:
     assert shoal.get(counter.add.remote()) == 1
     shoal.kill(counter)
@@ -147,6 +148,7 @@ def test_exit_actor_outside_an_actor() -> None:
         shoal.actor.exit_actor()
 
 
+@pytest.mark.short
 def test_restart_runs_the_constructor_again(counter) -> None:
     @shoal.remote(max_restarts=1)
     class Holder:

@@ -8,6 +8,7 @@ import shoal
 from shoal.exceptions import RayActorError
 
 
+@pytest.mark.short
 def test_state_lives_between_calls(counter) -> None:
     assert shoal.get([counter.add.remote(), counter.add.remote(5), counter.read.remote()]) == [1, 6, 6]
 
@@ -85,6 +86,7 @@ def test_error_in_a_method_leaves_the_actor_alive() -> None:
     assert shoal.get(actor.work.remote()) == "fine"
 
 
+@pytest.mark.short
 def test_failed_constructor_shows_at_the_first_call() -> None:
     @shoal.remote
     class Broken:
@@ -122,6 +124,7 @@ def test_calls_of_one_caller_run_in_order(log) -> None:
     assert shoal.get(log.read.remote()) == list(range(100))
 
 
+@pytest.mark.short
 def test_order_holds_when_an_early_call_waits_for_its_argument(gate, log) -> None:
     log.note.remote(gate.wait.remote())
     log.note.remote("second")

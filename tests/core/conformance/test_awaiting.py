@@ -35,6 +35,7 @@ def test_await_in_the_driver(square) -> None:
     assert asyncio.run(main()) == 9
 
 
+@pytest.mark.short
 def test_gather(square) -> None:
     async def main():
         return await asyncio.gather(*[square.remote(i) for i in range(10)])

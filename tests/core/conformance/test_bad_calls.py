@@ -132,6 +132,7 @@ def test_decorated_class_cannot_be_subclassed() -> None:
             pass
 
 
+@pytest.mark.short
 def test_argument_that_cannot_be_pickled() -> None:
     import threading
 

@@ -19,6 +19,7 @@ def wait_for():
     return wait_for
 
 
+@pytest.mark.short
 def test_pending_task_is_dropped(gate, counter) -> None:
     @shoal.remote
     def count(opened, counter):
@@ -32,6 +33,7 @@ def test_pending_task_is_dropped(gate, counter) -> None:
     assert shoal.get(counter.read.remote()) == 0
 
 
+@pytest.mark.short
 @pytest.mark.needs("cancel_running")
 def test_running_task_is_interrupted(wait_for, gate) -> None:
     ref = wait_for.remote(gate)
@@ -199,6 +201,7 @@ def test_queued_actor_call_is_dropped(gate) -> None:
     assert shoal.get(actor.add.remote()) == 1
 
 
+@pytest.mark.short
 @pytest.mark.needs("async_actors")
 def test_running_async_call_gets_a_cancellation(gate, log) -> None:
     @shoal.remote

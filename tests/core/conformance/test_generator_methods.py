@@ -79,6 +79,7 @@ def test_async_generator_methods(gate) -> None:
         shoal.get(failed)
 
 
+@pytest.mark.short
 def test_async_iteration_in_the_driver(count_to) -> None:
     async def collect():
         return [await ref async for ref in count_to.remote(4)]

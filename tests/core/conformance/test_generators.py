@@ -38,6 +38,7 @@ def test_no_items(count_to) -> None:
     assert list(count_to.remote(0)) == []
 
 
+@pytest.mark.short
 def test_items_are_there_before_the_end(gate) -> None:
     @shoal.remote
     def items(gate):
@@ -67,6 +68,7 @@ def test_task_runs_ahead_of_its_consumer(log) -> None:
     assert [shoal.get(ref) for ref in generator] == [0, 1, 2]
 
 
+@pytest.mark.short
 def test_error_is_the_last_item() -> None:
     @shoal.remote(max_retries=0)
     def items():

@@ -13,6 +13,7 @@ def test_put_and_get(value) -> None:
     assert shoal.get(shoal.put(value)) == value
 
 
+@pytest.mark.short
 def test_get_keeps_order_and_length() -> None:
     refs = [shoal.put(i) for i in range(5)]
     assert shoal.get([refs[4], refs[0], refs[4], refs[2]]) == [4, 0, 4, 2]
@@ -43,6 +44,7 @@ def test_get_takes_references_only(wrong) -> None:
         shoal.get(wrong)
 
 
+@pytest.mark.short
 def test_get_is_shallow() -> None:
     inner = shoal.put(1)
     value = shoal.get(shoal.put({"inner": inner, "list": [inner]}))
@@ -50,6 +52,7 @@ def test_get_is_shallow() -> None:
     assert shoal.get(value["list"][0]) == 1
 
 
+@pytest.mark.short
 def test_get_in_time(gate) -> None:
     ref = gate.wait.remote()
     gate.open.remote()

@@ -17,6 +17,7 @@ def clean(session):
             kv._internal_kv_del(key, namespace=b"tests")
 
 
+@pytest.mark.short
 def test_put_and_get() -> None:
     assert kv._internal_kv_get(b"key", namespace=b"tests") is None
     kv._internal_kv_put(b"key", b"value", namespace=b"tests")

@@ -34,6 +34,7 @@ def test_actor_is_found_by_its_name(actor_class) -> None:
     assert shoal.get(actor.read.remote()) == 2
 
 
+@pytest.mark.short
 def test_actor_is_found_by_tasks_and_actors(actor_class) -> None:
     @shoal.remote
     def look():
@@ -66,6 +67,7 @@ def test_unknown_name(name) -> None:
         shoal.get_actor(name)
 
 
+@pytest.mark.short
 def test_name_in_use(actor_class) -> None:
     actor = actor_class.options(name="one").remote()
     with pytest.raises(ValueError, match="one"):
@@ -73,6 +75,7 @@ def test_name_in_use(actor_class) -> None:
     assert shoal.get(actor.read.remote()) == 0
 
 
+@pytest.mark.short
 def test_get_if_exists(actor_class) -> None:
     options = {"name": "one", "get_if_exists": True}
     first = actor_class.options(**options).remote(1)
@@ -209,6 +212,7 @@ def test_handles_of_one_actor_are_equal(actor_class) -> None:
     assert actor != actor_class.remote()
 
 
+@pytest.mark.short
 def test_actor_knows_itself() -> None:
     @shoal.remote
     class Selfish:

@@ -37,6 +37,7 @@ def test_group_becomes_ready(strategy) -> None:
     assert group.id.hex()
 
 
+@pytest.mark.short
 def test_tasks_and_actors_run_in_a_group(look) -> None:
     group = placement.placement_group([{"CPU": 1}, {"CPU": 1}])
     for index in (-1, 0, 1):

@@ -17,6 +17,7 @@ def test_driver() -> None:
     assert context.namespace
 
 
+@pytest.mark.short
 def test_task() -> None:
     @shoal.remote(name="my task")
     def look():

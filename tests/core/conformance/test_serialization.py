@@ -18,6 +18,7 @@ def round_trip(value):
     return shoal.get(echo.remote(value))
 
 
+@pytest.mark.short
 def test_classes_defined_here() -> None:
     class Point:
         def __init__(self, x):

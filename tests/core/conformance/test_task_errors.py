@@ -8,6 +8,7 @@ import shoal
 from shoal.exceptions import RayError, RayTaskError
 
 
+@pytest.mark.short
 def test_error_has_its_own_type_and_that_of_a_task_error() -> None:
     @shoal.remote
     def fail():
@@ -36,6 +37,7 @@ def test_message_and_traceback_name_the_place() -> None:
     assert "outer_function" in text
 
 
+@pytest.mark.short
 def test_class_of_the_users_own() -> None:
     class Mine(Exception):
         def __init__(self, code):
@@ -85,6 +87,7 @@ def test_cause_in_the_users_code_is_shown() -> None:
     assert "second" in str(caught.value)
 
 
+@pytest.mark.short
 def test_error_of_an_argument_is_the_error_of_the_task(counter) -> None:
     @shoal.remote
     def fail():

@@ -91,6 +91,7 @@ def test_arguments_are_copied_at_the_call(gate) -> None:
     assert shoal.get(ref) == [1]
 
 
+@pytest.mark.short
 def test_top_level_reference_arrives_as_its_value() -> None:
     @shoal.remote
     def add(x, y):
@@ -109,6 +110,7 @@ def test_same_reference_twice_in_one_call() -> None:
     assert shoal.get(add.remote(ref, ref, z=ref)) == 6
 
 
+@pytest.mark.short
 def test_nested_references_arrive_as_references() -> None:
     @shoal.remote
     def look(values, named):
@@ -162,6 +164,7 @@ def test_reference_as_the_whole_result() -> None:
     assert shoal.get(inner) == "inner"
 
 
+@pytest.mark.short
 def test_several_results() -> None:
     @shoal.remote(num_returns=3)
     def three():
@@ -246,6 +249,7 @@ def test_remote_function_as_argument() -> None:
     assert shoal.get(apply.remote(double, 4)) == 8
 
 
+@pytest.mark.short
 def test_function_defined_inside_a_task() -> None:
     @shoal.remote
     def outer():

@@ -7,6 +7,7 @@ import pytest
 import shoal
 
 
+@pytest.mark.short
 def test_ready_and_not_ready(gate) -> None:
     ready_one, blocked = shoal.put(1), gate.wait.remote()
     assert shoal.wait([blocked, ready_one]) == ([ready_one], [blocked])
