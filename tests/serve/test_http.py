@@ -12,12 +12,14 @@ from typing import Any
 import httpx
 import pytest
 import websockets.sync.client
-from fastapi import FastAPI, Request, UploadFile, WebSocket
+from fastapi import APIRouter, FastAPI, Request, UploadFile, WebSocket
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel
 
 from shoal import serve
+from shoal.serve._internal.process.user_code import ASGI_APP
 from shoal.serve.exceptions import InvalidArgumentError
+from shoal.serve.ingress import servable
 
 
 class Item(BaseModel):
@@ -31,6 +33,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, str]]:
 
 
 app = FastAPI(lifespan=lifespan)
+routed, nested = APIRouter(prefix="/routed"), APIRouter(prefix="/nested")
 
 
 @app.get("/plain/{number}")
@@ -99,11 +102,23 @@ class Shop:
             response.headers["x-client"] = request.client.host
         return response
 
+    @routed.get("/{number}")
+    async def by_router(self, number: float) -> float:
+        return number - self.discount
+
+    @nested.get("/{number}")
+    def by_router_of_router(self, number: float) -> float:
+        return number - 2 * self.discount
+
     @app.websocket("/echo")
     async def echo(self, socket: WebSocket) -> None:
         await socket.accept()
         async for text in socket.iter_text():
             await socket.send_text(f"{text} - {self.discount}")
+
+
+routed.include_router(nested)
+app.include_router(routed)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +130,31 @@ def shop(url: str) -> str:
 def test_routes_that_are_methods_and_those_that_are_not(shop: str) -> None:
     assert httpx.post(f"{shop}/items", json={"name": "tea", "price": 2.5}).json() == 2.0
     assert httpx.get(f"{shop}/plain/3").json() == 3
+
+
+def test_routes_of_routers_that_are_included_after_the_class(shop: str) -> None:
+    assert httpx.get(f"{shop}/routed/3").json() == 2.5
+    assert httpx.get(f"{shop}/routed/nested/3").json() == 2.0
+    schema = httpx.get(f"{shop}/openapi.json").json()
+    for path in ("/routed/{number}", "/routed/nested/{number}"):
+        assert [one["name"] for one in schema["paths"][path]["get"]["parameters"]] == ["number"]
+
+
+@pytest.mark.parametrize("is_built", [False, True])
+def test_routes_of_applications_that_are_mounted_and_of_builders(is_built: bool) -> None:
+    outer, inner = FastAPI(), FastAPI(openapi_url=None)
+    outer.mount("/inner", inner)
+
+    class Api:
+        @inner.get("/")
+        async def get(self) -> None: ...
+
+    serve.ingress((lambda: outer) if is_built else outer)(Api)
+    getattr(Api, ASGI_APP).make(Api)
+    (route,) = inner.routes
+    assert not route.dependant.query_params  # type: ignore[attr-defined]
+    (injected,) = route.dependant.dependencies  # type: ignore[attr-defined]
+    assert injected.call is servable
 
 
 def test_fastapi_checks_what_comes_in(shop: str) -> None:

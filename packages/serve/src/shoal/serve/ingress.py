@@ -46,8 +46,7 @@ def ingress(app: Any) -> Callable[[C], C]:
             raise InvalidArgumentError(
                 f"@serve.ingress is on {cls!r}, which is no class; it stands below @serve.deployment, directly above the class"
             )
-        if _is_fastapi(app):
-            _bind_methods(app, cls)
+        _bind_methods(app, cls)
         setattr(cls, ASGI_APP, Builder(app) if _is_builder(app) else Ready(app))
         return cls
 
@@ -60,7 +59,9 @@ class Ready:
     def __init__(self, app: Any) -> None:
         self._app = app
 
-    def make(self) -> Any:
+    def make(self, cls: type) -> Any:
+        """Returns it. Routers may have been included after the class was decorated."""
+        _bind_methods(self._app, cls)
         return self._app
 
 
@@ -70,8 +71,11 @@ class Builder:
     def __init__(self, build: Callable[[], Any]) -> None:
         self._build = build
 
-    def make(self) -> Any:
-        return self._build()
+    def make(self, cls: type) -> Any:
+        """Returns it, made now."""
+        app = self._build()
+        _bind_methods(app, cls)
+        return app
 
 
 def _is_fastapi(app: Any) -> bool:
@@ -95,20 +99,60 @@ async def servable() -> Any:
 
 def _bind_methods(app: Any, cls: type) -> None:
     """Has routes that are methods of the class get its object: FastAPI had taken `self` for a parameter of the request."""
+    if not _is_fastapi(app):
+        return
+    functions = {value for kind in cls.__mro__ for value in vars(kind).values() if inspect.isfunction(value)}
+    for router in _routers_of(app):
+        routes = router.routes
+        unbound = [position for position, route in enumerate(routes) if _takes_no_object(route, functions)]
+        for endpoint in {routes[position].endpoint for position in unbound}:
+            _inject_object(endpoint)
+        for position in unbound:
+            routes[position] = _made_again(routes[position])
+        if unbound and hasattr(router, "_mark_routes_changed"):
+            # Where a router's routes are looked up when they are asked for, what was made of them is made anew.
+            router._mark_routes_changed()
+
+
+def _routers_of(app: Any) -> list[Any]:
+    """Returns the router of an application of FastAPI, those that it includes, and those of applications that are mounted in it."""
+    found: dict[int, Any] = {}
+    left = [app.router]
+    while left:
+        router = left.pop()
+        if id(router) in found:
+            continue
+        found[id(router)] = router
+        for route in router.routes:
+            # Newer versions keep the router that is included, older ones copy its routes.
+            included: Any = getattr(route, "original_router", None)
+            mounted: Any = getattr(route, "app", None)
+            if included is not None:
+                left.append(included)
+            elif _is_fastapi(mounted):
+                left.append(mounted.router)
+    return list(found.values())
+
+
+def _takes_no_object(route: Any, functions: set[Any]) -> bool:
+    """Whether a route is one of these methods, and FastAPI knows nothing of its object."""
+    dependant = getattr(route, "dependant", None)
+    if dependant is None or getattr(route, "endpoint", None) not in functions:
+        return False
+    return all(one.call is not servable for one in dependant.dependencies)
+
+
+def _inject_object(endpoint: Any) -> None:
     from fastapi import Depends
 
-    functions = {value for kind in cls.__mro__ for value in vars(kind).values() if inspect.isfunction(value)}
-    routes = app.router.routes
-    own = [position for position, route in enumerate(routes) if getattr(route, "endpoint", None) in functions]
-    for endpoint in {routes[position].endpoint for position in own}:
-        signature = inspect.signature(endpoint)
-        itself, *others = signature.parameters.values()
-        # What is named takes any place, so a default of the first one bothers nobody.
-        injected = itself.replace(default=Depends(servable), kind=inspect.Parameter.KEYWORD_ONLY)
-        rest = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in others]
-        endpoint.__signature__ = signature.replace(parameters=[injected, *rest])
-    for position in own:
-        routes[position] = _made_again(routes[position])
+    signature = inspect.signature(endpoint)
+    itself, *others = signature.parameters.values()
+    if itself.default is not itself.empty:
+        return
+    # What is named takes any place, so a default of the first one bothers nobody.
+    injected = itself.replace(default=Depends(servable), kind=inspect.Parameter.KEYWORD_ONLY)
+    rest = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in others]
+    endpoint.__signature__ = signature.replace(parameters=[injected, *rest])
 
 
 def _made_again(route: Any) -> Any:

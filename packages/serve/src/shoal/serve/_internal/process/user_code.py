@@ -84,7 +84,7 @@ class UserCode:
             self.instance = definition
         application = getattr(self.instance, ASGI_APP, None)
         if application is not None:
-            self._asgi = application.make()
+            self._asgi = application.make(type(self.instance))
             self._lifespan = Lifespan(self._asgi)
             await self._lifespan.start()
 
