@@ -18,7 +18,7 @@ from shoal.serve._internal.logic.deployment_state import (
     StartReplica,
     StopReplica,
 )
-from shoal.serve._internal.schema.deployments import DeploymentId, DeploymentSpec
+from shoal.serve._internal.schema.deployments import NOWHERE, DeploymentId, DeploymentSpec
 from shoal.serve.deployment import checked_config
 from shoal.serve.status import DeploymentStatus
 
@@ -68,7 +68,7 @@ class World:
 
     def start(self, replica_id: str) -> None:
         del self.starting[replica_id]
-        self.do(self.state.started(replica_id, None, "", self.now))
+        self.do(self.state.started(replica_id, None, NOWHERE, self.now))
 
     def fail(self, replica_id: str, why: str = "boom") -> None:
         del self.starting[replica_id]

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.serve._internal.logic.replica_choice import ReplicaChoice
-from shoal.serve._internal.schema.deployments import ReplicaInfo
+from shoal.serve._internal.schema.deployments import NOWHERE, ReplicaInfo
 
 
 def replica(name: str, most: int = 2) -> ReplicaInfo:
-    return ReplicaInfo(name, None, most, "")
+    return ReplicaInfo(name, None, most, NOWHERE)
 
 
 def choice(*infos: ReplicaInfo, seed: int = 0) -> ReplicaChoice:

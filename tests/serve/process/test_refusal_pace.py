@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from shoal.serve._internal.process.refusal_pace import AT_ONCE, EVERY_S, RefusalPace
@@ -25,30 +26,18 @@ class Clock:
         callback()
 
 
-class Asked:
-    """Stands for a call."""
-
-    def __init__(self, number: int, ended: list[int]) -> None:
-        self.number = number
-        self.ended = ended
-
-    def done(self, value: Any, error: BaseException | None) -> None:
-        assert error is not None
-        self.ended.append(self.number)
-
-
 def test_a_few_at_a_time_in_the_order_of_their_arrival(monkeypatch: Any) -> None:
     clock, ended, pace = Clock(), list[int](), RefusalPace()
     monkeypatch.setattr(asyncio, "get_running_loop", lambda: clock)
     for number in range(AT_ONCE + 2):
-        pace.refuse(Asked(number, ended), ValueError("full"))  # type: ignore[arg-type]
+        pace.refuse(partial(ended.append, number))
     assert ended == []
     clock.tick()
     assert ended == list(range(AT_ONCE))
-    pace.refuse(Asked(99, ended), ValueError("full"))  # type: ignore[arg-type]
+    pace.refuse(partial(ended.append, 99))
     clock.tick()
     assert ended == [*range(AT_ONCE + 2), 99]
     assert clock.due == []
-    pace.refuse(Asked(100, ended), ValueError("full"))  # type: ignore[arg-type]
+    pace.refuse(partial(ended.append, 100))
     clock.tick()
     assert ended[-1] == 100

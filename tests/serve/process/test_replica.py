@@ -1,4 +1,4 @@
-"""What a replica tells those who wait for room."""
+"""What a replica tells those who wait for room, and those who have lost their line."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from shoal import cloudpickle
+from shoal.serve._internal.process.line_server import LineServer
 from shoal.serve._internal.process.replica import Replica
-from shoal.serve._internal.schema.deployments import DeploymentId, DeploymentSpec
-from shoal.serve._internal.schema.requests import Busy, RequestMeta
+from shoal.serve._internal.schema.deployments import NOWHERE, DeploymentId, DeploymentSpec
+from shoal.serve._internal.schema.requests import Busy, Lost, RequestMeta
 from shoal.serve.deployment import checked_config
 
 
@@ -74,3 +77,40 @@ def test_one_hears_of_each_place_and_of_those_that_new_options_add() -> None:
         await asyncio.gather(*working, *waiting)
 
     asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_what_comes_of_a_call_whose_line_was_lost() -> None:
+    async def main() -> None:
+        replica = Replica(spec_of(until, 2), "app#One#0", is_local=True)
+        assert await replica.start() == NOWHERE
+        done = asyncio.Event()
+        working = [call(replica, 1, done), call(replica, 2, done)]
+        await begun(*working)
+        asked = [asyncio.ensure_future(replica.recover(f"call{number}")) for number in (1, 2)]
+        await begun(*asked)
+        done.set()
+        await asyncio.gather(*working)
+        replica.recovered("call1", "value", None)
+        replica.recovered("call2", None, KeyError("as asked"))
+        assert await asked[0] == "value"
+        with pytest.raises(KeyError):
+            await asked[1]
+        # It is over, or never came.
+        assert await replica.recover("call1") == Lost()
+        assert await replica.fetch("call1", True) == Lost()
+        replica.recovered("call1", "value", None)
+        await replica.drain()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_a_replica_serves_where_no_socket_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def no_socket(self: LineServer) -> str:
+        raise OSError("no such names here")
+
+    monkeypatch.setattr(LineServer, "start", no_socket)
+    said: list[str] = []
+    replica = Replica(spec_of(until, 2), "app#One#0")
+    monkeypatch.setattr(replica, "_say", said.append)
+    assert asyncio.run(replica._address()) == ""
+    assert "no such names here" in said[0]

@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.serve._internal.process.line_frames import CALL, HEAD, MOST_BYTES, FrameReader, address_of, pickled
+from shoal.serve._internal.process import kept_line
+from shoal.serve._internal.process.kept_line import KeptLines
+from shoal.serve._internal.process.line_frames import CALL, HEAD, MOST_BYTES, FrameReader, new_address, pickled
 from shoal.serve._internal.process.line_server import LineServer
-from shoal.serve._internal.process.replica_line import Fetch, LineLost, ReplicaLine, ReplicaLines, request_frame
+from shoal.serve._internal.process.replica_line import Fetch, LineLost, ReplicaLine, request_frame
 from shoal.serve._internal.process.reply_stream import ReplyStream
-from shoal.serve._internal.schema.deployments import ReplicaInfo
+from shoal.serve._internal.schema.deployments import ReplicaInfo, ReplicaPlace
 from shoal.serve._internal.schema.requests import Busy, HttpRequest, RequestMeta, Streaming
 
 NODE = os.urandom(8).hex()
@@ -30,6 +32,7 @@ class FakeReplica:
 
     def __init__(self) -> None:
         self.kept: dict[str, Any] = {}
+        self.outcomes: dict[str, Any] = {}
         self.streams: dict[str, ReplyStream] = {}
         self.pushed: list[Any] = []
         self.ended: list[str] = []
@@ -81,6 +84,9 @@ class FakeReplica:
     def keep(self, call_id: str, value: Any, error: BaseException | None, keeper: object) -> None:
         self.kept[call_id] = (value, error, keeper)
 
+    def recovered(self, call_id: str, value: Any, error: BaseException | None) -> None:
+        self.outcomes[call_id] = (value, error)
+
     def forget_all(self, keeper: object) -> None:
         self.kept = {}
 
@@ -88,8 +94,9 @@ class FakeReplica:
 class Connected:
     """A replica, and a line to it."""
 
-    def __init__(self, replica: FakeReplica, server: LineServer, lines: ReplicaLines) -> None:
+    def __init__(self, replica: FakeReplica, server: LineServer, lines: KeptLines) -> None:
         self.replica, self.server, self.lines = replica, server, lines
+        self.infos: list[ReplicaInfo] = []
         self._count = 0
 
     @property
@@ -134,14 +141,23 @@ class Connected:
 
 async def connected() -> Connected:
     replica = FakeReplica()
-    server, lines = LineServer(replica), ReplicaLines(asyncio.get_running_loop(), NODE)
-    await server.start(address_of(NODE, "app#One#0"))
-    lines.replicas_changed([ReplicaInfo("app#One#0", None, 1, NODE), ReplicaInfo("app#One#1", None, 1, "another")])
+    server, lines = LineServer(replica), KeptLines(asyncio.get_running_loop(), NODE)
+    address = await server.start()
     found = Connected(replica, server, lines)
-    await asyncio.sleep(0)
-    await asyncio.gather(*lines._connecting)
-    assert lines.of("app#One#1") is None
+    found.infos = [
+        ReplicaInfo("app#One#0", None, 1, ReplicaPlace(NODE, address)),
+        ReplicaInfo("app#One#1", None, 1, ReplicaPlace("another", address)),
+        ReplicaInfo("app#One#2", None, 1, ReplicaPlace(NODE, "")),
+    ]
+    lines.replicas_changed(found.infos)
+    await until(lambda: bool(server.lines) and lines.of("app#One#0") is not None)
+    assert lines.of("app#One#1") is lines.of("app#One#2") is None
     return found
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    for _ in iter(holds, True):
+        await asyncio.sleep(0)
 
 
 def on_a_line(test: Callable[[Connected], Any]) -> None:
@@ -293,6 +309,7 @@ def test_nothing_is_kept_for_who_is_gone(method: str) -> None:
         one.replica.may_end.set()
         await asyncio.gather(*served._tasks)
         assert not one.replica.kept
+        assert set(one.replica.outcomes) == {"call1"}
         with pytest.raises(LineLost):
             await waits
 
@@ -326,6 +343,81 @@ def test_who_waits_is_told_though_a_copy_of_the_replica_lives_on() -> None:
     on_a_line(test)
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines that are lost are made again at once."""
+    monkeypatch.setattr(kept_line.Retries, "next_pause_s", lambda self: 0.0)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_line_that_is_lost_while_the_replica_lives_is_made_again() -> None:
+    async def test(one: Connected) -> None:
+        for number in range(3):
+            before, waits = one.line, one.call("wait")
+            await one.call("echo")
+            await one.lose()
+            with pytest.raises(LineLost) as lost:
+                await waits
+            assert lost.value.was_sent
+            await until(lambda before=before: one.lines.of("app#One#0") not in (None, before))
+            assert await one.call("echo", number) == ((number,), {})
+            with pytest.raises(LineLost) as unsent:
+                await one.send(CALL, b"", before)
+            assert not unsent.value.was_sent
+
+    on_a_line(test)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_line_that_the_replica_ends_is_not_made_again() -> None:
+    async def test(one: Connected) -> None:
+        kept = one.lines._kept["app#One#0"]
+        one.server.say_goodbye()
+        await one.server.heard_goodbye()
+        await one.server.close()
+        await until(lambda: kept.line is not None and kept.line.is_lost)
+        assert (kept._timer, kept._connecting) == (None, None)
+        # Nor is one to a replica that takes no more requests.
+        one.lines.replicas_changed([])
+        await until(lambda: not one.lines._kept)
+        kept._try_again()
+        assert kept._timer is None
+
+    on_a_line(test)
+
+
+def test_a_line_that_was_given_up_is_tried_again_when_replicas_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_line.Retries, "next_pause_s", lambda self: None)
+
+    async def test(one: Connected) -> None:
+        before = one.line
+        one.lines.replicas_changed(one.infos)
+        await asyncio.sleep(0)
+        assert one.line is before
+        await one.lose()
+        await until(lambda: before.is_lost)
+        assert one.lines.of("app#One#0") is None
+        one.lines.replicas_changed(one.infos)
+        await until(lambda: one.lines.of("app#One#0") is not None)
+        assert await one.call("echo", 1) == ((1,), {})
+
+    on_a_line(test)
+
+
+def test_a_name_that_somebody_else_has_is_not_taken() -> None:
+    async def test(one: Connected) -> None:
+        taken = one.infos[0].place.address
+        free = new_address()
+        names = [taken, taken, free]
+        other = LineServer(FakeReplica())
+        assert await other.start(lambda: names.pop(0)) == free
+        await other.close()
+        with pytest.raises(OSError):
+            await LineServer(FakeReplica()).start(lambda: taken)
+
+    on_a_line(test)
+
+
 @pytest.mark.parametrize(
     ("method", "stream", "args"),
     [
@@ -351,8 +443,8 @@ def test_frames_may_arrive_in_any_pieces(values: list[bytes], cuts: list[int]) -
 
 
 def test_addresses_are_names_that_leave_no_file_and_are_short_enough() -> None:
-    address = address_of(NODE, "app#" + "x" * 500)
+    address = new_address()
     assert address[0] == "\0"
     assert len(address) < 108
-    assert address != address_of("other", "app#" + "x" * 500)
+    assert address != new_address()
     assert pickled(1)

@@ -10,12 +10,13 @@ import pytest
 
 from shoal.serve._internal.process.proxied_request import ProxiedRequest
 from shoal.serve._internal.process.proxy import Destination, Proxy
+from shoal.serve._internal.process.refusal_pace import RefusalPace
 from shoal.serve._internal.process.router import Call
 from shoal.serve._internal.process.whole_request import WholeRequest
 from shoal.serve._internal.schema.deployments import Route
 from shoal.serve._internal.schema.requests import Streaming
 from shoal.serve.config import HTTPOptions
-from shoal.serve.exceptions import RequestCancelledError, ServeError
+from shoal.serve.exceptions import BackPressureError, RequestCancelledError, ServeError
 
 ROUTE = Route("/", "app", "One")
 SCOPE: dict[str, Any] = {"type": "http", "method": "POST", "path": "/", "headers": []}
@@ -59,7 +60,8 @@ def whole_request(exchange: FakeExchange, router: FullRouter, timeout_s: float |
     def ended(status: str, lost: BaseException | None, request_id: str) -> None:
         over.append(status)
 
-    return WholeRequest(exchange, ROUTE, router, router.submit, b"", timeout_s, ended)  # type: ignore[arg-type]
+    pace = RefusalPace()
+    return WholeRequest(exchange, ROUTE, router, None, pace, b"", timeout_s, ended)  # type: ignore[arg-type]
 
 
 def test_who_has_waited_too_long_is_told_that() -> None:
@@ -93,7 +95,7 @@ def test_who_has_waited_too_long_is_told_that_through_asgi(more_body: bool) -> N
         async def send(message: Any) -> None:
             sent.append(message)
 
-        request = ProxiedRequest(ROUTE, router, SCOPE, receive, send, 0.001)  # type: ignore[arg-type]
+        request = ProxiedRequest(ROUTE, router, SCOPE, receive, send, 0.001, RefusalPace())  # type: ignore[arg-type]
         await request.answer()
         assert (sent[0]["status"], request.status, router.waiting) == (408, "408", [])
 
@@ -146,8 +148,95 @@ def test_who_sends_more_and_has_no_answer_in_time_is_told_that() -> None:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        request = ProxiedRequest(ROUTE, router, SCOPE, receive, send, 0.001)  # type: ignore[arg-type]
+        request = ProxiedRequest(ROUTE, router, SCOPE, receive, send, 0.001, RefusalPace())  # type: ignore[arg-type]
         await request.answer()
         assert (sent[0]["status"], request.status, router.waiting) == (408, "408", [])
+
+    on_a_loop(test)
+
+
+class OverloadedRouter:
+    """Its queue is full, which it says before or when it is given a request."""
+
+    def __init__(self, says_so: bool) -> None:
+        self.says_so = says_so
+        self.was_given = 0
+
+    def refusal(self) -> BackPressureError | None:
+        return BackPressureError(1, 1) if self.says_so else None
+
+    def submit(self, call: Call) -> None:
+        self.was_given += 1
+        call.done(None, BackPressureError(1, 1))
+
+    def cancel(self, call: Call) -> None: ...
+
+
+class HeldPace(RefusalPace):
+    """Turns nobody away until the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[Callable[[], None]] = []
+        self.holds = asyncio.Event()
+
+    def refuse(self, turn_away: Callable[[], None]) -> None:
+        self.held.append(turn_away)
+        self.holds.set()
+
+
+@pytest.mark.parametrize("says_so", [True, False])
+@pytest.mark.parametrize("way", ["whole", "http", "websocket", "websocket of an old server"])
+def test_who_does_not_fit_is_turned_away_in_turn_whichever_way_it_came(
+    monkeypatch: pytest.MonkeyPatch, way: str, says_so: bool
+) -> None:
+    router = OverloadedRouter(says_so)
+    monkeypatch.setattr(Destination, "router", lambda self: router)
+
+    async def test() -> None:
+        proxy, exchange, sent = Proxy(HTTPOptions()), FakeExchange(), list[Any]()
+        pace = proxy._pace = HeldPace()
+        proxy._routes_changed((ROUTE,))
+        kind = way.partition(" ")[0]
+        scope = {**SCOPE, "type": kind, "extensions": {"websocket.http.response": {}} if kind == way else {}}
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": True}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        if way == "whole":
+            assert proxy.begin(exchange, b"")  # type: ignore[arg-type]
+            assert not exchange.statuses
+            pace.held.pop()()
+            assert exchange.statuses == [503]
+        else:
+            asked = asyncio.create_task(proxy._app(scope, receive, send))
+            await pace.holds.wait()
+            assert not sent
+            pace.held.pop()()
+            await asked
+        if way in ("http", "websocket"):
+            assert (sent[0]["status"], dict(sent[0]["headers"])[b"retry-after"]) == (503, b"1")
+            assert sent[0]["type"].startswith(f"{way}.") and sent[1]["body"]
+        elif way != "whole":
+            assert sent == [{"type": "websocket.close", "code": 1011}]
+        assert router.was_given == (not says_so)
+
+    on_a_loop(test)
+
+
+def test_who_goes_before_it_is_turned_away_is_written_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Destination, "router", lambda self: OverloadedRouter(True))
+
+    async def test() -> None:
+        proxy, exchange = Proxy(HTTPOptions()), FakeExchange()
+        pace = proxy._pace = HeldPace()
+        proxy._routes_changed((ROUTE,))
+        assert proxy.begin(exchange, b"")  # type: ignore[arg-type]
+        exchange.answering.client_gone()
+        pace.held.pop()()
+        assert not exchange.statuses
 
     on_a_loop(test)

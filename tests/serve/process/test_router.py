@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from shoal.exceptions import ActorDiedError, TaskError
+from shoal.serve._internal.process.replica_line import LineLost
 from shoal.serve._internal.process.router import Call, Router
-from shoal.serve._internal.schema.deployments import DeploymentId, DeploymentTargets, ReplicaInfo
-from shoal.serve._internal.schema.requests import Busy, RequestMeta
+from shoal.serve._internal.schema.deployments import NOWHERE, DeploymentId, DeploymentTargets, ReplicaInfo
+from shoal.serve._internal.schema.requests import Busy, Lost, RequestMeta
 from shoal.serve.exceptions import (
     BackPressureError,
     DeploymentUnavailableError,
@@ -41,6 +42,7 @@ class FakeActor:
         self.refuses: Exception | None = None
         self.heard: list[str] = []
         self.before_call: Callable[[], None] = lambda: None
+        self.recovered: Future[Any] = Future()
 
     @property
     def call(self) -> Any:
@@ -49,6 +51,11 @@ class FakeActor:
     @property
     def cancel(self) -> Any:
         return SimpleNamespace(remote=lambda call_id: self.heard.append("cancel"))
+
+    @property
+    def recover(self) -> Any:
+        self.recovered = Future()
+        return SimpleNamespace(remote=lambda call_id: SimpleNamespace(as_future=lambda: self.recovered))
 
     def remote(self, *args: Any) -> Any:
         if self.refuses is not None:
@@ -89,7 +96,7 @@ def router(link: Any) -> Router:
 
 
 def serving(*actors: FakeActor) -> DeploymentTargets:
-    return DeploymentTargets(tuple(ReplicaInfo(f"app#One#{i}", actor, 1, "node") for i, actor in enumerate(actors)))
+    return DeploymentTargets(tuple(ReplicaInfo(f"app#One#{i}", actor, 1, NOWHERE) for i, actor in enumerate(actors)))
 
 
 def test_who_waits_when_the_deployment_goes_is_told(router: Router, link: Any) -> None:
@@ -236,3 +243,56 @@ def test_who_is_cancelled_and_refused_does_not_wait_again(router: Router, link: 
     actor.answers[0].set_result(Busy(ending=True))
     assert isinstance(told.error, RequestCancelledError)
     assert router.load == 0
+
+
+def lose(router: Router, told: Told, error: LineLost) -> None:
+    assert told.call.replica is not None
+    router._answered_by_line(told.call, told.call.replica, None, error)
+
+
+def test_whose_line_is_lost_asks_the_replica_itself(router: Router, link: Any) -> None:
+    actor = FakeActor()
+    link.tell(serving(actor))
+    told = Told(router, may_repeat=True)
+    lose(router, told, LineLost())
+    actor.recovered.set_result("done")
+    assert told.outcomes == [("done", None)]
+    assert actor.heard == ["call"]
+    assert router.load == 0
+
+
+@pytest.mark.parametrize("may_repeat", [False, True])
+def test_what_nobody_can_tell_is_done_again_once_where_that_does_no_harm(
+    router: Router, link: Any, may_repeat: bool
+) -> None:
+    actor = FakeActor()
+    link.tell(serving(actor))
+    told = Told(router, may_repeat)
+    for _ in range(1 + may_repeat):
+        assert not told.outcomes
+        lose(router, told, LineLost())
+        actor.recovered.set_result(Lost())
+    assert isinstance(told.error, ReplicaUnavailableError)
+    assert "was not reached any more" in str(told.error)
+    assert actor.heard == ["call"] * (1 + may_repeat)
+    assert router.load == 0
+
+
+def test_what_was_not_sent_goes_another_way(router: Router, link: Any) -> None:
+    actor = FakeActor()
+    link.tell(serving(actor))
+    told = Told(router)
+    lose(router, told, LineLost(was_sent=False))
+    assert actor.heard == ["call", "call"]
+    actor.answers[1].set_result("done")
+    assert told.outcomes == [("done", None)]
+
+
+def test_whose_replica_is_gone_with_its_line_is_told_that(router: Router, link: Any) -> None:
+    actor = FakeActor()
+    link.tell(serving(actor))
+    told = Told(router)
+    lose(router, told, LineLost())
+    actor.recovered.set_exception(ActorDiedError("killed"))
+    assert isinstance(told.error, ReplicaUnavailableError)
+    assert "died" in str(told.error)

@@ -18,7 +18,7 @@ from shoal.serve._internal.process.router import AnyRouter, Call
 from shoal.serve._internal.process.routers import ROUTERS
 from shoal.serve._internal.schema.deployments import DeploymentId
 from shoal.serve._internal.schema.requests import RequestMeta, Streaming
-from shoal.serve.exceptions import RequestCancelledError
+from shoal.serve.exceptions import InvalidArgumentError, RequestCancelledError
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class HandleOptions:
     method: str = "__call__"
     model_id: str = ""
     stream: bool = False
+    session_id: str = ""
 
 
 PLAIN = HandleOptions()
@@ -66,9 +67,20 @@ class DeploymentHandle:
             method_name: of the deployment's class.
             multiplexed_model_id: what `serve.get_multiplexed_model_id()` gives there.
             stream: the method is a generator: its items are taken one after the other.
-            session_id: has no effect, as the following ones: a request router of your own may choose by the arguments, and values travel
-                pickled.
+            session_id: calls of one session go to the same replica, while that is there and has room; empty for none. Where a multiplexed
+                model is named, that counts instead.
+            request_serialization: has no effect, as the following one: values travel pickled.
+            response_serialization: of what comes back.
+
+        Raises:
+            InvalidArgumentError: (a ValueError) one of the first three is no text, or `stream` neither True nor False.
         """
+        texts = {"method_name": method_name, "multiplexed_model_id": multiplexed_model_id, "session_id": session_id}
+        for name, value in texts.items():
+            if value is not None and not isinstance(value, str):
+                raise InvalidArgumentError(f"{name} is {value!r}; give a text")
+        if stream is not None and not isinstance(stream, bool):
+            raise InvalidArgumentError(f"stream is {stream!r}; give True or False")
         options = self._options
         if method_name is not None:
             options = replace(options, method=method_name)
@@ -76,6 +88,8 @@ class DeploymentHandle:
             options = replace(options, model_id=multiplexed_model_id)
         if stream is not None:
             options = replace(options, stream=stream)
+        if session_id is not None:
+            options = replace(options, session_id=session_id)
         return DeploymentHandle(self._deployment, options)
 
     @property
@@ -86,7 +100,7 @@ class DeploymentHandle:
     def __getattr__(self, name: str) -> DeploymentHandle:
         if name.startswith("_"):
             raise AttributeError(name)
-        return self.options(method_name=name)
+        return DeploymentHandle(self._deployment, replace(self._options, method=name))
 
     def remote(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the deployment. Never blocks.
@@ -107,6 +121,8 @@ class DeploymentHandle:
             options.method,
             options.model_id,
             options.stream,
+            "call",
+            options.session_id,
         )
         router = ROUTERS.of(self._deployment)
         kind = DeploymentResponseGenerator if options.stream else DeploymentResponse

@@ -21,10 +21,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from shoal.serve._internal.schema.deployments import (
+    NOWHERE,
     DeploymentId,
     DeploymentSpec,
     DeploymentTargets,
     ReplicaInfo,
+    ReplicaPlace,
     ReplicaRecord,
 )
 from shoal.serve.config import DeploymentConfig
@@ -88,7 +90,7 @@ class _Replica:
     rank: int
     state: ReplicaState = ReplicaState.STARTING
     actor: Any = None
-    node_id: str = ""
+    place: ReplicaPlace = NOWHERE
     failed_checks: int = 0
     told: DeploymentSpec | None = None
     """What its process was given last: at its start, or as new options."""
@@ -171,18 +173,18 @@ class DeploymentState:
 
     # --- what happens -----------------------------------------------------------------------------------------------------------------
 
-    def adopt(self, replica_id: str, spec: DeploymentSpec, rank: int, actor: Any, node_id: str) -> None:
+    def adopt(self, replica_id: str, spec: DeploymentSpec, rank: int, actor: Any, place: ReplicaPlace) -> None:
         """A replica runs already, which the controller before this one had started."""
-        adopted = _Replica(replica_id, spec, rank, ReplicaState.RUNNING, actor, node_id)
+        adopted = _Replica(replica_id, spec, rank, ReplicaState.RUNNING, actor, place)
         adopted.told = spec
         self.replicas[replica_id] = adopted
 
-    def started(self, replica_id: str, actor: Any, node_id: str, now: float) -> list[Effect]:
+    def started(self, replica_id: str, actor: Any, place: ReplicaPlace, now: float) -> list[Effect]:
         """A replica is ready for requests."""
         replica = self.replicas.get(replica_id)
         if replica is None or replica.state is not ReplicaState.STARTING:
             return []
-        replica.state, replica.actor, replica.node_id = ReplicaState.RUNNING, actor, node_id
+        replica.state, replica.actor, replica.place = ReplicaState.RUNNING, actor, place
         if self.spec is not None and replica.spec.code_version == self.spec.code_version:
             self._ran = True
             self._failures = 0
@@ -297,7 +299,7 @@ class DeploymentState:
             return None
         ending = replica.state is ReplicaState.STOPPING
         told = replica.told
-        return ReplicaRecord(told.id, told.code_version, told.config, replica.rank, replica.node_id, ending)
+        return ReplicaRecord(told.id, told.code_version, told.config, replica.rank, replica.place, ending)
 
     def config_of(self, replica_id: str) -> DeploymentConfig | None:
         """Returns the options that a replica has, or is about to have; None where there is no such replica."""
@@ -399,7 +401,7 @@ class DeploymentState:
 
     def _publish(self) -> list[Effect]:
         infos = tuple(
-            ReplicaInfo(one.replica_id, one.actor, one.spec.config.max_ongoing_requests, one.node_id)
+            ReplicaInfo(one.replica_id, one.actor, one.spec.config.max_ongoing_requests, one.place)
             for one in self.replicas.values()
             if one.state is ReplicaState.RUNNING
         )
@@ -475,7 +477,7 @@ class DeploymentState:
                     replica_id=one.replica_id,
                     actor_name=f"SERVE_REPLICA::{one.replica_id}",
                     actor_id=one.actor._actor_id.hex() if one.actor is not None else None,
-                    node_id=one.node_id or None,
+                    node_id=one.place.node_id or None,
                     state=one.state,
                 )
                 for one in self.replicas.values()

@@ -3,8 +3,8 @@
 A replica is counted as busy by what this router has sent it. One that says that it is full, because others send to it too, gets nothing
 more until it has said that it has room.
 
-Requests for one of many models go to the replica that a hash of both ranks first (Thaler and Ravishankar, Using Name-Based Mappings to
-Increase Hit Rates, 1998), so models are loaded where they are, without anybody telling anybody.
+Requests that have a home, as those for one of many models, or of one session, go to the replica that a hash of both ranks first (Thaler and
+Ravishankar, Using Name-Based Mappings to Increase Hit Rates, 1998), so models are loaded where they are, without anybody telling anybody.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from zlib import crc32
 from shoal.serve._internal.schema.deployments import ReplicaInfo
 
 MOST_ORDERS = 10_000
-"""Models whose order of replicas is remembered."""
+"""Homes whose order of replicas is remembered."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class ReplicaChoice:
         self.slots: dict[str, Slot] = {}
         self._chance = chance
         self._order: list[Slot] = []
-        self._orders_by_model: dict[str, list[Slot]] = {}
+        self._orders: dict[str, list[Slot]] = {}
 
     def replicas_changed(self, replicas: Iterable[ReplicaInfo]) -> None:
         """These take requests now; what was counted of those that stay is kept."""
@@ -62,12 +62,12 @@ class ReplicaChoice:
 
     def _set_order(self) -> None:
         self._order = list(self.slots.values())
-        self._orders_by_model.clear()
+        self._orders.clear()
 
-    def take(self, model_id: str = "") -> ReplicaInfo | None:
+    def take(self, home: str = "") -> ReplicaInfo | None:
         """Returns who gets a request, and counts it; None where nobody has room."""
-        if model_id:
-            slot = next((one for one in self._order_of(model_id) if one.has_room), None)
+        if home:
+            slot = next((one for one in self._order_of(home) if one.has_room), None)
         else:
             slot = self._best(self._order)
         if slot is None:
@@ -84,14 +84,14 @@ class ReplicaChoice:
                 return slot.info
         return None
 
-    def _order_of(self, model_id: str) -> list[Slot]:
-        """The order in which replicas are asked for a model: the same in all routers; most models keep theirs when replicas come and go."""
-        found = self._orders_by_model.get(model_id)
+    def _order_of(self, home: str) -> list[Slot]:
+        """The order in which replicas are asked: the same in all routers; most homes keep theirs when replicas come and go."""
+        found = self._orders.get(home)
         if found is None:
-            if len(self._orders_by_model) >= MOST_ORDERS:
-                self._orders_by_model.clear()
-            found = sorted(self._order, key=lambda one: crc32(f"{model_id} {one.info.replica_id}".encode()))
-            self._orders_by_model[model_id] = found
+            if len(self._orders) >= MOST_ORDERS:
+                self._orders.clear()
+            found = sorted(self._order, key=lambda one: crc32(f"{home} {one.info.replica_id}".encode()))
+            self._orders[home] = found
         return found
 
     def _best(self, slots: list[Slot]) -> Slot | None:

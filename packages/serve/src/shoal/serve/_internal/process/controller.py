@@ -448,7 +448,7 @@ class Controller:
                 for replica_id, record in found.items():
                     if record.deployment == deployment and not record.is_ending:
                         running = _spec_of(record, known)
-                        state.adopt(replica_id, running, record.rank, actors[replica_id], record.node_id)
+                        state.adopt(replica_id, running, record.rank, actors[replica_id], record.place)
             if not works and fallback is not None:
                 # It goes on where the new version does not come to run.
                 self._set_application(fallback).works = True

@@ -273,9 +273,16 @@ class ProxiedCall:
         def done(value: Any, error: BaseException | None) -> None:
             mailbox.settle(first, value, error)
 
-        model_id = self._of_client("multiplexed_model_id")
         meta = RequestMeta(
-            self.request_id, CALL_IDS.next(), self.app, self._path, self._method, model_id, stream, "grpc"
+            self.request_id,
+            CALL_IDS.next(),
+            self.app,
+            self._path,
+            self._method,
+            self._of_client("multiplexed_model_id"),
+            stream,
+            "grpc",
+            self._of_client("session_id"),
         )
         self._router = ROUTERS.of(DeploymentId(self.app, self._ingress))
         self._call = Call(meta, (request, GrpcCall(self._metadata, self._context.peer())), {}, "grpc", done)

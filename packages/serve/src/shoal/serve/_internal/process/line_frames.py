@@ -6,7 +6,6 @@ import asyncio
 import os
 import pickle
 import socket
-from hashlib import blake2b
 from struct import Struct
 from typing import Any
 
@@ -25,14 +24,9 @@ _CREDENTIALS = Struct("3i")
 OWN_USER = os.geteuid()
 
 
-def address_of(node_id: str, replica_id: str) -> str:
-    """Returns the name of a replica's socket: an abstract one, of which nothing is left behind.
-
-    Args:
-        node_id: of the machine, which is the session's own.
-        replica_id: of the replica.
-    """
-    return f"\0shoal-serve-{blake2b(f'{node_id} {replica_id}'.encode(), digest_size=20).hexdigest()}"
+def new_address() -> str:
+    """Returns a name for a replica's socket: an abstract one, of which nothing is left behind, and that nobody guesses."""
+    return f"\0shoal-serve-{os.urandom(16).hex()}"
 
 
 def descriptor_of(transport: Any) -> int:

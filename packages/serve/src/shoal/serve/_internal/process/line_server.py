@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import pickle
 import socket
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from shoal.serve._internal.logic.plain_values import is_plain
@@ -25,6 +27,7 @@ from shoal.serve._internal.process.line_frames import (
     FrameWriter,
     descriptor_of,
     is_own_user,
+    new_address,
     pickled,
 )
 from shoal.serve._internal.process.own_sockets import OWN_SOCKETS
@@ -33,6 +36,8 @@ from shoal.serve._internal.schema.requests import Busy, HttpRequest, RequestMeta
 
 WAITING_LINES = 128
 """That have not been accepted yet."""
+MOST_NAMES = 5
+"""That are tried where others have them."""
 
 
 class Served(Protocol):
@@ -52,6 +57,8 @@ class Served(Protocol):
 
     def keep(self, call_id: str, value: Any, error: BaseException | None, keeper: object) -> None: ...
 
+    def recovered(self, call_id: str, value: Any, error: BaseException | None) -> None: ...
+
     def forget_all(self, keeper: object) -> None: ...
 
 
@@ -70,11 +77,15 @@ class LineServer:
         self._descriptor = -1
         self._over = asyncio.Event()
 
-    async def start(self, address: str) -> None:
-        """Listens. Raises OSError."""
+    async def start(self, name: Callable[[], str] = new_address) -> str:
+        """Listens. Returns the address. Raises OSError.
+
+        Args:
+            name: makes a name for the socket.
+        """
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         try:
-            sock.bind(address)
+            address = _bind(sock, name)
             self._server = await asyncio.get_running_loop().create_unix_server(
                 lambda: ServedLine(self), sock=sock, backlog=WAITING_LINES
             )
@@ -83,6 +94,7 @@ class LineServer:
             raise
         self._descriptor = sock.fileno()
         OWN_SOCKETS.add(self._descriptor)
+        return address
 
     def say_goodbye(self) -> None:
         """No more calls should come this way."""
@@ -110,6 +122,21 @@ class LineServer:
         """A line is closed."""
         self.lines.discard(line)
         self._over.set()
+
+
+def _bind(sock: socket.socket, name: Callable[[], str]) -> str:
+    for _ in range(MOST_NAMES - 1):
+        address = name()
+        try:
+            sock.bind(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return address
+    address = name()
+    sock.bind(address)
+    return address
 
 
 class ServedLine(asyncio.Protocol):
@@ -238,6 +265,9 @@ class ServedLine(asyncio.Protocol):
         if isinstance(value, Busy):
             self._answer(number, BUSY, pickled(value.ending))
             return
+        if self._writer is None:
+            self._served.recovered(meta.call_id, value, error)
+            return
         content = pickled(value) if error is None and is_plain(value) else b""
         if content and len(content) <= MOST_BYTES:
             self._answer(number, VALUE, content)
@@ -245,7 +275,7 @@ class ServedLine(asyncio.Protocol):
             self._let_fetch(number, meta.call_id, value, error)
 
     def _let_fetch(self, number: int, call_id: str, value: Any, error: BaseException | None) -> None:
-        """What does not travel here is kept, unless nobody is there any more who would fetch it."""
+        """What does not travel here is kept until it is fetched."""
         if self._writer is not None:
             self._served.keep(call_id, value, error, self)
         self._answer(number, FETCH)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import shoal
 from shoal.serve._internal.process.call_ids import CALL_IDS
 from shoal.serve._internal.process.loop_mailbox import running_mailbox
+from shoal.serve._internal.process.refusal_pace import RefusalPace
 from shoal.serve._internal.process.router import AnyRouter, Call
 from shoal.serve._internal.process.uplink import Uplink
 from shoal.serve._internal.schema.deployments import Route
@@ -21,6 +22,8 @@ LISTEN_AFTER = 0.02
 """Seconds after which a request is worth looking whether its client is still there."""
 AGAIN_LATER = ((b"retry-after", b"1"),)
 REQUEST_ID = b"x-request-id"
+SESSION_IDS = (b"x-session-id", b"x_session_id")
+"""Headers that name what a request belongs to: the second one as clients write it that allow no others."""
 PASSED_ON = (
     "type",
     "asgi",
@@ -92,6 +95,19 @@ async def send_text(send: Any, status: int, text: str, headers: tuple[tuple[byte
     await send({"type": "http.response.body", "body": body})
 
 
+async def send_refusal(scope: dict[str, Any], send: Any, refusal: Refusal, request_id: bytes) -> None:
+    """Tells a client why its request is not answered: also one that has asked for a WebSocket."""
+    headers = [(REQUEST_ID, request_id), *refusal.headers]
+    if scope["type"] == "http":
+        await send_text(send, refusal.status, refusal.text, headers)
+    elif "websocket.http.response" in scope.get("extensions", {}):
+        body = refusal.text.encode()
+        await send({**text_head(refusal.status, body, headers), "type": "websocket.http.response.start"})
+        await send({"type": "websocket.http.response.body", "body": body})
+    else:
+        await send({"type": "websocket.close", "code": 1011})
+
+
 def id_of(scope: dict[str, Any]) -> bytes:
     """Returns what the client calls a request, or what its answer does."""
     for name, value in scope["headers"]:
@@ -115,15 +131,17 @@ def made_call(
         done: takes its value or error.
     """
     call_id = CALL_IDS.next()
-    request_id, model_id = call_id, ""
+    request_id, model_id, session_id = call_id, "", ""
     for name, value in scope["headers"]:
         if name == REQUEST_ID:
             request_id = value.decode("latin-1")
         elif name == b"serve_multiplexed_model_id":
             model_id = value.decode("latin-1")
+        elif name in SESSION_IDS:
+            session_id = value.decode("latin-1")
     passed = {key: scope[key] for key in PASSED_ON if key in scope}
     passed["root_path"] = scope.get("root_path", "") + route.prefix.rstrip("/")
-    meta = RequestMeta(request_id, call_id, route.app, route.prefix, "__call__", model_id, kind="http")
+    meta = RequestMeta(request_id, call_id, route.app, route.prefix, "__call__", model_id, False, "http", session_id)
     request = HttpRequest(passed, first)
     may_repeat = scope.get("method") in IDEMPOTENT and request.is_whole
     return Call(meta, (request,), {}, "http", done, may_repeat)
@@ -139,6 +157,7 @@ class ProxiedRequest:
         receive: gives what the client sends.
         send: takes what the client gets.
         timeout_s: seconds until the answer has to begin; None for no limit.
+        pace: at which requests are turned away that do not fit into the queue.
     """
 
     def __init__(
@@ -149,13 +168,14 @@ class ProxiedRequest:
         receive: Any,
         send: Any,
         timeout_s: float | None,
+        pace: RefusalPace,
     ) -> None:
         self._route = route
         self._scope = scope
         self._receive = receive
         self._send = send
         self._timeout_s = timeout_s
-        self._is_websocket = scope["type"] == "websocket"
+        self._pace = pace
         self._router = router
         self._begun = False
         self._gone = False
@@ -309,8 +329,6 @@ class ProxiedRequest:
         if refusal.is_loss:
             self.lost = error
         self.status = str(refusal.status)
-        if self._is_websocket:
-            await self._send({"type": "websocket.close", "code": 1011})
-        else:
-            headers = [(REQUEST_ID, self._id_bytes), *refusal.headers]
-            await send_text(self._send, refusal.status, refusal.text, headers)
+        if isinstance(error, BackPressureError):
+            await self._pace.turn()
+        await send_refusal(self._scope, self._send, refusal, self._id_bytes)

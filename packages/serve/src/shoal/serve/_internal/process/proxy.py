@@ -22,7 +22,13 @@ from shoal.serve._internal.process.garbage import collect_seldom
 from shoal.serve._internal.process.limited_http import LimitedHttp
 from shoal.serve._internal.process.listening import Server, is_loopback, listener_at, new_loop
 from shoal.serve._internal.process.metrics import IngressMetrics
-from shoal.serve._internal.process.proxied_request import AGAIN_LATER, REQUEST_ID, ProxiedRequest, id_of, send_text
+from shoal.serve._internal.process.proxied_request import (
+    ProxiedRequest,
+    id_of,
+    refusal_of,
+    send_refusal,
+    send_text,
+)
 from shoal.serve._internal.process.proxy_http import FORWARDED, Exchange, ProxyHttp
 from shoal.serve._internal.process.refusal_pace import RefusalPace
 from shoal.serve._internal.process.router import AnyRouter
@@ -173,8 +179,6 @@ class Proxy:
             # Raised again on the other way, which has an answer for it: here it would be taken for an error of the client's.
             return False
         begun, metrics = perf_counter(), self._metrics
-        refusal = router.refusal()
-        submit = router.submit if refusal is None else partial(self._pace.refuse, error=refusal)
         route, method = destination.route, scope["method"]
 
         def over(status: str, lost: BaseException | None, request_id: str) -> None:
@@ -183,7 +187,8 @@ class Proxy:
             self._say_lost(route, request_id, lost)
 
         metrics.ongoing += 1
-        WholeRequest(exchange, route, router, submit, body, self._options.request_timeout_s, over)
+        refusal, timeout_s = router.refusal(), self._options.request_timeout_s
+        WholeRequest(exchange, route, router, refusal, self._pace, body, timeout_s, over)
         return True
 
     def _say_lost(self, route: Route, request_id: str, lost: BaseException | None) -> None:
@@ -212,12 +217,13 @@ class Proxy:
         if destination is not None and route is not None:
             router = destination.router()
             refusal = router.refusal()
-            if refusal is not None and scope["type"] == "http":
+            if refusal is not None:
                 # Under load too high most requests end here: nothing is done for them that need not be.
-                await send_text(send, 503, str(refusal), [(REQUEST_ID, id_of(scope)), *AGAIN_LATER])
+                await self._pace.turn()
+                await send_refusal(scope, send, refusal_of(refusal), id_of(scope))
                 metrics.ended(route.prefix, method, route.app, "503", 1e3 * (perf_counter() - begun))
                 return
-            request = ProxiedRequest(route, router, scope, receive, send, self._options.request_timeout_s)
+            request = ProxiedRequest(route, router, scope, receive, send, self._options.request_timeout_s, self._pace)
             metrics.ongoing += 1
             try:
                 await request.answer()

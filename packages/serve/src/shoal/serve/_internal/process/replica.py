@@ -14,7 +14,6 @@ from shoal.serve._internal.logic.metric_text import Sample
 from shoal.serve._internal.process.access_log import ServeLog
 from shoal.serve._internal.process.garbage import collect_seldom
 from shoal.serve._internal.process.grpc_call import answer as answer_grpc
-from shoal.serve._internal.process.line_frames import address_of
 from shoal.serve._internal.process.line_server import LineServer
 from shoal.serve._internal.process.loop_watch import LoopWatch
 from shoal.serve._internal.process.metrics import ReplicaMetrics
@@ -22,8 +21,8 @@ from shoal.serve._internal.process.reply_stream import ReplyStream
 from shoal.serve._internal.process.request_context import CURRENT, HERE, RequestContext
 from shoal.serve._internal.process.routers import ROUTERS
 from shoal.serve._internal.process.user_code import UserCode
-from shoal.serve._internal.schema.deployments import DeploymentSpec
-from shoal.serve._internal.schema.requests import Busy, HttpRequest, RequestMeta, Streaming
+from shoal.serve._internal.schema.deployments import NOWHERE, DeploymentSpec, ReplicaPlace
+from shoal.serve._internal.schema.requests import Busy, HttpRequest, Lost, RequestMeta, Streaming
 from shoal.serve.context import ReplicaContext, ReplicaRank
 from shoal.serve.exceptions import BackPressureError, DeploymentUnavailableError, RequestCancelledError
 
@@ -65,9 +64,11 @@ class Replica:
         self._lines = LineServer(self)
         self._kept: dict[str, tuple[Any, BaseException | None, object]] = {}
         """Outcomes of calls that are yet to be fetched, and for whom."""
+        self._recovering: dict[str, asyncio.Future[Any]] = {}
+        """Calls that run, whose callers have lost their line, and ask the actor now."""
 
-    async def start(self) -> str:
-        """Makes the user's object, and gives it its user_config. Returns the node's id. Raises what they raise."""
+    async def start(self) -> ReplicaPlace:
+        """Makes the user's object, and gives it its user_config. Raises what they raise."""
         deployment = self._spec.id
         context = ReplicaContext(
             deployment.app,
@@ -91,10 +92,18 @@ class Replica:
         if self._spec.config.user_config is not None:
             await self._code.reconfigure(self._spec.config.user_config)
         if self._is_local:
+            return NOWHERE
+        return ReplicaPlace(shoal.get_runtime_context().get_node_id(), await self._address())
+
+    async def _address(self) -> str:
+        """Listens for lines. Returns where; nothing where that cannot be."""
+        try:
+            return await self._lines.start()
+        except OSError as error:
+            self._say(
+                f"requests come to this replica through its actor alone, which is slower: no socket listens ({error})"
+            )
             return ""
-        node_id = shoal.get_runtime_context().get_node_id()
-        await self._lines.start(address_of(node_id, self._id))
-        return node_id
 
     def _set_up_log(self) -> None:
         self._log = ServeLog(self._spec.config.logging_config, self._names)
@@ -243,15 +252,38 @@ class Replica:
         self._kept = {call_id: kept for call_id, kept in self._kept.items() if kept[2] is not keeper}
         self._check_idle()
 
-    async def fetch(self, call_id: str) -> Any:
-        """Returns, or raises, what was kept, or does as `next_items` does."""
+    async def fetch(self, call_id: str, is_there: bool = False) -> Any:
+        """Returns, or raises, what was kept, or does as `next_items` does.
+
+        Args:
+            call_id: of the call.
+            is_there: its line has said that there is something: where there is not, that is lost, as the line is.
+        """
         if call_id not in self._kept:
-            return await self.next_items(call_id)
+            return Lost() if is_there and call_id not in self._streams else await self.next_items(call_id)
         value, error, _ = self._kept.pop(call_id)
         self._check_idle()
         if error is not None:
             raise error
         return value
+
+    async def recover(self, call_id: str) -> Any:
+        """Returns, or raises, what comes of a call whose line was lost: Lost where that cannot be told. A request of HTTP ended with it."""
+        if call_id in self._streams or call_id not in self._running:
+            self.end_call(call_id)
+            return Lost()
+        future = self._recovering[call_id] = asyncio.get_running_loop().create_future()
+        return await future
+
+    def recovered(self, call_id: str, value: Any, error: BaseException | None) -> None:
+        """A call is over whose line was lost."""
+        future = self._recovering.pop(call_id, None)
+        if future is not None and not future.done():
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)
+        self._check_idle()
 
     def _forget_stream(self, call_id: str) -> None:
         self._streams.pop(call_id, None)
@@ -312,7 +344,7 @@ class Replica:
 
     @property
     def _is_idle(self) -> bool:
-        return not self._running and not self._streams and not self._kept
+        return not self._running and not self._streams and not self._kept and not self._recovering
 
     async def _until_idle(self) -> None:
         while not self._is_idle:

@@ -79,7 +79,7 @@ class ReplicaActors:
         if not _fits(options, config.placement_group_bundles):
             self._tell(deployment, "has_no_room", replica_id)
         try:
-            place = await self._placement.reserved(replica_id, config)
+            resources = await self._placement.reserved(replica_id, config)
             actor = (
                 shoal.remote(Replica)
                 .options(
@@ -88,18 +88,18 @@ class ReplicaActors:
                     lifetime="detached",
                     max_concurrency=self._concurrency,
                     **options,
-                    **place,
+                    **resources,
                 )
                 .remote(start.spec, replica_id, start.rank)
             )
             self._actors[replica_id] = actor
-            node_id = await actor.start.remote()
+            place = await actor.start.remote()
         except Exception as error:
             self._drop(replica_id)
             self._tell(deployment, "failed_to_start", replica_id, _told(error))
             return
         self.started[deployment] += 1
-        self._tell(deployment, "started", replica_id, actor, node_id)
+        self._tell(deployment, "started", replica_id, actor, place)
         self._record(deployment, replica_id)
         self._watch(deployment, replica_id, actor)
 

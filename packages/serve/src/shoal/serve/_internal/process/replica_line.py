@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from shoal.serve._internal.logic.plain_values import is_plain
@@ -23,20 +22,26 @@ from shoal.serve._internal.process.line_frames import (
     PUSH,
     FrameReader,
     FrameWriter,
-    address_of,
     descriptor_of,
     is_own_user,
     pickled,
 )
 from shoal.serve._internal.process.own_sockets import OWN_SOCKETS
-from shoal.serve._internal.schema.deployments import ReplicaInfo
 from shoal.serve._internal.schema.requests import Busy, HttpRequest, RequestMeta, Streaming
 
 Answered = Callable[[Any, BaseException | None], None]
 
 
 class LineLost(Exception):
-    """The replica is not there any more, or the connection is not."""
+    """The replica is not there any more, or the connection is not.
+
+    Args:
+        was_sent: whether the replica may have what was to be sent.
+    """
+
+    def __init__(self, was_sent: bool = True) -> None:
+        super().__init__("the connection was lost")
+        self.was_sent = was_sent
 
 
 class Fetch(Exception):
@@ -66,11 +71,20 @@ def request_frame(
 
 
 class ReplicaLine(asyncio.Protocol):
-    """The router's end."""
+    """The router's end.
 
-    def __init__(self) -> None:
+    Args:
+        lost: is told of its end, unless the replica has said that it ends.
+    """
+
+    def __init__(self, lost: Callable[[ReplicaLine], None]) -> None:
         self.is_open = False
         """New calls may go this way."""
+        self.is_lost = False
+        self.has_worked = False
+        """The replica has sent something."""
+        self._lost = lost
+        self._is_ending = False
         self._reader = FrameReader()
         self._writer: FrameWriter | None = None
         self._descriptor = -1
@@ -90,7 +104,7 @@ class ReplicaLine(asyncio.Protocol):
     def send(self, kind: int, data: bytes, answered: Answered) -> None:
         """Sends a call; `answered` is called with its value, or LineLost, or Fetch."""
         if self._writer is None:
-            answered(None, LineLost())
+            answered(None, LineLost(was_sent=False))
             return
         self._number = number = self._number % 0xFFFFFFFF + 1
         waiting = self._waiting
@@ -126,9 +140,11 @@ class ReplicaLine(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Of asyncio."""
+        self.has_worked = True
         for number, kind, content in self._reader.feed(data):
             if kind == ENDING:
                 self.is_open = False
+                self._is_ending = True
                 assert self._writer is not None
                 self._writer.write(0, GOODBYE)
                 continue
@@ -151,51 +167,10 @@ class ReplicaLine(asyncio.Protocol):
         """Of asyncio."""
         OWN_SOCKETS.discard(self._descriptor)
         self.is_open = False
+        self.is_lost = True
         self._writer = None
         waiting, self._waiting = self._waiting, {}
         for answered in waiting.values():
             answered(None, LineLost())
-
-
-class ReplicaLines:
-    """The lines of one router.
-
-    Args:
-        loop: on which they are used.
-        node_id: of this machine: replicas on others are not reached this way.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, node_id: str) -> None:
-        self._loop = loop
-        self._node_id = node_id
-        self._lines: dict[str, ReplicaLine] = {}
-        self._connecting: set[asyncio.Task[None]] = set()
-
-    def replicas_changed(self, replicas: Iterable[ReplicaInfo]) -> None:
-        """These take calls now. From any thread."""
-        here = [one.replica_id for one in replicas if one.node_id == self._node_id]
-        self._loop.call_soon_threadsafe(self._connect_to, here)
-
-    def _connect_to(self, replica_ids: list[str]) -> None:
-        # Who is not among them any more ends by itself, when nobody waits for it.
-        self._lines = {one: self._lines[one] for one in replica_ids if one in self._lines}
-        for replica_id in replica_ids:
-            if replica_id not in self._lines:
-                self._lines[replica_id] = ReplicaLine()
-                task = self._loop.create_task(self._connect(replica_id, self._lines[replica_id]))
-                self._connecting.add(task)
-                task.add_done_callback(self._connecting.discard)
-
-    async def _connect(self, replica_id: str, line: ReplicaLine) -> None:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-        try:
-            await self._loop.sock_connect(sock, address_of(self._node_id, replica_id))
-            await self._loop.create_unix_connection(lambda: line, sock=sock)
-        except OSError:
-            # It cannot be reached this way; calls of its actor reach it, or tell why they do not.
-            sock.close()
-
-    def of(self, replica_id: str) -> ReplicaLine | None:
-        """Returns the line to a replica; None where new calls cannot go that way."""
-        line = self._lines.get(replica_id)
-        return line if line is not None and line.is_open else None
+        if not self._is_ending:
+            self._lost(self)

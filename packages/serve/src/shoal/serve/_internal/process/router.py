@@ -8,7 +8,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import Any, Protocol
 
 import shoal
@@ -17,10 +16,11 @@ from shoal.serve._internal.logic.replica_choice import ReplicaChoice
 from shoal.serve._internal.process.actor_death import is_death
 from shoal.serve._internal.process.controller_link import ControllerLink
 from shoal.serve._internal.process.custom_routing import CustomRouting
+from shoal.serve._internal.process.kept_line import KeptLines
 from shoal.serve._internal.process.loop_mailbox import running_loop
-from shoal.serve._internal.process.replica_line import Fetch, LineLost, ReplicaLine, ReplicaLines, request_frame
+from shoal.serve._internal.process.replica_line import Fetch, LineLost, ReplicaLine, request_frame
 from shoal.serve._internal.schema.deployments import DeploymentId, DeploymentTargets, ReplicaInfo
-from shoal.serve._internal.schema.requests import Busy, RequestMeta, Streaming
+from shoal.serve._internal.schema.requests import Busy, Lost, RequestMeta, Streaming
 from shoal.serve.exceptions import (
     BackPressureError,
     DeploymentUnavailableError,
@@ -38,7 +38,7 @@ class Call:
         kwargs: of the method.
         method: of the replica's actor: 'call', 'http' or 'grpc'.
         done: takes (value, error).
-        may_repeat: another replica may do it, once, where the one that has it dies: doing it twice does no harm.
+        may_repeat: another replica may do it, once, where the one that has it dies or is not reached any more: doing it twice does no harm.
     """
 
     __slots__ = ("args", "cancelled", "done", "kwargs", "line", "may_repeat", "meta", "method", "replica")
@@ -108,10 +108,10 @@ class Router:
         self._taken = 0
         """Calls that it was given."""
         self._link = link
-        self._lines: ReplicaLines | None = None
+        self._lines: KeptLines | None = None
         """Where this process has a loop that lives as long as it does."""
         if loop is not None:
-            self._lines = ReplicaLines(loop, shoal.get_runtime_context().get_node_id())
+            self._lines = KeptLines(loop, shoal.get_runtime_context().get_node_id())
         link.listen(deployment.key, self._targets_changed, self._controller_lost)
 
     def _targets_changed(self, targets: DeploymentTargets | None) -> None:
@@ -187,7 +187,7 @@ class Router:
             # It may have been deployed anew a moment ago: the controller has the last word.
             look_again = bool(self._gone) and not self._waiting
             in_turn = bool(self._waiting) or self._custom is not None
-            replica = call.replica = None if in_turn else self._choice.take(call.meta.model_id)
+            replica = call.replica = None if in_turn else self._choice.take(call.meta.home)
             if replica is None:
                 if self._known and not self._gone and 0 <= self._max_queued <= self._queued():
                     error = BackPressureError(len(self._waiting), self._max_queued)
@@ -237,11 +237,13 @@ class Router:
         line = call.line
         if line is None:
             replica.actor.cancel.remote(call.meta.call_id)
-        elif running_loop() is self._loop:
-            line.cancel(call.meta.call_id)
-        elif self._loop is not None:
+        elif running_loop() is not self._loop and self._loop is not None:
             # Behind the call, which may be on its way.
-            self._loop.call_soon_threadsafe(line.cancel, call.meta.call_id)
+            self._loop.call_soon_threadsafe(self._cancel_at, replica, call)
+        elif line.is_lost:
+            replica.actor.cancel.remote(call.meta.call_id)
+        else:
+            line.cancel(call.meta.call_id)
 
     def wait_for_items(self, call: Call) -> Streaming:
         """Returns what a stream, whose first part has come, has next. Blocks."""
@@ -253,12 +255,22 @@ class Router:
         """Does the same on an event loop."""
         assert call.replica is not None
         call_id = call.meta.call_id
-        part: Streaming | None = None
+        part: Streaming | Lost
+        is_there = False
         if call.line is not None:
-            # Where the replica is gone, its actor tells why.
-            with suppress(Fetch, LineLost):
-                part = await call.line.ask_next(call_id)
-        return part if part is not None else await call.replica.actor.fetch.remote(call_id)
+            try:
+                asked: Streaming = await call.line.ask_next(call_id)
+                return asked
+            except Fetch:
+                is_there = True
+            except LineLost as lost:
+                # Where the replica is gone, its actor tells why.
+                await call.replica.actor.recover.remote(call_id)
+                raise _lost(call.replica, lost) from lost
+        part = await call.replica.actor.fetch.remote(call_id, is_there)
+        if isinstance(part, Lost):
+            raise _lost(call.replica, LineLost())
+        return part
 
     def push(self, call: Call, messages: list[Any]) -> asyncio.Future[None]:
         """Gives ASGI messages to a request of HTTP, after those before; ends when there is room for more."""
@@ -309,26 +321,20 @@ class Router:
 
     def _answered_by_line(self, call: Call, replica: ReplicaInfo, value: Any, error: BaseException | None) -> None:
         if isinstance(error, Fetch):
-            self._await(call, replica, replica.actor.fetch.remote(call.meta.call_id).as_future())
-        elif isinstance(error, LineLost):
-            # A question to the actor tells why, where the replica is gone.
-            self._await_loss(call, replica, replica.actor.next_items.remote("").as_future())
+            self._await(call, replica, replica.actor.fetch.remote(call.meta.call_id, True).as_future())
+        elif isinstance(error, LineLost) and error.was_sent:
+            # The actor tells what comes of it, or why that cannot be told: where the replica is gone, too.
+            self._await(call, replica, replica.actor.recover.remote(call.meta.call_id).as_future())
         else:
             self._answered(call, replica, value, error)
-
-    def _await_loss(self, call: Call, replica: ReplicaInfo, future: asyncio.Future[Any]) -> None:
-        def told(done: asyncio.Future[Any]) -> None:
-            error = done.exception() or ReplicaUnavailableError(
-                f"the connection to replica {replica.replica_id} was lost"
-            )
-            self._answered(call, replica, None, error)
-
-        future.add_done_callback(told)
 
     def _answered(
         self, call: Call, replica: ReplicaInfo, value: Any, error: BaseException | None, sends_next: bool = True
     ) -> None:
+        if isinstance(value, Lost):
+            value, error = None, LineLost()
         died = error is not None and is_death(error)
+        lost = isinstance(error, LineLost)
         refused = isinstance(value, Busy)
         ending = refused and value.ending
         ask = False
@@ -338,7 +344,8 @@ class Router:
                 self._choice.gone(replica.replica_id)
             elif refused:
                 ask = self._choice.full(replica.replica_id)
-            again = (refused or (died and call.may_repeat)) and not call.cancelled
+            is_unsent = isinstance(error, LineLost) and not error.was_sent
+            again = (refused or is_unsent or ((died or lost) and call.may_repeat)) and not call.cancelled
             if refused and call.cancelled:
                 value, error = None, RequestCancelledError(call.meta.request_id)
             if again and self._gone:
@@ -346,7 +353,7 @@ class Router:
                 again = False
                 value, error = None, error or self._not_there(self._gone)
             if again:
-                call.may_repeat = call.may_repeat and not died
+                call.may_repeat = call.may_repeat and (refused or is_unsent)
                 call.replica = None
                 self._waiting.appendleft(call)
             else:
@@ -360,7 +367,7 @@ class Router:
         if self._waiting and sends_next:
             self._send_waiting()
         if not again:
-            call.done(value, _lost(replica, error) if error is not None and died else error)
+            call.done(value, _lost(replica, error) if error is not None and (died or lost) else error)
 
     def _not_there(self, why: str) -> DeploymentUnavailableError:
         return DeploymentUnavailableError(f"{self.deployment} is not there: {why}")
@@ -423,7 +430,7 @@ class Router:
             with self._lock:
                 if not self._waiting:
                     return
-                replica = self._choice.take(self._waiting[0].meta.model_id)
+                replica = self._choice.take(self._waiting[0].meta.home)
                 if replica is None:
                     return
                 call = self._waiting.popleft()
@@ -432,6 +439,7 @@ class Router:
 
 
 def _lost(replica: ReplicaInfo, cause: BaseException) -> ReplicaUnavailableError:
-    error = ReplicaUnavailableError(f"replica {replica.replica_id} died while it had the request: {cause}")
+    what = "was not reached any more" if isinstance(cause, LineLost) else "died"
+    error = ReplicaUnavailableError(f"replica {replica.replica_id} {what} while it had the request: {cause}")
     error.__cause__ = cause
     return error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from shoal.serve._internal.process.loop_mailbox import running_loop
@@ -16,9 +17,11 @@ from shoal.serve._internal.process.proxied_request import (
     text_head,
 )
 from shoal.serve._internal.process.proxy_http import Exchange
+from shoal.serve._internal.process.refusal_pace import RefusalPace
 from shoal.serve._internal.process.router import AnyRouter, Call
 from shoal.serve._internal.schema.deployments import Route
 from shoal.serve._internal.schema.requests import Streaming
+from shoal.serve.exceptions import BackPressureError
 
 Over = Callable[[str, BaseException | None, str], None]
 
@@ -30,7 +33,8 @@ class WholeRequest:
         exchange: it and its answer.
         route: where it goes.
         router: of its ingress.
-        submit: takes the call that it is: the router's, or what turns it away.
+        refusal: why it is to be turned away; None where the router takes it.
+        pace: at which requests are turned away that do not fit into the queue.
         body: all of it.
         timeout_s: seconds until the answer has to begin; None for no limit.
         over: takes, once, the status of the answer, why there is none where that is for the log, and the request's id.
@@ -43,6 +47,7 @@ class WholeRequest:
         "_is_over",
         "_loop",
         "_over",
+        "_pace",
         "_request_id",
         "_route",
         "_router",
@@ -54,7 +59,8 @@ class WholeRequest:
         exchange: Exchange,
         route: Route,
         router: AnyRouter,
-        submit: Callable[[Call], None],
+        refusal: BackPressureError | None,
+        pace: RefusalPace,
         body: bytes,
         timeout_s: float | None,
         over: Over,
@@ -62,6 +68,7 @@ class WholeRequest:
         self._exchange = exchange
         self._route = route
         self._router = router
+        self._pace = pace
         self._over = over
         self._timeout_s = timeout_s
         self._is_over = False
@@ -72,7 +79,10 @@ class WholeRequest:
         self._request_id = call.meta.request_id
         self._call: Call | None = call
         exchange.answering = self
-        submit(call)
+        if refusal is None:
+            router.submit(call)
+        else:
+            call.done(None, refusal)
 
     def client_gone(self) -> None:
         """Nobody waits for the answer any more."""
@@ -102,7 +112,10 @@ class WholeRequest:
         if self._is_over:
             return
         if error is not None:
-            self._refuse(error)
+            if isinstance(error, BackPressureError):
+                self._pace.refuse(partial(self._turn_away, error))
+            else:
+                self._refuse(error)
             return
         part: Streaming = value
         items = part.items
@@ -112,6 +125,10 @@ class WholeRequest:
                 self._end(str(start["status"]))
                 return
         self._go_on(part)
+
+    def _turn_away(self, error: BackPressureError) -> None:
+        if not self._is_over:
+            self._refuse(error)
 
     def _id_line(self) -> bytes:
         return b"%b: %b\r\n" % (REQUEST_ID, self._request_id.encode("latin-1"))
@@ -133,7 +150,7 @@ class WholeRequest:
         self._let_go()
 
         async def rest(scope: dict[str, Any], receive: Any, send: Any) -> None:
-            request = ProxiedRequest(self._route, self._router, scope, receive, send, None)
+            request = ProxiedRequest(self._route, self._router, scope, receive, send, None, self._pace)
             try:
                 await request.go_on(call, part)
             finally:

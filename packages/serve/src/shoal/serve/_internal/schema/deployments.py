@@ -62,6 +62,22 @@ class ApplicationSpec:
     deployments: tuple[DeploymentSpec, ...]
 
 
+class ReplicaPlace(NamedTuple):
+    """Where a replica is.
+
+    Args:
+        node_id: of the machine.
+        address: of the socket on which it takes calls there; empty where only its actor does.
+    """
+
+    node_id: str = ""
+    address: str = ""
+
+
+NOWHERE = ReplicaPlace()
+"""The place of one that does not run yet, or that is in the process of who calls it."""
+
+
 class ReplicaRecord(NamedTuple):
     """A replica that runs, as a controller leaves it to the one after it.
 
@@ -70,7 +86,7 @@ class ReplicaRecord(NamedTuple):
         code_version: that it runs.
         config: the options that it has taken.
         rank: its number among those of its deployment.
-        node_id: where it runs.
+        place: where it runs.
         is_ending: it takes no more requests.
     """
 
@@ -78,7 +94,7 @@ class ReplicaRecord(NamedTuple):
     code_version: str
     config: DeploymentConfig
     rank: int
-    node_id: str
+    place: ReplicaPlace
     is_ending: bool = False
 
 
@@ -89,14 +105,14 @@ class ReplicaInfo(NamedTuple):
         replica_id: of the replica.
         actor: its handle.
         max_ongoing: requests that it takes at a time.
-        node_id: where it runs.
+        place: where it runs.
         models: ids of multiplexed models that it holds.
     """
 
     replica_id: str
     actor: Any
     max_ongoing: int
-    node_id: str
+    place: ReplicaPlace
     models: tuple[str, ...] = ()
 
 

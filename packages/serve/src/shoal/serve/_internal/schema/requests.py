@@ -17,6 +17,7 @@ class RequestMeta(NamedTuple):
         model_id: of the multiplexed model; empty for none.
         stream: whether items are taken one after the other.
         kind: how it came: 'call' by handle, 'http' or 'grpc'.
+        session_id: of those that belong together, as the client or the handle says; empty for none.
     """
 
     request_id: str
@@ -27,6 +28,12 @@ class RequestMeta(NamedTuple):
     model_id: str = ""
     stream: bool = False
     kind: str = "call"
+    session_id: str = ""
+
+    @property
+    def home(self) -> str:
+        """What says which replica it is for: the same for all of one model, or else of one session; empty where any will do."""
+        return self.model_id or self.session_id
 
 
 class HttpRequest(NamedTuple):
@@ -45,6 +52,10 @@ class Busy(NamedTuple):
     """The answer of a replica that has as many requests as it takes, or is about to end: somebody else should do it."""
 
     ending: bool
+
+
+class Lost(NamedTuple):
+    """The answer of a replica that cannot tell what became of a call whose line was lost."""
 
 
 class Streaming(NamedTuple):
