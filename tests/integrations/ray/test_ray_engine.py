@@ -358,11 +358,12 @@ def test_a_consumer_that_gives_up_and_comes_again_is_watched_for_once() -> None:
         yield shoal.get(gate.wait.remote())
 
     async def consume() -> Any:
+        before = threading.enumerate()
         stream = items.remote(gate)
         for _ in range(3):
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(anext(stream), 0.01)
-        watching = [thread for thread in threading.enumerate() if thread.name == "shoal-ray-stream"]
+        watching = [one for one in threading.enumerate() if one.name == "shoal-ray-stream" and one not in before]
         await gate.open.remote()
         return len(watching), await (await anext(stream))
 

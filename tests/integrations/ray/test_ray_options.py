@@ -136,3 +136,18 @@ def test_what_a_cluster_elsewhere_has_cannot_be_chosen() -> None:
     request = engines.SessionRequest(kind="adapter", scheme="ray", address="ray://127.0.0.1:1", num_cpus=2)
     with pytest.raises(InvalidOptionError, match=r"num_cpus.*ray://127\.0\.0\.1:1"):
         join(request)
+
+
+def test_what_is_said_of_the_job_reaches_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    from shoal.integrations.ray.joining import join
+
+    said: dict[str, Any] = {}
+    monkeypatch.setattr(ray, "init", said.update)
+    logging = {"encoding": "JSON", "log_level": "INFO", "additional_log_standard_attrs": []}
+    join(engines.SessionRequest(scheme="ray", address="ray", metadata={"owner": "me"}, logging=logging))
+    assert said["job_config"].metadata == {"owner": "me"}
+    assert said["logging_config"].encoding == "JSON"
+    assert "address" not in said
+    assert "dashboard_host" not in said

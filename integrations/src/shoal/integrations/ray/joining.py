@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray.job_config import JobConfig
 
 from shoal.exceptions import InvalidOptionError, SessionStartError
 from shoal.integrations.ray.options import runtime_env
@@ -28,6 +29,8 @@ _OF_A_NEW_CLUSTER = {
     "metrics_export_port": "_metrics_export_port",
 }
 """Field of a request -> the keyword of `init`, here and in Ray, of what only whoever begins a cluster can choose."""
+_LOOPBACK = "127.0.0.1"
+"""Where the dashboard listens unless it is said."""
 _JOINED = "this process has joined Ray already: leave it out, or give it to ray.init()"
 
 
@@ -46,13 +49,19 @@ def join(request: SessionRequest) -> None:
     arguments: dict[str, Any] = {"namespace": request.namespace, "log_to_driver": request.log_to_driver}
     if request.environment is not None:
         arguments["runtime_env"] = runtime_env(request.environment)
+    if request.logging:
+        arguments["logging_config"] = ray.LoggingConfig(**request.logging)
     chosen = _chosen(request)
     if _is_elsewhere(request):
-        for name, value in chosen.items():
-            raise InvalidOptionError(name, value, f"the cluster at {request.address} has what it has: leave it out")
+        for name, value in {**chosen, **_of_the_job(request)}.items():
+            raise InvalidOptionError(name, value, f"Ray Client cannot take it to {request.address}: leave it out")
         arguments["address"] = request.address
     else:
         arguments |= chosen
+        if request.metadata:
+            arguments["job_config"] = JobConfig(metadata=dict(request.metadata))
+        if request.dashboard_host != _LOOPBACK:
+            arguments["dashboard_host"] = request.dashboard_host
         if request.include_dashboard is not None:
             arguments["include_dashboard"] = request.include_dashboard
     try:
@@ -77,13 +86,17 @@ def _chosen(request: SessionRequest) -> dict[str, Any]:
     return {keyword: value for keyword, value in fields.items() if value not in (None, {})}
 
 
+def _of_the_job(request: SessionRequest) -> dict[str, Any]:
+    return {"job_config": dict(request.metadata)} if request.metadata else {}
+
+
 def check_fits(request: SessionRequest) -> None:
     """Raises InvalidOptionError where the Ray that this process has joined already is not as it is asked for."""
     if _is_elsewhere(request) and not ray.util.client.ray.is_connected():
         raise InvalidOptionError(
             "address", request.address, "this process has joined another Ray: ray.shutdown() leaves it"
         )
-    for name, value in _chosen(request).items():
+    for name, value in {**_chosen(request), **_of_the_job(request)}.items():
         raise InvalidOptionError(name, value, _JOINED)
     if request.environment is not None:
         raise InvalidOptionError("runtime_env", request.environment.json.decode(), _JOINED)
