@@ -52,7 +52,7 @@ def main() -> int:
         )
     best = results.get_best_result()
     assert best.checkpoint is not None
-    folder = Path(best.checkpoint.path, "algorithm")
+    folder = best.checkpoint.path
     with PPO.from_checkpoint(folder) as algo:
         evaluated = algo.evaluate()["env_runners"]["episode_return_mean"]
     print(f"the best, without exploration: mean return {evaluated:.1f}\ncheckpoint: {folder}")

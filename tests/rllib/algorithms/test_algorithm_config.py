@@ -42,6 +42,10 @@ def test_unknown_arguments_are_refused_with_what_looks_like_them() -> None:
         PPOConfig().training(gama=0.9)
     with pytest.raises(TypeError, match=r"It is set by env_runners\(num_env_runners"):
         PPOConfig().training(num_env_runners=2)
+    with pytest.raises(TypeError, match=r"It is set by env_runners\(num_cpus_per_env_runner=\.\.\.\)"):
+        PPOConfig().resources(num_cpus_per_worker=2)
+    with pytest.raises(TypeError, match=r"rl_module\(model_config=\{'vf_share_layers'"):
+        PPOConfig().training(vf_share_layers=True)
     with pytest.raises(UnknownSettingError, match="'clip_param'"):
         PPOConfig().training(clip_parm=0.2)
     with pytest.raises(UnknownSettingError, match="'lambda_'"):
@@ -55,6 +59,11 @@ def test_old_names_mean_the_new_ones() -> None:
     assert (config.num_epochs, config.minibatch_size, config.num_env_runners) == (7, 50, 4)
     assert config.rollouts(num_envs_per_worker=3).num_envs_per_env_runner == 3
     assert PPOConfig.from_dict({"num_workers": 1, "lambda": 0.9}).lambda_ == 0.9
+    assert config.training(**{"lambda": 0.8}).lambda_ == 0.8
+    assert config.fault_tolerance(ignore_worker_failures=True).ignore_env_runner_failures
+    rates = [[0, 1e-3], [100, 1e-4]]
+    assert config.training(lr_schedule=rates, entropy_coeff_schedule=None).lr == rates
+    assert PPOConfig.from_dict({"entropy_coeff_schedule": rates, "lr_schedule": None}).entropy_coeff == rates
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -400,8 +401,15 @@ def test_how_long_an_evaluation_is(monkeypatch: pytest.MonkeyPatch, evaluation_d
         evaluation._sample(lambda: True)
         config.evaluation_duration = "auto"
         evaluation._sample(lambda: len(rounds) > 3)
-    auto = [(steps, "timesteps", False) for steps in (10, 20, 25)]
-    assert rounds == [(5, evaluation_duration_unit, False), *auto]
+        # One deadline, 7 s after it began, for all of its parts. No part begins that would not be over by then.
+        auto = [(steps, "timesteps", False) for steps in (10, 20, 25)]
+        assert [given for *given, _ in rounds] == [list(part) for part in [(5, evaluation_duration_unit, False), *auto]]
+        assert {deadline for *_, deadline in rounds[1:]} == {rounds[1][-1]}
+        now = [0.0]
+        patched.setattr("shoal.rllib._internal.evaluation.time", SimpleNamespace(monotonic=lambda: now[0]))
+        patched.setattr(evaluation, "_round", lambda steps, *rest: bool(now.append(now.pop() + steps / 10)) or True)
+        evaluation._sample(lambda: False)
+        assert now == [1.0 + 2.0 + 2.5]
     evaluation.group.stop()
     asked: list[Any] = []
     evaluation.group = SimpleNamespace(  # type: ignore[assignment]
@@ -409,8 +417,9 @@ def test_how_long_an_evaluation_is(monkeypatch: pytest.MonkeyPatch, evaluation_d
         healthy_env_runner_ids=lambda: [1],
         work_through=lambda func, work, timeout_s: (asked.append(timeout_s), ([], []))[1],
     )
-    evaluation._round(5, "timesteps", False)
-    assert asked == [7.0]
+    evaluation._round(5, "timesteps", False, time.monotonic() + 7.0)
+    evaluation._round(5, "timesteps", False, None)
+    assert 0 < asked[0] <= 7.0 and asked[1] is None
 
 
 # --- recorded data -----------------------------------------------------------------------------------------------------------------

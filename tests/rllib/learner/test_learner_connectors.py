@@ -21,6 +21,7 @@ from shoal.rllib.connectors.learner import (
     ComputeReturnsToGo,
     FrameStackingLearner,
     GeneralAdvantageEstimation,
+    LearnerConnectorPipeline,
 )
 from shoal.rllib.core.columns import Columns
 from shoal.rllib.env.single_agent_episode import SingleAgentEpisode
@@ -139,10 +140,16 @@ def test_frames_are_stacked_from_a_replay_buffer() -> None:
         now, after = episode.get_observations()
         assert (now[4:] == after[:8]).all()
     assert any((episode.get_observations(0)[:4] != 0).all() for episode in seen)
-    config.training(n_step=2)
-    with config.build_algo() as algo, pytest.raises(ConfigError, match=r"n_step=1.*FrameStackObservation"):
-        for _ in range(3):
-            algo.train()
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_frames_between_are_missed_before_anything_is_learned(nested: bool) -> None:
+    config = stacking(DQNConfig()).training(n_step=(1, 2))
+    if nested:
+        made = LearnerConnectorPipeline(connectors=[FrameStackingLearner(num_frames=3)])
+        config.learners(learner_connector=lambda observations, actions: made)
+    with pytest.raises(ConfigError, match=r"n_step is \(1, 2\).*n_step=1.*FrameStackObservation"):
+        config.build_algo()
 
 
 def test_columns_with_too_few_items_are_refused() -> None:

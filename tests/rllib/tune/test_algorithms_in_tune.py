@@ -48,7 +48,7 @@ def test_by_name_with_a_configuration_as_the_space(tmp_path: Path) -> None:
         assert metrics["training_iteration"] == 2 and metrics["env_runners"]["episode_return_mean"] > 0
     best = results.get_best_result("env_runners/episode_return_mean", "max")
     assert best.checkpoint is not None
-    with PPO.from_checkpoint(Path(best.checkpoint.path, "algorithm")) as algo:
+    with PPO.from_checkpoint(best.checkpoint) as algo:
         assert algo.iteration == 2 and algo.config.lr == best.config["lr"]  # type: ignore[index]
 
 
@@ -61,6 +61,23 @@ def test_by_class_with_runners_inside_the_trials_resources_and_an_environment_by
     assert result.error is None
     assert result.metrics["fault_tolerance"]["num_healthy_workers"] == 2  # type: ignore[index]
     assert result.metrics["env_runners"]["episode_len_max"] == 7  # type: ignore[index]
+
+
+def test_functions_know_environments_by_their_names(tmp_path: Path) -> None:
+    register_env("short pole", lambda context: gym.make("CartPole-v1", max_episode_steps=5))
+    tune.register_env("shorter pole", lambda context: gym.make("CartPole-v1", max_episode_steps=3))
+
+    def longest(name: str) -> int:
+        with small().environment(name).build_algo() as algo:
+            return max(map(len, algo.sample_batch(40)))
+
+    def searched(config: dict[str, Any]) -> dict[str, Any]:
+        return {name: longest(name) for name in ("short pole", "shorter pole")}
+
+    run = tune.RunConfig(storage_path=str(tmp_path), verbose=0)
+    (result,) = tune.Tuner(searched, run_config=run).fit()
+    assert result.error is None
+    assert (result.metrics["short pole"], result.metrics["shorter pole"]) == (5, 3)  # type: ignore[index]
 
 
 @pytest.mark.slow  # three libraries, each of which takes a second or two to come

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from shoal import cloudpickle
 from shoal.tune.exceptions import InvalidArgumentError
+
+Luggage = Mapping[str, bytes | str]
+"""What has these names in another process, pickled; a text says why it could not be."""
 
 
 class Registry:
@@ -17,6 +22,7 @@ class Registry:
         self._call = call
         self._elsewhere = elsewhere
         self._known: dict[str, Any] = {}
+        self._carried: dict[str, bytes | str] = {}
 
     def add(self, name: str, value: Any) -> None:
         """Registers under a name; what had it before is forgotten."""
@@ -26,6 +32,8 @@ class Registry:
 
     def get(self, name: str) -> Any:
         """Returns what has the name. Raises InvalidArgumentError."""
+        if name not in self._known and name in self._carried:
+            return self._unpacked(name)
         if name not in self._known:
             found = self._elsewhere(name) if self._elsewhere is not None else None
             if found is not None:
@@ -38,10 +46,38 @@ class Registry:
 
     def names(self) -> list[str]:
         """Returns all names that were registered."""
-        return list(self._known)
+        return [*self._known, *(name for name in self._carried if name not in self._known)]
+
+    def carry(self, luggage: Luggage) -> None:
+        """Takes what another process has registered. What was registered here goes before."""
+        self._carried.update(luggage)
+
+    def packed(self) -> dict[str, bytes | str]:
+        """Returns what was registered, for `carry` in another process."""
+        return {**self._carried, **packed(self._known)}
+
+    def _unpacked(self, name: str) -> Any:
+        found = self._carried[name]
+        if isinstance(found, str):
+            raise InvalidArgumentError(
+                f"the {self._what} {name!r} was registered in the program, and cannot be sent to this process ({found}); register a "
+                "function that makes what it needs itself"
+            )
+        return cloudpickle.loads(found)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._known
+        return name in self._known or name in self._carried
+
+
+def packed(values: Mapping[str, Any]) -> dict[str, bytes | str]:
+    """Returns values by name as they travel."""
+    luggage: dict[str, bytes | str] = {}
+    for name, value in values.items():
+        try:
+            luggage[name] = cloudpickle.dumps(value)
+        except Exception as error:  # whatever pickling of a user's objects raises
+            luggage[name] = f"{type(error).__name__}: {error}"
+    return luggage
 
 
 def _algorithm(name: str) -> Any:
@@ -55,6 +91,12 @@ def _algorithm(name: str) -> Any:
 
 TRAINABLES = Registry("trainable", "tune.register_trainable(name, trainable)", _algorithm)
 ENVIRONMENTS = Registry("environment", "tune.register_env(name, env_creator)")
+
+
+def packed_environments() -> dict[str, bytes | str]:
+    """Returns all environments that this process knows by name, also by RLlib's `register_env`, for the processes of trials."""
+    rllib = sys.modules.get("shoal.rllib.env.registration")
+    return {**ENVIRONMENTS.packed(), **(packed(rllib.registered_creators()) if rllib is not None else {})}
 
 
 def register_trainable(name: str, trainable: Callable[..., Any] | type[Any], warn: bool = True) -> None:

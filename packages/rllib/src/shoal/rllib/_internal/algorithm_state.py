@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from shoal.rllib._internal.checkpoint_reading import METADATA_FILE, read_class_and_arguments
 from shoal.rllib._internal.config.changed_modules import with_modules
 from shoal.rllib._internal.native_model_files import write_native_model_files
 from shoal.rllib._internal.runners_checkpoint import RunnersCheckpoint
@@ -18,7 +19,7 @@ from shoal.rllib.core import (
     COMPONENT_METRICS_LOGGER,
     COMPONENT_RL_MODULE,
 )
-from shoal.rllib.utils.checkpoints import Checkpointable, Components, _local, read_class_and_arguments, wants
+from shoal.rllib.utils.checkpoints import Checkpointable, Components, _local, wants
 from shoal.rllib.utils.error import CheckpointError, close_matches
 from shoal.rllib.utils.metrics.metrics_logger import MetricsLogger
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
     from shoal.rllib.core.learner.learner_group import LearnerGroup
     from shoal.rllib.env.env_runner_group import EnvRunnerGroup
+
+ALGORITHM_FOLDER = "algorithm"
+"""Where in a checkpoint of Tune's an algorithm's is: Tune has files of its own beside it."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,12 @@ class AlgorithmState(Checkpointable):
             )
 
     @classmethod
+    def _folder_in(cls, folder: Path) -> Path:
+        inner = folder / ALGORITHM_FOLDER
+        tunes = not (folder / METADATA_FILE).exists() and (inner / METADATA_FILE).exists()
+        return inner if tunes else folder
+
+    @classmethod
     def from_checkpoint(
         cls,
         path: Any,
@@ -166,7 +176,7 @@ class AlgorithmState(Checkpointable):
         """Makes the algorithm that was saved, with runners and learners at work, as it stood.
 
         Args:
-            path: a checkpoint's folder.
+            path: a checkpoint's folder, also one of Tune's, as `result.checkpoint` is.
             filesystem: of `path`, a `pyarrow.fs.FileSystem`; None for the local one.
             policy_ids: policies that are wanted; None for all.
             policy_mapping_fn: another mapping of agents to policies.
@@ -174,11 +184,14 @@ class AlgorithmState(Checkpointable):
             **kwargs: `config`, for another configuration.
 
         Raises:
-            CheckpointError: (a ValueError) it is no checkpoint, or one of something that is not this.
+            CheckpointError: (a ValueError) it is no checkpoint, is damaged, or is one of something that is not this, or of a newer
+                version.
         """
         if policy_ids is not None or policy_mapping_fn is not None or policies_to_train is not None:
             with _local(path, filesystem) as folder:
-                saved: AlgorithmConfig = kwargs.get("config") or read_class_and_arguments(folder)[2]["config"]
+                saved: AlgorithmConfig = (
+                    kwargs.get("config") or read_class_and_arguments(cls._folder_in(folder))[2]["config"]
+                )
             config = saved.copy(copy_frozen=False)
             if policy_ids is not None:
                 given = config.policies if isinstance(config.policies, Mapping) else dict.fromkeys(config.policies)

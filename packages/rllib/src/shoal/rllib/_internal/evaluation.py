@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,7 +24,8 @@ _PIECES = 4
 class Evaluation:
     """Evaluates with env runners of its own. What it finds is of one evaluation alone; sums over the lifetime go on.
 
-    A runner that has not answered by the deadline is ended, and another one takes its place in the next evaluation.
+    An evaluation has one deadline, `evaluation_sample_timeout_s` after it began. A runner that has not answered by then is ended, and
+    another one takes its place in the next evaluation.
 
     Args:
         config: the algorithm's configuration.
@@ -107,19 +109,29 @@ class Evaluation:
     def _sample(self, training_is_over: Callable[[], bool]) -> None:
         config = self._config
         reset = config.evaluation_force_reset_envs_before_iteration
+        limit = config.evaluation_sample_timeout_s or None
+        deadline = None if limit is None else time.monotonic() + limit
         if config.evaluation_duration != "auto":
-            self._round(config.evaluation_duration, config.evaluation_duration_unit, reset)
+            self._round(config.evaluation_duration, config.evaluation_duration_unit, reset, deadline)
             return
         steps = config.evaluation_auto_duration_min_env_steps_per_sample
         most = max(steps, config.evaluation_auto_duration_max_env_steps_per_sample)
         while True:
-            in_time = self._round(steps * max(1, self.group.num_env_runners), "timesteps", reset)
+            began = time.monotonic()
+            in_time = self._round(steps * max(1, self.group.num_env_runners), "timesteps", reset, deadline)
+            now = time.monotonic()
             reset = False
-            steps = min(2 * steps, most)
+            before, steps = steps, min(2 * steps, most)
             if training_is_over() or not in_time:
                 return
+            if deadline is not None and now + (now - began) * steps / before > deadline:
+                logger.info(
+                    "the evaluation ends before training does: another part would take it beyond evaluation_sample_timeout_s=%g",
+                    limit,
+                )
+                return
 
-    def _round(self, duration: int, unit: str, reset: bool) -> bool:
+    def _round(self, duration: int, unit: str, reset: bool, deadline: float | None) -> bool:
         """Has all runners do their parts. Returns whether they did so in time."""
         group, lanes = self.group, max(1, self._own.num_envs_per_env_runner)
         if group.num_env_runners == 0:
@@ -135,14 +147,14 @@ class Evaluation:
                 {"amount": amount, "unit": unit, "reset": reset and number == 0}
                 for number, amount in enumerate(in_pieces(share, lanes))
             ]
-        limit = self._config.evaluation_sample_timeout_s or None
-        parcels, late = group.work_through(evaluate_on, work, timeout_s=limit)
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        parcels, late = group.work_through(evaluate_on, work, timeout_s=left)
         self._metrics.aggregate(parcels)
         if late:
             logger.warning(
-                "the evaluation ended after %g s (evaluation_sample_timeout_s) with %d of %d pieces of work done; runners %s were "
+                "the evaluation ended after %g s (evaluation_sample_timeout_s) with %d of the last %d pieces of work done; runners %s were "
                 "late. Give it more time, or a smaller evaluation_duration, if they do not hang",
-                limit,
+                self._config.evaluation_sample_timeout_s,
                 len(parcels),
                 sum(map(len, work.values())),
                 late,

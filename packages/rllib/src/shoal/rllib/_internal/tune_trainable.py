@@ -6,21 +6,8 @@ import functools
 import os
 from typing import Any
 
-from shoal.rllib.env.registration import packed, registered_names
+from shoal.rllib._internal.algorithm_state import ALGORITHM_FOLDER
 from shoal.tune import Trainable
-
-
-class RegisteredEnvs:
-    """The creators of environments that were registered in the program, as trials know them.
-
-    A trial's settings are no configuration before they are there, so that all names come along.
-    """
-
-    def __init__(self, luggage: dict[str, bytes | str] | None = None) -> None:
-        self.luggage = luggage or {}
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return RegisteredEnvs, (packed({*registered_names(), *self.luggage}, self.luggage),)
 
 
 @functools.cache
@@ -30,17 +17,13 @@ def trainable_of(algorithm_class: type[Any]) -> type[Trainable]:
     class AlgorithmTrainable(Trainable):
         """Trains an algorithm; its configuration is the algorithm's."""
 
-        registered = RegisteredEnvs()
-
         def setup(self, config: dict[str, Any]) -> None:
             self.algorithm = algorithm_class(config=self._configuration(config))
 
         def _configuration(self, config: dict[str, Any]) -> Any:
             settings = dict(config)
             settings.pop("algo_class", None)
-            made = algorithm_class.get_default_config().update_from_dict(settings)
-            made._luggage = dict(self.registered.luggage)
-            return made
+            return algorithm_class.get_default_config().update_from_dict(settings)
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
             return bool(self.algorithm.reset(self._configuration(new_config)))
@@ -55,11 +38,10 @@ def trainable_of(algorithm_class: type[Any]) -> type[Trainable]:
             return result
 
         def save_checkpoint(self, checkpoint_dir: str) -> None:
-            # Tune has files of its own in the folder.
-            self.algorithm.save_to_path(os.path.join(checkpoint_dir, "algorithm"))
+            self.algorithm.save_to_path(os.path.join(checkpoint_dir, ALGORITHM_FOLDER))
 
         def load_checkpoint(self, checkpoint: Any) -> None:
-            self.algorithm.restore_from_path(os.path.join(checkpoint, "algorithm"))
+            self.algorithm.restore_from_path(os.path.join(checkpoint, ALGORITHM_FOLDER))
 
         def cleanup(self) -> None:
             if hasattr(self, "algorithm"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from shoal.rllib._internal.config.checks import check_setting, is_search_space
 from shoal.rllib._internal.config.fit import check_fit
-from shoal.rllib._internal.config.old_names import OLD_NAMES
+from shoal.rllib._internal.config.old_names import OLD_NAMES, SCHEDULES
 from shoal.rllib._internal.config.setters import SETTERS, ConfigSetters
 from shoal.rllib._internal.config.values import as_dict, copied, differs, plain
 from shoal.rllib._internal.config.without_effect import passed_over, tell
@@ -137,6 +137,8 @@ class AlgorithmConfig(ConfigSetters):
         """
         for given, value in config_dict.items():
             name = OLD_NAMES.get(given, given)
+            if given in SCHEDULES and value is None:
+                continue
             if name == "multiagent" and isinstance(value, Mapping):
                 self.multi_agent(**value)
             elif name == "callbacks_functions" and isinstance(value, Mapping):

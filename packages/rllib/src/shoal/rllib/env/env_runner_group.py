@@ -434,7 +434,8 @@ class EnvRunnerGroup:
         Args:
             func: takes a runner and keyword arguments.
             work: by actor, the arguments of each call.
-            timeout_s: after how many seconds it ends; None: when all is done. Actors that are late are ended, and left out from then on.
+            timeout_s: after how many seconds it ends, whoever has died meanwhile; None: when all is done. Actors that are late are ended,
+                and left out from then on.
 
         Returns:
             What calls returned, in the order of the actors' indices and of their calls; and which actors were late.
@@ -442,7 +443,7 @@ class EnvRunnerGroup:
         Raises:
             EnvRunnerLostError: an actor died and may not be replaced. What the function raises is raised.
         """
-        return self._actors.work_through(func, work, timeout_s)
+        return self._actors.work_through(func, work, None if timeout_s is None else time.monotonic() + timeout_s)
 
     def foreach_env_runner_async(
         self,

@@ -54,10 +54,9 @@ def registered_creator(name: str) -> EnvCreator | None:
     return None
 
 
-def registered_names() -> set[str]:
-    """Returns all names that were registered, here or by Tune."""
-    tune_registry = sys.modules.get("shoal.tune.registry")
-    return {*_CREATORS, *(tune_registry.ENVIRONMENTS.names() if tune_registry is not None else ())}
+def registered_creators() -> dict[str, EnvCreator]:
+    """Returns what was registered here, by name, for Tune, which takes it along to trials."""
+    return dict(_CREATORS)
 
 
 def packed(names: Iterable[str], before: Luggage) -> dict[str, bytes | str]:
@@ -136,11 +135,13 @@ def _gymnasium_creator(env_id: str) -> EnvCreator:
     try:
         gym.spec(env_id)
     except gym.error.Error as error:
-        known = sorted({*gym.registry, *_CREATORS})
-        close = difflib.get_close_matches(env_id, known, n=3)
+        tune_registry = sys.modules.get("shoal.tune.registry")
+        by_tune = tune_registry.ENVIRONMENTS.names() if tune_registry is not None else ()
+        close = difflib.get_close_matches(env_id, sorted({*gym.registry, *_CREATORS, *by_tune}), n=3)
         hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
         raise EnvError(
-            f"env={env_id!r}: gymnasium does not know it ({error}), and no register_env({env_id!r}, ...) was called{hint}"
+            f"env={env_id!r}: gymnasium does not know it ({error}), and no register_env({env_id!r}, ...) was called in this "
+            f"process{hint}"
         ) from None
 
     def create(context: EnvContext) -> gym.Env[Any, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping
@@ -12,12 +11,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from shoal import cloudpickle
+from shoal.rllib._internal.checkpoint_reading import (
+    CHECKPOINT_VERSION,
+    CLASS_AND_CTOR_ARGS_FILE,
+    METADATA_FILE,
+    read_class_and_arguments,
+    read_metadata,
+    read_state,
+)
 from shoal.rllib._internal.version import __version__
 from shoal.rllib.utils.error import CheckpointError
-
-METADATA_FILE = "metadata.json"
-CLASS_AND_CTOR_ARGS_FILE = "class_and_ctor_args.pkl"
-CHECKPOINT_VERSION = "2.1"
 
 Components = str | Collection[str] | None
 
@@ -115,16 +118,18 @@ class Checkpointable:
 
     def _write(self, folder: Path, state: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        own = dict(state)
+        own, parts = dict(state), []
         for name, part in self.get_checkpointable_components():
             if name in own:
                 part._write(folder / name, own.pop(name))
+                parts.append(name)
         with (folder / CLASS_AND_CTOR_ARGS_FILE).open("wb") as file:
             args, kwargs = self.get_ctor_args_and_kwargs()
             cloudpickle.dump({"class": type(self), "ctor_args_and_kwargs": (args, kwargs)}, file)
         with (folder / f"{self.STATE_FILE_NAME}.pkl").open("wb") as file:
             cloudpickle.dump(own, file)
-        (folder / METADATA_FILE).write_text(json.dumps(self.get_metadata(), indent=2, default=str))
+        metadata = {**self.get_metadata(), "parts": parts}
+        (folder / METADATA_FILE).write_text(json.dumps(metadata, indent=2, default=str))
 
     def restore_from_path(
         self, path: str | os.PathLike[str], *, component: str | None = None, filesystem: Any = None, **kwargs: Any
@@ -138,9 +143,10 @@ class Checkpointable:
             **kwargs: for the parts.
 
         Raises:
-            CheckpointError: (a ValueError) it is no checkpoint, or one of something else.
+            CheckpointError: (a ValueError) it is no checkpoint, is damaged, or is one of something else or of a newer version.
         """
-        with _local(path, filesystem) as folder:
+        with _local(path, filesystem) as given:
+            folder = self._folder_in(given)
             self._check_kind(folder, component)
             state = read_state(folder)
             for name in reversed(component.split("/")) if component else ():
@@ -152,6 +158,11 @@ class Checkpointable:
         read_metadata(folder)
 
     @classmethod
+    def _folder_in(cls, folder: Path) -> Path:
+        """Returns where in a folder that was given the checkpoint is."""
+        return folder
+
+    @classmethod
     def from_checkpoint(cls, path: str | os.PathLike[str], filesystem: Any = None, **kwargs: Any) -> Self:
         """Makes what was saved into a folder.
 
@@ -161,9 +172,10 @@ class Checkpointable:
             **kwargs: arguments of the constructor that differ.
 
         Raises:
-            CheckpointError: (a ValueError) it is no checkpoint, or one of something else.
+            CheckpointError: (a ValueError) it is no checkpoint, is damaged, or is one of something else or of a newer version.
         """
-        with _local(path, filesystem) as folder:
+        with _local(path, filesystem) as given:
+            folder = cls._folder_in(given)
             kind, args, own = read_class_and_arguments(folder)
             if not issubclass(kind, cls):
                 raise CheckpointError(
@@ -172,35 +184,6 @@ class Checkpointable:
             made: Self = kind(*args, **{**own, **kwargs})
             made.restore_from_path(folder)
             return made
-
-
-def read_metadata(folder: Path) -> dict[str, Any]:
-    """Returns what a checkpoint tells of itself. Raises CheckpointError."""
-    file = folder / METADATA_FILE
-    if not file.is_file():
-        inside = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else None
-        what = "there is no such folder" if inside is None else f"it has no {METADATA_FILE}; it has {inside}"
-        raise CheckpointError(f"{folder} is no checkpoint: {what}")
-    found: dict[str, Any] = json.loads(file.read_text())
-    return found
-
-
-def read_class_and_arguments(folder: Path) -> tuple[type[Any], tuple[Any, ...], dict[str, Any]]:
-    """Returns what a checkpoint is of, and the arguments that make one. Raises CheckpointError."""
-    name = read_metadata(folder).get("class_and_ctor_args_file", CLASS_AND_CTOR_ARGS_FILE)
-    found = pickle.loads((folder / name).read_bytes())
-    args, kwargs = found["ctor_args_and_kwargs"]
-    return found["class"], args, kwargs
-
-
-def read_state(folder: Path) -> dict[str, Any]:
-    """Returns the state that a checkpoint has, with those of its parts. Raises CheckpointError."""
-    metadata = read_metadata(folder)
-    state: dict[str, Any] = pickle.loads((folder / metadata["state_file"]).read_bytes())
-    for part in sorted(folder.iterdir()):
-        if (part / METADATA_FILE).is_file():
-            state[part.name] = read_state(part)
-    return state
 
 
 def wants(component: str, components: Components, not_components: Components) -> bool:

@@ -18,7 +18,23 @@ OLD_NAMES = {
     "evaluation_num_workers": "evaluation_num_env_runners",
     "recreate_failed_env_runners": "restart_failed_env_runners",
     "recreate_failed_workers": "restart_failed_env_runners",
+    "ignore_worker_failures": "ignore_env_runner_failures",
+    "max_num_worker_restarts": "max_num_env_runner_restarts",
+    "delay_between_worker_restarts_s": "delay_between_env_runner_restarts_s",
+    "num_consecutive_worker_failures_tolerance": "num_consecutive_env_runner_failures_tolerance",
+    "worker_health_probe_timeout_s": "env_runner_health_probe_timeout_s",
+    "worker_restore_timeout_s": "env_runner_restore_timeout_s",
+    "validate_workers_after_construction": "validate_env_runners_after_construction",
+    "custom_resources_per_worker": "custom_resources_per_env_runner",
+    "num_cpus_for_driver": "num_cpus_for_main_process",
+    "num_cpus_for_local_worker": "num_cpus_for_main_process",
+    "metrics_smoothing_episodes": "metrics_num_episodes_for_smoothing",
+    "lr_schedule": "lr",
+    "entropy_coeff_schedule": "entropy_coeff",
     "lambda": "lambda_",
     "input": "input_",
 }
 """Old names that mean the same as these."""
+
+SCHEDULES = frozenset({"lr_schedule", "entropy_coeff_schedule"})
+"""Those of which None means that there is none, rather than a value."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from shoal.rllib._internal.config.checks import check_setting
-from shoal.rllib._internal.config.old_names import OLD_NAMES
+from shoal.rllib._internal.config.old_names import OLD_NAMES, SCHEDULES
 from shoal.rllib._internal.config.settings import Settings
 from shoal.rllib._internal.config.unset import UNSET
 from shoal.rllib._internal.config.without_effect import passed_over, tell
@@ -339,14 +339,14 @@ class ConfigSetters(Settings):
             evaluation_num_env_runners: how many actors evaluate; with 0 the program itself does.
             evaluation_parallel_to_training: whether those actors evaluate while the algorithm trains.
             evaluation_config: settings that differ, as a dict or a configuration; `explore=False` is common.
-            evaluation_sample_timeout_s: seconds that an evaluation may take.
+            evaluation_sample_timeout_s: seconds that an evaluation may take, with "auto", too; None for no limit.
             evaluation_force_reset_envs_before_iteration: whether each evaluation starts with fresh episodes.
             custom_evaluation_function: `(algorithm, eval_env_runner_group)` returns results and numbers of steps instead.
             evaluation_auto_duration_min_env_steps_per_sample: least steps of a part, with "auto".
             evaluation_auto_duration_max_env_steps_per_sample: most steps of a part, with "auto".
             offline_evaluation_interval: after how many iterations on recorded data: that of `evaluation_config`'s `input_`, or else
                 what is learned from; None for never.
-            num_offline_eval_runners: accepted for Ray's sake.
+            num_offline_eval_runners: accepted for Ray's sake: the first learner evaluates.
             offline_evaluation_type: "eval_loss": the loss of steps that are not learned from.
             offline_eval_runner_class: accepted for Ray's sake.
             offline_loss_for_module_fn: another loss: a function of the learner, the module's id, its configuration, the batch, and what
@@ -737,8 +737,9 @@ class ConfigSetters(Settings):
         others = given.pop("others", {})
         names = [name for name in given if name not in ("self", "__class__")]
         known = self._known(method)
-        renamed = {OLD_NAMES[name]: value for name, value in others.items() if OLD_NAMES.get(name) in names}
-        unknown = {name: value for name, value in others.items() if OLD_NAMES.get(name) not in names}
+        others = {name: value for name, value in others.items() if value is not None or name not in SCHEDULES}
+        renamed = {OLD_NAMES[name]: value for name, value in others.items() if OLD_NAMES.get(name) in known}
+        unknown = {name: value for name, value in others.items() if OLD_NAMES.get(name) not in known}
         self._refuse_unknown(method, unknown, known)
         values = {name: given[name] for name in names if given[name] is not UNSET}
         for name, value in {**values, **renamed}.items():
@@ -765,8 +766,16 @@ class ConfigSetters(Settings):
         for name, value in others.items():
             if passed_over(name, value):
                 continue
-            elsewhere = _home_of(type(self), name)
-            hint = f" It is set by {elsewhere}({name}=...)." if elsewhere else close_matches(name, known)
+            today = OLD_NAMES.get(name, name)
+            elsewhere = _home_of(type(self), today)
+            from shoal.rllib.core.rl_module.default_model_config import DefaultModelConfig
+
+            if elsewhere:
+                hint = f" It is set by {elsewhere}({today}=...)."
+            elif name in DefaultModelConfig.__dataclass_fields__:
+                hint = f" It is a setting of networks: rl_module(model_config={{{name!r}: ...}})."
+            else:
+                hint = close_matches(name, known)
             raise UnknownSettingError(
                 f"{type(self).__name__}.{method}() has no argument {name!r}.{hint} It has: {', '.join(sorted(known))}"
             )

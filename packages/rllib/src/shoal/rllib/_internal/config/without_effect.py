@@ -13,6 +13,10 @@ from shoal.rllib.utils.error import ConfigError, NoEffectWarning
 _COLUMNS = "all steps are in columns, and what depends on weights is worked out where they are"
 _OLD_STACK = "it is of Ray's old API stack"
 _BATCHES = "batches are put together where they are learned from"
+_FIRST_LEARNER = (
+    "recorded data is evaluated on where it is learned from, by the first learner; dataset_num_iters_per_offline_eval_runner is how many "
+    "batches of offline_eval_batch_size_per_runner steps it has"
+)
 _LOGS = "Python's logging, and Tune's callbacks, are the program's to set"
 
 WITHOUT_EFFECT: dict[str, str] = {
@@ -33,7 +37,7 @@ WITHOUT_EFFECT: dict[str, str] = {
     "use_env_runner_state_server": "weights travel through shared memory",
     "compress_observations": "episodes travel through shared memory",
     "episodes_to_numpy": "episodes always are arrays when they are returned; callbacks see them as they grow",
-    "num_offline_eval_runners": "recorded data is evaluated on where it is learned from, by the first learner",
+    "num_offline_eval_runners": _FIRST_LEARNER,
     "offline_eval_runner_class": "offline_loss_for_module_fn gives another loss",
     "off_policy_estimation_methods": _OLD_STACK,
     "_torch_grad_scaler_class": "override a learner's compute_gradients() and apply_gradients()",
@@ -88,9 +92,39 @@ WITHOUT_MEANING: dict[str, str] = {
     "learner_queue_timeout": _OLD_STACK,
     "timeout_s_sampler_manager": _OLD_STACK,
     "timeout_s_aggregator_manager": _OLD_STACK,
+    "optimizer": "override a learner's configure_optimizers_for_module()",
+    "use_worker_filter_stats": "merge_env_runner_states says whether states of connectors are merged",
+    "update_worker_filter_stats": "broadcast_env_runner_states says whether states of connectors are sent to runners",
+    "remote_worker_envs": 'gym_env_vectorize_mode="async" steps environments in processes of their own',
+    "remote_env_batch_wait_ms": _OLD_STACK,
+    "sample_collector": _OLD_STACK,
+    "sampler_perf_stats_ema_coef": _OLD_STACK,
+    "env_task_fn": "change environments in a callback: on_train_result, and env_runner_group.foreach_env()",
+    "auto_wrap_old_gym_envs": "environments are Gymnasium's",
+    "always_attach_evaluation_results": "results of the last evaluation stay where a callback keeps them",
+    "enable_async_evaluation": "evaluation_parallel_to_training=True evaluates while the algorithm trains",
+    "ope_split_batch_by_episode": _OLD_STACK,
+    "metrics_episode_collection_timeout_s": _OLD_STACK,
+    "num_cpus_per_aggregator_actor": _BATCHES,
+    "custom_resources_per_aggregator_actor": _BATCHES,
+    "offline_evaluation_duration": _FIRST_LEARNER,
+    "offline_evaluation_parallel_to_training": _FIRST_LEARNER,
+    "offline_evaluation_timeout_s": _FIRST_LEARNER,
+    "offline_eval_rl_module_inference_only": _FIRST_LEARNER,
+    "num_cpus_per_offline_eval_runner": _FIRST_LEARNER,
+    "num_gpus_per_offline_eval_runner": _FIRST_LEARNER,
+    "custom_resources_per_offline_eval_runner": _FIRST_LEARNER,
+    "max_requests_in_flight_per_offline_eval_runner": _FIRST_LEARNER,
+    "broadcast_offline_eval_runner_states": _FIRST_LEARNER,
+    "validate_offline_eval_runners_after_construction": _FIRST_LEARNER,
+    "restart_failed_offline_eval_runners": _FIRST_LEARNER,
+    "ignore_offline_eval_runner_failures": _FIRST_LEARNER,
+    "max_num_offline_eval_runner_restarts": _FIRST_LEARNER,
+    "offline_eval_runner_health_probe_timeout_s": _FIRST_LEARNER,
+    "offline_eval_runner_restore_timeout_s": _FIRST_LEARNER,
     "exploration_config": "how a module explores is the module's affair: DQN has training(epsilon=...)",
 }
-"""Settings of Ray's old API stack that are no settings here, and what there is instead."""
+"""Settings of Ray's, most of its old API stack, that are no settings here, and what there is instead."""
 
 _STACK = ("enable_rl_module_and_learner", "enable_env_runner_and_connector_v2")
 

@@ -319,14 +319,18 @@ class RunnerActors:
         return values
 
     def work_through(
-        self, func: Callable[..., Any], work: Mapping[int, Sequence[dict[str, Any]]], timeout_s: float | None
+        self, func: Callable[..., Any], work: Mapping[int, Sequence[dict[str, Any]]], deadline: float | None
     ) -> tuple[list[Any], list[int]]:
-        """Has each runner make one call after the other. Returns what came in time, and whose calls did not."""
+        """Has each runner make one call after the other. Returns what came by then, and whose calls did not.
+
+        The deadline, in `time.monotonic()`'s seconds, is for those that take the places of others, too.
+        """
         import shoal
 
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        began = time.monotonic()
         done: dict[int, list[Any]] = {index: [] for index in work}
         calls = {self.call(index, func, own[0]): index for index, own in work.items() if own}
+        being_made: set[Any] = set()
         while calls:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             ready, _ = shoal.wait(list(calls), num_returns=1, timeout=left)
@@ -335,18 +339,22 @@ class RunnerActors:
             for reference in ready:
                 index = calls.pop(reference)
                 try:
-                    done[index].append(shoal.get(reference))
+                    value = shoal.get(reference)
                 except shoal.exceptions.ActorError as error:
-                    self.failed(index, error)
-                    if index in self._left_out:
-                        continue
+                    if self._is_to_be_replaced(index, error):
+                        calls[setup := self.make(index, True)] = index
+                        being_made.add(setup)
+                    continue
+                if reference in being_made:
+                    self._in_place(index)
                 else:
                     self._restarts.succeeded(index)
+                    done[index].append(value)
                 if len(done[index]) < len(work[index]):
                     calls[self.call(index, func, work[index][len(done[index])])] = index
         late = sorted(calls.values())
         for index in late:
-            self._end_late(index, timeout_s)
+            self._end_late(index, None if deadline is None else deadline - began)
         return [value for index in sorted(done) for value in done[index]], late
 
     def _end_late(self, index: int, limit: float | None) -> None:
@@ -368,6 +376,11 @@ class RunnerActors:
 
     def failed(self, index: int, error: Exception) -> None:
         """A runner's process has ended. Replaces it, leaves it out, or raises."""
+        if self._is_to_be_replaced(index, error):
+            self._replace(index)
+
+    def _is_to_be_replaced(self, index: int, error: Exception) -> bool:
+        """Whether a runner whose process has ended is replaced; otherwise it is left out, or its error raised."""
         now = time.monotonic()
         where = self._stalled.pop(index, None)
         self.requests = [request for request in self.requests if request.index != index]
@@ -384,13 +397,17 @@ class RunnerActors:
         if decision is Decision.LEAVE_OUT:
             logger.error("%s\nThe others go on without it.", story)
             self._left_out.add(index)
-            return
+            return False
         logger.warning("%s\nIt is replaced.", story)
-        self._replace(index)
+        return True
 
     def _replace(self, index: int) -> None:
         setup = self.make(index, True)
         self.set_up(index, setup)
+        self._in_place(index)
+
+    def _in_place(self, index: int) -> None:
+        """A runner has taken another's place: it is told what that one knew."""
         self._left_out.discard(index)
         self.recreated.append(index)
         if self.runner_state:

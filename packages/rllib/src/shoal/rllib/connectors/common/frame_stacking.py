@@ -114,11 +114,6 @@ class FrameStacking(EitherSide):
                 f"num_frames={self.num_frames} needs {self.lookback}: give env_runners(env_to_module_connector=...) a "
                 f"FrameStackingEnvToModule(num_frames={self.num_frames}), or set episode_lookback_horizon={self.lookback}"
             )
-        if any(steps > 1 for steps in episode.extra_model_outputs.get("n_step", ())):
-            raise ConfigError(
-                "n_step is more than 1, and the observations between are not there to be stacked: set training(n_step=1), or stack frames "
-                "by a wrapper of the environment, gymnasium.wrappers.FrameStackObservation"
-            )
         count = len(episode) + 1
         series = np.asarray(
             episode.get_observations(slice(-self.lookback, count), neg_index_as_lookback=True, fill=0.0)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from shoal.rllib._internal.learning.episode_batch import by_module
 from shoal.rllib._internal.nested import stack
+from shoal.rllib.connectors.common.frame_stacking import FrameStacking
 from shoal.rllib.connectors.connector_pipeline_v2 import ConnectorPipelineV2, as_pieces
 from shoal.rllib.core.columns import Columns
 from shoal.rllib.utils.error import ConfigError
@@ -43,9 +44,25 @@ def build_learner_pipeline(
             "add_default_connectors_to_learner_pipeline is False, and there is no learner_connector; give one"
         )
     pieces = [] if given is None else as_pieces(_called(given, input_observation_space, input_action_space, device))
+    _check_n_step(config, pieces)
     if len(pieces) == 1 and isinstance(pieces[0], LearnerConnectorPipeline):
         return pieces[0]
     return LearnerConnectorPipeline(input_observation_space, input_action_space, connectors=pieces)
+
+
+def _check_n_step(config: Any, pieces: Iterable[Any]) -> None:
+    """Raises ConfigError where frames would have to be stacked that a transition of several steps does not have."""
+    n_step = config.get("n_step", 1)
+    if (max(n_step) if isinstance(n_step, tuple | list) else n_step) <= 1:
+        return
+    for piece in pieces:
+        if isinstance(piece, FrameStacking):
+            raise ConfigError(
+                f"n_step is {n_step!r}, and FrameStackingLearner would need the observations between, which a transition of several steps "
+                "does not have: set training(n_step=1), or stack frames by a wrapper of the environment, "
+                "gymnasium.wrappers.FrameStackObservation"
+            )
+        _check_n_step(config, getattr(piece, "connectors", ()))
 
 
 def _called(given: Any, *arguments: Any) -> Any:

@@ -319,7 +319,7 @@ class LearnerGroup(Checkpointable):
         """Gives modules the weights that folders of modules have."""
         from pathlib import Path
 
-        from shoal.rllib.utils.checkpoints import read_state
+        from shoal.rllib._internal.checkpoint_reading import read_state
 
         self.set_weights({name: read_state(Path(path)) for name, path in (module_ids_to_paths or {}).items()})
 

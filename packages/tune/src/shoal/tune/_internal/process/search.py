@@ -30,6 +30,7 @@ from shoal.tune._internal.process.trial_session import SessionRules
 from shoal.tune.exceptions import InvalidArgumentError, TuneError
 from shoal.tune.experiment.trial import Trial
 from shoal.tune.logger.default_callbacks import default_callbacks
+from shoal.tune.registry import packed_environments
 from shoal.tune.resume_config import ResumeConfig
 from shoal.tune.schedulers.trial_scheduler import FIFOScheduler, TrialScheduler
 from shoal.tune.search.basic_variant import BasicVariantGenerator
@@ -266,6 +267,7 @@ class Search:
             at_end=bool(checkpoints.checkpoint_at_end),
             reuse_objects=self.tune_config.reuse_actors is True,
             log_to_file=files,
+            environments=packed_environments(),
         )
 
     def _callbacks(self, slots: Slots) -> list[Callback]:

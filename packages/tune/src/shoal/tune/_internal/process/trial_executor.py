@@ -10,7 +10,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from numbers import Number
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -29,6 +29,7 @@ from shoal.tune._internal.process.trial_session import (
     TrialStopped,
 )
 from shoal.tune.exceptions import InvalidReportError, TrialError
+from shoal.tune.registry import ENVIRONMENTS, Luggage
 from shoal.tune.trainable.trainable import Trainable
 from shoal.tune.trainable.with_parameters import SharedParameters
 
@@ -56,6 +57,7 @@ class ExecutorSettings:
         at_end: whether a class makes a checkpoint when its trial ends.
         reuse_objects: whether an object runs one trial after the other, by `reset_config`.
         log_to_file: names of files in the trial's folder for what it prints.
+        environments: those that the program knows by name.
     """
 
     trainable: Any
@@ -67,6 +69,7 @@ class ExecutorSettings:
     at_end: bool = False
     reuse_objects: bool = False
     log_to_file: tuple[str, str] | None = None
+    environments: Luggage = field(default_factory=dict)
 
     @property
     def own_process(self) -> bool:
@@ -84,6 +87,8 @@ class TrialExecutor:
     def __init__(self, settings: ExecutorSettings) -> None:
         self._settings = settings
         self._rules = settings.rules if settings.own_process else replace(settings.rules, patience=PATIENCE)
+        if settings.own_process:
+            ENVIRONMENTS.carry(settings.environments)
         trainable = settings.trainable
         self._trainable = trainable.bound() if isinstance(trainable, SharedParameters) else trainable
         if settings.own_process and not settings.is_trainer:
