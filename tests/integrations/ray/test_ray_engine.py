@@ -296,6 +296,34 @@ def test_async_actors_await_references() -> None:
     assert shoal.get(Adder.remote().add.remote([shoal.put(1), add.remote(1)])) == 3
 
 
+def test_threads_of_an_async_actor_are_in_the_actor() -> None:
+    @shoal.remote
+    class Actor:
+        async def hello(self) -> str:
+            return "hello"
+
+        async def ask(self) -> Any:
+            context = shoal.get_runtime_context()
+            with concurrent.futures.ThreadPoolExecutor(1) as threads:
+                here = threads.submit(lambda: (context.get_actor_id(), context.current_actor)).result()
+            return context.get_actor_id(), *here
+
+    actor = Actor.remote()
+    own_id, id_in_thread, handle = shoal.get(actor.ask.remote())
+    assert own_id
+    assert (id_in_thread, handle) == (own_id, actor)
+
+
+def test_an_actor_of_rays_has_no_handle_of_shoals() -> None:
+    class Plain:
+        async def ask(self) -> Any:
+            with pytest.raises(exceptions.NotSupportedByEngineError, match="not made"):
+                shoal.get_runtime_context().current_actor  # noqa: B018
+            return shoal.get_runtime_context().get_actor_id()
+
+    assert ray.get(ray.remote(Plain).remote().ask.remote())
+
+
 def test_cancelled_tasks_say_so() -> None:
     ref = add.options(resources={"camera": 2}).remote(1)  # waits for ever
     shoal.cancel(ref)

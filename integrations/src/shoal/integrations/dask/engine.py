@@ -26,7 +26,6 @@ from shoal.integrations.dask.results import Inside, packed
 from shoal.integrations.dask.running_call import Job, RunningCall, running_call
 from shoal.integrations.dask.streams import DaskStream, Producers
 from shoal.integrations.dask.tasks import Tasks
-from shoal.integrations.engines.actor_of_call import actor_of
 
 if TYPE_CHECKING:
     from distributed import Client, Worker
@@ -116,7 +115,10 @@ class DaskEngine:
         return self._actors.rebuild(parts)
 
     def current_actor(self) -> HeldActor:
-        return own_hold(actor_of(running_call.get()))
+        call = running_call.get()
+        if call is None or call.actor is None:
+            raise RuntimeError("current_actor is a handle to the actor that asks, and was asked outside of actors")
+        return own_hold(call.actor)
 
     def exit_actor(self) -> None:
         call = running_call.get()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 
 from shoal.engines import ExecutionContext, SessionInfo
-from shoal.integrations.ray.running_call import running_call
+from shoal.integrations.ray.running_call import running_function
+
+if TYPE_CHECKING:
+    from shoal.integrations.ray.host import Host
 
 
 def session_info(address: str) -> SessionInfo:
@@ -32,24 +35,23 @@ def session_info(address: str) -> SessionInfo:
     )
 
 
-def execution_context(is_driver: bool) -> ExecutionContext:
+def execution_context(is_driver: bool, host: Host | None) -> ExecutionContext:
     """Returns what the calling thread runs.
 
     Args:
         is_driver: whether this process is a driver.
+        host: the actor that this process is, if shoal has made it.
     """
-    call = running_call.get()
     context = ray.get_runtime_context()
     if is_driver:
         return ExecutionContext(environment_json=context.get_runtime_env_string())
-    host = call.actor if call is not None else None
-    is_async = host is not None and host.template.is_async
+    is_async = bool(context.worker.core_worker.current_actor_is_asyncio())
     group_id = _bytes(context.get_placement_group_id())
     actor_id = _bytes(context.get_actor_id())
     return ExecutionContext(
         task_id=_bytes(context.get_task_id()),
         task_name=context.get_task_name() or "",
-        function_name=call.function_name if call is not None else context.get_task_function_name() or "",
+        function_name=running_function.get() or context.get_task_function_name() or "",
         actor_id=actor_id,
         actor_name=(context.get_actor_name() or "") if actor_id else "",
         is_driver=False,

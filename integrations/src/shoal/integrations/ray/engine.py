@@ -15,7 +15,6 @@ from ray.experimental import internal_kv
 
 from shoal.engines import STREAMING
 from shoal.exceptions import NotSupportedByEngineError
-from shoal.integrations.engines.actor_of_call import actor_of
 from shoal.integrations.ray import context, placement_groups
 from shoal.integrations.ray.actors import Actors, HeldActor, actor_parts
 from shoal.integrations.ray.cancellations import Cancellations
@@ -24,7 +23,6 @@ from shoal.integrations.ray.joining import check_fits, is_worker, join
 from shoal.integrations.ray.limits import RAY, RAY_CLIENT
 from shoal.integrations.ray.metrics import Metrics
 from shoal.integrations.ray.references import RayObjectRef, held_refs, values_of
-from shoal.integrations.ray.running_call import running_call
 from shoal.integrations.ray.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
         SessionRequest,
         TaskTemplate,
     )
+    from shoal.integrations.ray.host import Host
     from shoal.integrations.ray.streams import RayStream
 
 
@@ -66,6 +65,8 @@ class RayEngine:
         self._tasks = Tasks()
         self._metrics = Metrics()
         self._cancellations = Cancellations()
+        self.host: Host | None = None
+        """The actor that this process is, if shoal has made it."""
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -91,7 +92,7 @@ class RayEngine:
         return Actors(self.session.namespace)
 
     def context(self) -> ExecutionContext:
-        return context.execution_context(is_driver=not self._is_worker)
+        return context.execution_context(not self._is_worker, self.host)
 
     # --- tasks and actors -------------------------------------------------------------------------------------------------------
 
@@ -132,7 +133,13 @@ class RayEngine:
         return self._actors.rebuild(parts)
 
     def current_actor(self) -> HeldActor:
-        return self._actors.own(actor_of(running_call.get()))
+        if self.host is None:
+            raise NotSupportedByEngineError(
+                "current_actor of an actor that shoal has not made",
+                "Ask Ray: ray.get_runtime_context().current_actor.",
+                "ray",
+            )
+        return self._actors.own(self.host)
 
     def exit_actor(self) -> None:
         ray.actor.exit_actor()

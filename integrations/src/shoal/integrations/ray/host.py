@@ -9,12 +9,13 @@ from typing import Any
 
 import ray
 
+from shoal import engines
 from shoal.engines import ActorTemplate
 from shoal.integrations.engines.carried_errors import repr_of_actor
 from shoal.integrations.engines.templates import template_of
 from shoal.integrations.ray.errors import captured
 from shoal.integrations.ray.references import to_shoal
-from shoal.integrations.ray.running_call import RunningCall, running_call
+from shoal.integrations.ray.running_call import running_function
 from shoal.integrations.ray.sessions import ensure_session
 from shoal.integrations.ray.tasks import Retried, loaded
 
@@ -40,13 +41,15 @@ class Host:
 
     def __init__(self, definition: bytes, template: bytes, /, *args: Any, **kwargs: Any) -> None:
         ensure_session()
+        engine: Any = engines.current()
+        engine.host = self
         self.template_data = template
         self.template: ActorTemplate = template_of(template)
         self.class_name = self.template.definition.name
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Ray asks itself for something that it has deprecated
             self.was_reconstructed = bool(ray.get_runtime_context().was_current_actor_reconstructed)
-        token = running_call.set(RunningCall(f"{self.class_name}.__init__", self))
+        token = running_function.set(f"{self.class_name}.__init__")
         try:
             self.instance = loaded(definition)(*map(to_shoal, args), **kwargs)
         except Exception as error:
@@ -54,7 +57,7 @@ class Host:
                 raise
             raise captured(error, f"{self.class_name}.__init__") from None
         finally:
-            running_call.reset(token)
+            running_function.reset(token)
 
     def shoal_template(self) -> bytes:
         """Returns what handles need (for whoever finds the actor by its name)."""
@@ -66,18 +69,18 @@ class Host:
 
     def run(self, name: str, retried: Retried, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The same, where the arguments come together."""
-        token = running_call.set(RunningCall(f"{self.class_name}.{name}", self))
+        token = running_function.set(f"{self.class_name}.{name}")
         try:
             return self._invoke(name, args, kwargs)
         except Exception as error:
             raise self._failure(error, name, retried) from None
         finally:
-            running_call.reset(token)
+            running_function.reset(token)
 
     def stream(self, method: Method, /, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """Calls a method that yields."""
         name, retried = method
-        running_call.set(RunningCall(f"{self.class_name}.{name}", self))
+        running_function.set(f"{self.class_name}.{name}")
         try:
             for item in self._invoke(name, args, kwargs):  # noqa: UP028
                 yield item
@@ -107,7 +110,7 @@ class AsyncHost(Host):
         return await self.run(*method, args, kwargs)
 
     async def run(self, name: str, retried: Retried, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        running_call.set(RunningCall(f"{self.class_name}.{name}", self))
+        running_function.set(f"{self.class_name}.{name}")
         try:
             result = self._invoke(name, args, kwargs)
             return await result if inspect.isawaitable(result) else result
@@ -116,7 +119,7 @@ class AsyncHost(Host):
 
     async def stream(self, method: Method, /, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:  # type: ignore[override]
         name, retried = method
-        running_call.set(RunningCall(f"{self.class_name}.{name}", self))
+        running_function.set(f"{self.class_name}.{name}")
         try:
             items = self._invoke(name, args, kwargs)
             if hasattr(items, "__aiter__"):

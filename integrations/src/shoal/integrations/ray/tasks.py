@@ -13,7 +13,7 @@ from shoal.engines import DYNAMIC, STREAMING, Definition, ObjectRef, TaskTemplat
 from shoal.integrations.ray.errors import captured, error_from_ray
 from shoal.integrations.ray.options import task_keywords
 from shoal.integrations.ray.references import results_of, to_ray, to_shoal
-from shoal.integrations.ray.running_call import RunningCall, running_call
+from shoal.integrations.ray.running_call import running_function
 from shoal.integrations.ray.sessions import ensure_session
 from shoal.integrations.ray.streams import RayStream
 
@@ -96,13 +96,13 @@ def loaded(data: bytes) -> Any:
 def run_task(data: bytes, name: str, retried: Retried, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Runs a task in a worker of Ray's. Raises TaskFailed for what the user's code raises."""
     ensure_session()
-    token = running_call.set(RunningCall(name))
+    token = running_function.set(name)
     try:
         return loaded(data)(*map(to_shoal, args), **kwargs)
     except Exception as error:
         raise captured(error, name, retried) from None
     finally:
-        running_call.reset(token)
+        running_function.reset(token)
 
 
 def run_generator(
@@ -110,11 +110,11 @@ def run_generator(
 ) -> Iterator[Any]:
     """The same for tasks whose items are sent as they come."""
     ensure_session()
-    running_call.set(RunningCall(name))
+    running_function.set(name)
     try:
         for item in loaded(data)(*map(to_shoal, args), **kwargs):  # noqa: UP028
             yield item
     except Exception as error:
         raise captured(error, name, retried) from None
     finally:
-        running_call.set(None)
+        running_function.set(None)
