@@ -11,16 +11,19 @@ from torch import nn
 
 from shoal.rllib.core.models.torch.mlp import Mlp
 
+LARGE = 160
+"""A layer of so many squared, given 64 rows, goes its own way backward; with 200 rows its products are oneDNN's there, too."""
 
-def layers(kind: type[nn.Module]) -> list[nn.Module]:
+
+def layers(kind: type[nn.Module], size: int = LARGE) -> list[nn.Module]:
     torch.manual_seed(0)
-    return [nn.Linear(4, 32), kind(), nn.Linear(32, 16), kind(), nn.Linear(16, 2)]
+    return [nn.Linear(4, size), kind(), nn.Linear(size, size), kind(), nn.Linear(size, 2)]
 
 
 @pytest.mark.parametrize("kind", [nn.Tanh, nn.ReLU, nn.SiLU])
-@pytest.mark.parametrize("rows", [1, 8, 64])
-def test_results_and_gradients_are_those_of_the_layers(kind: type[nn.Module], rows: int) -> None:
-    fast, plain = Mlp(*layers(kind)), nn.Sequential(*layers(kind))
+@pytest.mark.parametrize(("rows", "size"), [(1, 16), (8, 16), (64, 16), (8, LARGE), (64, LARGE), (200, LARGE)])
+def test_results_and_gradients_are_those_of_the_layers(kind: type[nn.Module], rows: int, size: int) -> None:
+    fast, plain = Mlp(*layers(kind, size)), nn.Sequential(*layers(kind, size))
     assert list(fast.state_dict()) == list(plain.state_dict())
     ours = torch.randn(rows, 4, requires_grad=True)
     theirs = ours.detach().clone().requires_grad_()
@@ -58,7 +61,7 @@ def test_hooks_copies_and_pickles_work_as_with_any_layers() -> None:
     seen: list[torch.Size] = []
     fast[0].register_forward_hook(lambda layer, inputs, output: seen.append(output.shape))
     fast(torch.randn(64, 4))
-    assert seen == [torch.Size([64, 32])]
+    assert seen == [torch.Size([64, LARGE])]
     x = torch.randn(64, 4)
     for other in (copy.deepcopy(Mlp(*layers(nn.Tanh))), pickle.loads(pickle.dumps(Mlp(*layers(nn.Tanh))))):
         with torch.no_grad():

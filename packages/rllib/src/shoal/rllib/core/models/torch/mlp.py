@@ -7,6 +7,7 @@ layers, but for rounding.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,6 +18,10 @@ _FUSED = {nn.Tanh: "tanh", nn.ReLU: "relu"}
 _ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 _FEWEST_ROWS = 32
 """With fewer, the call costs more than it saves."""
+_LARGE_LAYER = 1 << 20
+"""Multiplications of the largest layer from which on its own way backward is the faster one."""
+_LARGE_PRODUCT = 3_000_000
+"""Multiplications of a product of the way backward from which on oneDNN is the faster one."""
 
 
 def _one_call() -> Any:
@@ -29,33 +34,73 @@ def _one_call() -> Any:
 _LINEAR = _one_call()
 
 
-class _Layer(torch.autograd.Function):
-    """A linear layer and its activation."""
+class _Layers(torch.autograd.Function):
+    """Linear layers and their activations. Parameters are weights and biases in turn."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, kind: str) -> torch.Tensor:
-        y: torch.Tensor = _LINEAR(x, weight, bias, kind, [], "")
-        ctx.save_for_backward(x, weight, y)
-        ctx.kind = kind
-        return y
+    def forward(ctx: Any, x: torch.Tensor, kinds: Sequence[str], *params: torch.Tensor) -> torch.Tensor:
+        values = [x]
+        for i, kind in enumerate(kinds):
+            x = _LINEAR(x, params[2 * i], params[2 * i + 1], kind, [], "")
+            values.append(x)
+        ctx.kinds = kinds
+        ctx.save_for_backward(*values, *params)
+        return x
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
-        x, weight, y = ctx.saved_tensors
-        wants_x, wants_weight, wants_bias, _ = ctx.needs_input_grad
-        if ctx.kind == "tanh":
-            gradient = torch.ops.aten.tanh_backward(gradient, y)
-        elif ctx.kind == "relu":
-            gradient = torch.ops.aten.threshold_backward(gradient, y, 0.0)
-        if torch.is_grad_enabled():  # gradients of gradients
-            of_x = gradient @ weight if wants_x else None
-            return of_x, gradient.t() @ x if wants_weight else None, gradient.sum(0) if wants_bias else None, None
-        return (
-            _LINEAR(gradient, weight.t(), None, "none", [], "") if wants_x else None,
-            _LINEAR(gradient.t(), x.t(), None, "none", [], "") if wants_weight else None,
-            gradient.sum(0) if wants_bias else None,
-            None,
-        )
+        kinds, wanted = ctx.kinds, ctx.needs_input_grad
+        values, params = ctx.saved_tensors[: len(kinds) + 1], ctx.saved_tensors[len(kinds) + 1 :]
+        if torch.is_grad_enabled():
+            return _gradients_with_gradients(gradient, values[0], kinds, params, wanted)
+        found: list[torch.Tensor | None] = [None] * len(wanted)
+        first = next(i for i, want in enumerate(wanted) if want)  # below it nobody needs a gradient
+        for i in range(len(kinds) - 1, -1, -1):
+            if kinds[i] == "tanh":
+                gradient = torch.ops.aten.tanh_backward(gradient, values[i + 1])
+            elif kinds[i] == "relu":
+                gradient = torch.ops.aten.threshold_backward(gradient, values[i + 1], 0.0)
+            weight = 2 + 2 * i
+            if wanted[weight]:
+                found[weight] = _product(gradient.t(), values[i])
+            if wanted[weight + 1]:
+                found[weight + 1] = gradient.sum(0)
+            if first >= weight:
+                return tuple(found)
+            gradient = _product(gradient, params[2 * i])
+        found[0] = gradient
+        return tuple(found)
+
+
+def _product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    if left.shape[0] * right.numel() < _LARGE_PRODUCT:
+        return left @ right
+    found: torch.Tensor = _LINEAR(left, right.t(), None, "none", [], "")
+    return found
+
+
+def _gradients_with_gradients(
+    gradient: torch.Tensor,
+    x: torch.Tensor,
+    kinds: Sequence[str],
+    params: Sequence[torch.Tensor],
+    wanted: Sequence[bool],
+) -> tuple[torch.Tensor | None, ...]:
+    """Returns what `backward` does, as torch's own steps, which it can go through backward once more."""
+    given = [x, x, *params]  # the second stands for the kinds, of which nobody wants a gradient
+    y = _one_by_one(x, kinds, params)
+    wanting = [i for i, want in enumerate(wanted) if want]
+    found = torch.autograd.grad(y, [given[i] for i in wanting], gradient, create_graph=True)
+    by_place = dict(zip(wanting, found, strict=True))
+    return tuple(by_place.get(i) for i in range(len(wanted)))
+
+
+def _one_by_one(x: torch.Tensor, kinds: Sequence[str], params: Sequence[torch.Tensor]) -> torch.Tensor:
+    for i, kind in enumerate(kinds):
+        x = linear(x, params[2 * i], params[2 * i + 1])
+        if kind != "none":
+            x = _ACTIVATIONS[kind](x)
+    return x
 
 
 class Mlp(nn.Sequential):
@@ -64,23 +109,24 @@ class Mlp(nn.Sequential):
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__(*layers)
         self._steps = _steps_of(list(layers))
+        self._kinds = tuple(kind for _, kind in self._steps or ())
+        self._largest = max((layer.weight.numel() for layer, _ in self._steps or ()), default=0)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor
         if self._steps is None or not self._is_plain(x):
-            y: torch.Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+            y = super().forward(x)  # type: ignore[no-untyped-call]
             return y
+        params = [param for layer, _ in self._steps for param in (layer.weight, layer.bias)]
         if _LINEAR is None or x.shape[0] < _FEWEST_ROWS or x.device.type != "cpu":
-            # As the layers do it; calling each of them takes as long as what it does.
-            for layer, kind in self._steps:
-                x = linear(x, layer.weight, layer.bias)
-                if kind != "none":
-                    x = _ACTIVATIONS[kind](x)
-        elif torch.is_grad_enabled():
-            for layer, kind in self._steps:
-                x = _Layer.apply(x, layer.weight, layer.bias, kind)  # type: ignore[no-untyped-call]
-        else:
-            for layer, kind in self._steps:
-                x = _LINEAR(x, layer.weight, layer.bias, kind, [], "")
+            return _one_by_one(x, self._kinds, params)  # calling each layer takes as long as what it does
+        if torch.is_grad_enabled():
+            if x.shape[0] * self._largest < _LARGE_LAYER:
+                return _one_by_one(x, self._kinds, params)
+            y = _Layers.apply(x, self._kinds, *params)  # type: ignore[no-untyped-call]
+            return y
+        for i, kind in enumerate(self._kinds):
+            x = _LINEAR(x, params[2 * i], params[2 * i + 1], kind, [], "")
         return x
 
     def _is_plain(self, x: torch.Tensor) -> bool:
