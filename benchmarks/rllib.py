@@ -35,7 +35,7 @@ SITTING = sitting.Sitting(
     able=rllib_cases.CASES,
     peers={"ray": "ray[rllib]", "sb3": "stable-baselines3"},
     others=["single"],
-    settings="one thread of torch but for Ray's own",
+    settings="threads of torch as each chooses, but one for SB3 and the single file where layers are small (it is faster)",
     remarks=[
         "What is done: [rllib_cases.py](../benchmarks/rllib_cases.py) and [rllib_single_file.py](../benchmarks/rllib_single_file.py);",
         "what it is held against: [rllib_rows.py](../benchmarks/rllib_rows.py).",
