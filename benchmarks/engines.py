@@ -25,6 +25,7 @@ from machine import load, machine
 
 CPUS = 2
 BATCH = 200
+FEWEST_TURNS = 5
 GOAL = 1.10
 
 
@@ -171,9 +172,13 @@ class Figure:
     ratio: float
 
 
-def measure(row: Row, through_shoal: Way, own: Way, turns: int) -> Figure:
-    """Does the work in turns; the first of each is not counted."""
-    pairs = [(taken(row, through_shoal), taken(row, own)) for _ in range(turns + 1)][1:]
+def measure(row: Row, through_shoal: Way, own: Way, turns: int, seconds: float) -> Figure:
+    """Does the work in turns, the first of which is not counted: at most `turns`, and fewer where they take more than `seconds`."""
+    pairs: list[tuple[float, float]] = []
+    taken(row, through_shoal), taken(row, own)
+    ends = perf_counter() + seconds
+    while len(pairs) < FEWEST_TURNS or (len(pairs) < turns and perf_counter() < ends):
+        pairs.append((taken(row, through_shoal), taken(row, own)))
     return Figure(
         row,
         statistics.median(pair[0] for pair in pairs),
@@ -213,6 +218,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measures what an engine adapter adds to each call.")
     parser.add_argument("--engine", choices=sorted(ENGINES), default="ray")
     parser.add_argument("--turns", type=int, default=40, metavar="N", help="of each way, for each row (default: 40)")
+    parser.add_argument("--seconds", type=float, default=15, metavar="S", help="for each row, about (default: 15)")
     parser.add_argument("--markdown", type=Path, metavar="PATH", help="write the page here, too")
     options = parser.parse_args()
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
@@ -224,7 +230,7 @@ def main() -> None:
     shoal.init(address)
     through_shoal = Shoal()
     try:
-        figures = [measure(row, through_shoal, own, options.turns) for row in ROWS]
+        figures = [measure(row, through_shoal, own, options.turns, options.seconds) for row in ROWS]
     finally:
         through_shoal.end()
         own.end()

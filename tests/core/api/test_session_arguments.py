@@ -101,6 +101,29 @@ def test_address_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse(local_mode=True).kind == INLINE
 
 
+class OfDistributed:
+    """What a distributed.Client is to `init`: a class of this name and module."""
+
+    def __init_subclass__(cls) -> None:
+        cls.__module__ = "distributed.client"
+
+
+class Client(OfDistributed):
+    pass
+
+
+def test_a_client_says_which_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_ADDRESS", "auto")
+    client = Client()
+    for address in (None, "dask", "dask://"):
+        request = parse(client=client, address=address)
+        assert (request.kind, request.scheme, request.client) == (ADAPTER, "dask", client)
+    with pytest.raises(InvalidOptionError, match="one of both"):
+        parse(client=client, address="dask://host:8786")
+    with pytest.raises(InvalidOptionTypeError, match=r"distributed\.Client"):
+        parse(client=object())
+
+
 def test_other_defaults_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_NAMESPACE", "there")
     monkeypatch.setenv("SHOAL_LOG_TO_DRIVER", "0")

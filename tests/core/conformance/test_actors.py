@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 import shoal
 from shoal.exceptions import RayActorError
+
+
+@pytest.mark.needs("own_processes")
+def test_each_actor_has_a_process_of_its_own() -> None:
+    @shoal.remote
+    class Located:
+        def process(self):
+            return os.getpid()
+
+    actors = [Located.remote() for _ in range(2)]
+    assert len({os.getpid(), *shoal.get([actor.process.remote() for actor in actors])}) == 3
 
 
 @pytest.mark.short

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 import shoal
 from shoal import engines, exceptions
-from shoal.integrations.dask import tasks
+from shoal.integrations.dask import references, tasks
 from shoal.integrations.dask.head import NAME
 from shoal.integrations.dask.limits import DASK
 from shoal.util.placement_group import placement_group
@@ -221,7 +222,7 @@ def test_a_stream_keeps_what_its_items_refer_to(cluster: Any) -> None:
 
     stream = refs.remote()
     shoal.get(stream.completed())
-    kept = list(cluster.scheduler.plugins[NAME]._inside.values())
+    kept = list(cluster.scheduler.plugins[NAME].objects._inside.values())
     ref = shoal.get(next(stream))[0]
     # Keys: a scheduler in a process of its own could not make references of anything else.
     assert [ref.key] in kept
@@ -234,6 +235,84 @@ def test_options_that_differ_each_time_are_not_kept_for_ever(monkeypatch: pytest
     for x in range(4):
         assert shoal.get(add.options(resources={}).remote(x)) == x + 1
     assert len(engine._tasks._prepared) <= 2
+
+
+def test_a_call_is_answered_whatever_goes_wrong() -> None:
+    @shoal.remote
+    class Broken:
+        def call(self) -> None:
+            engine: Any = engines.current()
+            settle = engine.settle
+
+            def fail(*args: Any) -> None:
+                engine.settle = settle
+                raise RuntimeError("the scheduler is gone")
+
+            engine.settle = fail
+
+    with pytest.raises(RuntimeError, match="the scheduler is gone"):
+        shoal.get(Broken.remote().call.remote())
+
+
+def test_calls_without_results_get_their_arguments_and_are_counted() -> None:
+    counter = Counter.options(max_pending_calls=2).remote()
+    for turn in range(3):
+        counter.add.options(num_returns=0).remote(add.remote(1))
+        assert shoal.get(counter.add.remote(0)) == 2 * (turn + 1)
+
+
+def test_values_that_cannot_be_brought_end_a_get(monkeypatch: pytest.MonkeyPatch) -> None:
+    @shoal.remote
+    class Large:
+        def process(self) -> int:
+            return os.getpid()
+
+        def values(self) -> bytes:
+            return bytes(100_000)
+
+    monkeypatch.setattr(references, "_BRINGING", 0.1)
+    large = Large.remote()
+    process, ref = shoal.get(large.process.remote()), large.values.remote()
+    shoal.wait([ref])
+    os.kill(process, signal.SIGSTOP)
+    try:
+        with pytest.raises(exceptions.GetTimeoutError, match=r"Large\.values"):
+            shoal.get(ref, timeout=0.1)
+    finally:
+        os.kill(process, signal.SIGCONT)
+    assert shoal.get(ref) == bytes(100_000)
+
+
+def test_a_session_on_a_client_leaves_it_open(cluster: Any) -> None:
+    distributed = pytest.importorskip("distributed")
+    shoal.shutdown()
+    with distributed.Client(cluster, set_as_default=False) as client:
+        for arguments in ({"client": client}, {"address": "dask", "client": client}):
+            shoal.init(**arguments)
+            assert engines.current().connection.client is client  # type: ignore[attr-defined]
+            assert shoal.get(add.remote(1)) == 2
+            shoal.shutdown()
+        with pytest.raises(exceptions.InvalidOptionError, match="num_cpus"):
+            shoal.init(client=client, num_cpus=2)
+        assert client.status == "running"
+    with pytest.raises(exceptions.SessionStartError, match="closed"):
+        shoal.init(client=client)
+    shoal.init("dask")
+    assert engines.current().connection.client is distributed.default_client()  # type: ignore[attr-defined]
+
+
+def test_workers_without_a_process_are_refused() -> None:
+    distributed = pytest.importorskip("distributed")
+    shoal.shutdown()
+    try:
+        with (
+            distributed.LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as threads,
+            distributed.Client(threads, set_as_default=False) as client,
+            pytest.raises(exceptions.NotSupportedByEngineError, match="processes=True"),
+        ):
+            shoal.init(client=client)
+    finally:
+        shoal.init("dask")
 
 
 def test_who_waits_hears_of_the_end_of_the_session() -> None:

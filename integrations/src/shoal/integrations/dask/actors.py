@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import lru_cache
 from typing import Any
 
 from shoal import cloudpickle
-from shoal.engines import DYNAMIC, STREAMING, ActorTemplate, MethodTemplate, ObjectRef
+from shoal.engines import DYNAMIC, STREAMING, ActorTemplate, MethodOptions, MethodTemplate, ObjectRef
 from shoal.exceptions import ActorAlreadyExistsError, PendingCallsLimitExceeded
+from shoal.integrations.dask.actor_calls import ActorSpec, MethodSpec
 from shoal.integrations.dask.connection import Connection
-from shoal.integrations.dask.hosts import ActorSpec, Host, MethodSpec, live
+from shoal.integrations.dask.host import Host
+from shoal.integrations.dask.hosts import live
 from shoal.integrations.dask.keys import NO_RESULT, TaskIds, key_of
 from shoal.integrations.dask.options import actor_keywords
 from shoal.integrations.dask.references import DaskObjectRef, note_arrival, pack
+from shoal.integrations.dask.results import Returns
 from shoal.integrations.dask.running_call import Job, running_call
 from shoal.integrations.dask.streams import DaskStream
 from shoal.integrations.engines.templates import template_data, template_of
+
+_KEPT = 1024
+
+
+@lru_cache(maxsize=_KEPT)
+def _spec(method: str, name: str, options: MethodOptions, job: Job, client: str) -> bytes:
+    """Returns what a worker needs to know of calls of one method, but their arguments, pickled."""
+    returns = Returns(options.num_returns, options.generator_backpressure, client)
+    group, retries, retried = options.concurrency_group, options.max_task_retries, options.retry_exceptions
+    return cloudpickle.dumps(MethodSpec(method, group, options.name or name, retries, retried, returns, job))
 
 
 class HeldActor:
@@ -29,18 +43,7 @@ class HeldActor:
         future: of the key; None for a weak hold (it came by the actor's name, or is the actor's own).
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_calls",
-        "_lock",
-        "_pending",
-        "actor",
-        "actor_id",
-        "dask_future",
-        "key",
-        "template",
-        "weak",
-    )
+    __slots__ = ("__weakref__", "_lock", "_pending", "actor", "actor_id", "dask_future", "key", "template", "weak")
 
     def __init__(self, actor: str, key: str, template: ActorTemplate, future: Any = None) -> None:
         self.actor = actor
@@ -49,7 +52,6 @@ class HeldActor:
         self.template = template
         self.dask_future = future
         self.weak = future is None
-        self._calls: dict[tuple[int, Job], tuple[MethodTemplate, bytes]] = {}
         self._pending = 0
         self._lock = threading.Lock()
 
@@ -64,61 +66,33 @@ class HeldActor:
     ) -> list[ObjectRef[Any]] | DaskStream:
         """Calls a method. Raises SerializationError, PendingCallsLimitExceeded."""
         payload, awaited, inside = pack(args, kwargs, connection)
-        limited = self.template.options.max_pending_calls > 0
-        if limited:
-            self._count_call()
-        count = template.options.num_returns
+        options = template.options
+        count = options.num_returns
         name = f"{self.template.definition.name}.{template.name}"
         task_id = ids.new()
         task = key_of(name, task_id, 0 if count in (1, DYNAMIC) else NO_RESULT)
-        keys = [task] if count in (1, STREAMING, DYNAMIC) else [key_of(name, task_id, index) for index in range(count)]
+        is_one = count in (0, 1, STREAMING, DYNAMIC)
+        keys = [task] if is_one else [key_of(name, task_id, index) for index in range(count)]
         futures = [connection.future_of(key) for key in keys]
-        stream = (
-            DaskStream(futures[0], connection, template.options.generator_backpressure > 0)
-            if count == STREAMING
-            else None
-        )
-        connection.tell(
-            "shoal-call",
-            actor=self.actor,
-            keys=keys,
-            retries=template.options.max_task_retries,
-            message={
-                "actor": self.actor,
-                "task": task,
-                "spec": self._spec(template, name, connection, job),
-                "payload": payload,
-                "awaited": [ref.key for ref in awaited],
-                "keys": keys,
-            },
-        )
         for future in futures:
             connection.hold(future, awaited, inside, self)
-        if limited:
-            for future in futures[:1]:
-                connection.watch(future, self._call_ended)
-        return stream if stream is not None else [DaskObjectRef(future, connection) for future in futures]
-
-    def _spec(self, template: MethodTemplate, name: str, connection: Connection, job: Job) -> bytes:
-        known = self._calls.get((id(template), job))
-        if known is not None:
-            return known[1]
-        options = template.options
-        spec = cloudpickle.dumps(
-            MethodSpec(
-                template.name,
-                options.concurrency_group,
-                options.name or name,
-                options.num_returns,
-                options.max_task_retries,
-                options.retry_exceptions,
-                options.generator_backpressure,
-                job,
-                connection.client.id,
-            )
-        )
-        self._calls[id(template), job] = (template, spec)  # the template too, so that its id stays its own
-        return spec
+        if self.template.options.max_pending_calls > 0:
+            self._count_call()
+            connection.watch(futures[0], self._call_ended)
+        is_limited = options.generator_backpressure > 0
+        stream = DaskStream(task, connection, is_limited).begin(futures[0]) if count == STREAMING else None
+        message = {
+            "actor": self.actor,
+            "task": task,
+            "spec": _spec(template.name, name, options, job, connection.client.id),
+            "payload": payload,
+            "awaited": [ref.key for ref in awaited],
+            "keys": keys,
+        }
+        connection.tell("call", actor=self.actor, keys=keys, retries=options.max_task_retries, message=message)
+        if stream is not None:
+            return stream
+        return [DaskObjectRef(future, connection) for future in futures] if count else []
 
     def _count_call(self) -> None:
         limit = self.template.options.max_pending_calls
@@ -163,33 +137,31 @@ class Actors:
             "job": job.job_id.hex(),
             "parent": caller.actor.actor if caller is not None and caller.actor is not None else "",
         }
-        future = connection.future_of(handle)
-        if options.name:
-            found = connection.ask(
-                "new_named_actor", actor=actor, life=life, handle=handle, facts=facts, client=connection.client.id
-            )
-            if found is not None:
-                if options.get_if_exists:
-                    return self._found(found, strong=True)
-                raise ActorAlreadyExistsError(
-                    f"there is an actor named {options.name!r} in namespace {facts['namespace']!r} already: choose another "
-                    "name, give get_if_exists=True, or use get_actor()"
-                )
         spec = cloudpickle.dumps(
             ActorSpec(actor, template.definition.data, template_data(template), job, options.resources.to_floats())
         )
+        future = connection.future_of(handle)
+        new = {"actor": actor, "life": life, "handle": handle, "facts": facts}
+        if not options.name:
+            connection.tell("new_actor", **new)
+        elif (found := connection.ask("new_actor", **new)) is not None:
+            if options.get_if_exists:
+                return self._found(found, strong=True)
+            raise ActorAlreadyExistsError(
+                f"there is an actor named {options.name!r} in namespace {facts['namespace']!r} already: choose another "
+                "name, give get_if_exists=True, or use get_actor()"
+            )
         futures = [ref.dask_future for ref in awaited]
-        connection.tell("shoal-new-actor", actor=actor, life=life, handle=handle, facts=facts)
         begun = connection.client.submit(live, spec, payload, *futures, key=life, pure=False, **keywords)
-        connection.tell("shoal-life", life=life)
+        connection.tell("life_submitted", life=life)
         if inside:
-            connection.ask_in_order("contains", outer=[life], inner=[one.key for one in inside])
+            connection.ask("contains", outer=[life], inner=[one.key for one in inside])
         del begun  # the head wants it now
         return HeldActor(actor, handle, template, future)
 
     def named(self, name: str, namespace: str) -> HeldActor:
         """Returns a weak hold on the living actor of a name. Raises ValueError where there is none."""
-        found = self._connection.ask("actor_of", namespace=namespace, name=name)
+        found = self._connection.ask("find_actor", namespace=namespace, name=name)
         if found is None:
             raise ValueError(f"there is no actor named {name!r} in namespace {namespace!r}: it never was, or has ended")
         return self._found(found, strong=False)

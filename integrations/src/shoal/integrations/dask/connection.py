@@ -16,7 +16,8 @@ from distributed.threadpoolexecutor import rejoin
 from distributed.threadpoolexecutor import thread_state as pool_state
 from distributed.worker import secede
 
-from shoal.exceptions import GetTimeoutError, SessionEndedError, ShoalSystemError
+from shoal.exceptions import SessionEndedError, ShoalSystemError
+from shoal.integrations.dask.sending import send_now
 
 if TYPE_CHECKING:
     from distributed import Client, Worker
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from shoal.integrations.dask.streams import DaskStream
 
 PENDING = ("pending", "lost")
+_LOST = "the connection with Dask's scheduler is lost"
 
 
 class Connection:
@@ -38,7 +40,8 @@ class Connection:
         self.is_closed = False
         self.streams: WeakValueDictionary[str, DaskStream] = WeakValueDictionary()
         self._lock = threading.Lock()
-        self._watches: dict[str, list[Any]] = {}
+        self._held: dict[str, tuple[Any, ...]] = {}
+        self._watches: dict[str, list[Callable[[], None]]] = {}
         self._answers: dict[int, concurrent.futures.Future[Any]] = {}
         self._numbers = itertools.count()
         handlers: dict[str, Any] = self.client._stream_handlers
@@ -46,26 +49,34 @@ class Connection:
         for op in ("key-in-memory", "task-erred"):
             handlers[op] = self._then_tell(handlers[op])
         handlers["cancelled-keys"] = self._then_tell_all(handlers["cancelled-keys"])
-        handlers["shoal-item"] = self._item_arrived
         handlers["shoal-answer"] = self._answered
+        handlers["shoal-item"] = self._item_arrived
+        handlers["shoal-values"] = self._values_arrived
         # When the scheduler is lost, Dask cancels all futures, and says so to those who wait for them alone.
         self._alive: Any = Future(f"shoal-alive-{uuid.uuid4().hex}", client)
-        loop: Any = self.client.loop
+        loop: Any = client.loop
         loop.add_callback(self._when_lost)
 
     # --- the head ---------------------------------------------------------------------------------------------------------------
 
-    def ask(self, question: str, **facts: Any) -> Any:
-        """Returns the head's answer; waits for it."""
-        return self.client.sync(self.ask_soon, question, **facts)
+    def tell(self, what: str, **facts: Any) -> None:
+        """Tells the head something, in the order of all that this process tells the scheduler."""
+        self.client._send_to_scheduler({"op": "shoal", "what": what, "facts": facts})
 
-    def ask_in_order(self, question: str, **facts: Any) -> Any:
-        """Returns the head's answer to a question that it hears after all that this process has told the scheduler before."""
+    def ask(self, what: str, **facts: Any) -> Any:
+        """Returns the head's answer, which it gives after it has heard all that this process has told the scheduler before.
+
+        Raises SessionEndedError, ShoalSystemError.
+        """
         answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
         with self._lock:
+            self._check_open()
+            if self._alive.status not in PENDING:
+                raise ShoalSystemError(_LOST)
             number = next(self._numbers)
             self._answers[number] = answer
-        self.tell("shoal-ask", number=number, question=question, facts=facts)
+        self.client._send_to_scheduler({"op": "shoal", "what": what, "facts": facts, "number": number})
+        self.hurry()
         return answer.result()
 
     def _answered(self, number: int, answer: Any, error: str = "") -> None:
@@ -77,17 +88,17 @@ class Connection:
             else:
                 waiting.set_result(answer)
 
-    async def ask_soon(self, question: str, **facts: Any) -> Any:
-        """The same in the client's event loop."""
-        return await self.client.scheduler.shoal(question=question, **facts)
+    def hurry(self) -> None:
+        """What this process has told the scheduler is sent now: somebody waits for what comes of it."""
+        self.client.loop.add_callback(lambda: send_now(self.client.scheduler_comm))
 
-    def tell(self, op: str, **facts: Any) -> None:
-        """Tells the head something, in the order of all that this process tells the scheduler."""
-        self.client._send_to_scheduler({"op": op, **facts})
+    def tell_of_work(self, what: str, **facts: Any) -> None:
+        """Tells the head something at once, in the order of what this worker says of its tasks."""
+        self.worker.loop.add_callback(self._send_of_work, {"op": "shoal", "what": what, "facts": facts})
 
-    def tell_of_work(self, op: str, **facts: Any) -> None:
-        """Tells the head something, in the order of what this worker says of its tasks."""
-        self.worker.loop.add_callback(self.worker.batched_stream.send, {"op": op, **facts})
+    def _send_of_work(self, message: dict[str, Any]) -> None:
+        self.worker.batched_stream.send(message)
+        send_now(self.worker.batched_stream)
 
     def keep(self, values: dict[str, bytes]) -> None:
         """Puts values into the memory of this worker. What is told of them has to be told after, with `tell_of_work`."""
@@ -103,8 +114,10 @@ class Connection:
         with self._lock:
             self.is_closed = True
             watching, self._watches = self._watches, {}
-        for watches in watching.values():
-            _call(watches)
+            held, self._held = self._held, {}
+        for callbacks in watching.values():
+            _call(callbacks)
+        held.clear()
         self._alive.release()
 
     # --- keys -------------------------------------------------------------------------------------------------------------------
@@ -116,13 +129,13 @@ class Connection:
     def borrow(self, key: str) -> Any:
         """Returns a future of a key that has arrived from elsewhere."""
         future: Any = Future(key, self.client)
-        self.tell("shoal-desire", keys=[key], client=self.client.id)
+        self.tell("desire", keys=[key])
         return future
 
     def hold(self, future: Any, *others: Any) -> None:
         """Keeps a future, and other things, until it is done: so what nobody waits for is done, too."""
         with self._lock:
-            self._watches.setdefault(future.key, []).append((future, others))
+            self._held[future.key] = (future, others)
         if future.status not in PENDING:
             self._done(future.key)
 
@@ -146,14 +159,18 @@ class Connection:
     def _done(self, key: str) -> None:
         with self._lock:
             watching = self._watches.pop(key, ())
+            held = self._held.pop(key, None)
         _call(watching)
+        del held  # outside of the lock: what is let go of may need it
 
     async def _when_lost(self) -> None:
         await self._alive._state.wait()
-        for key in list(self._watches):
+        with self._lock:
+            keys, numbers = {*self._watches, *self._held}, list(self._answers)
+        for key in keys:
             self._done(key)
-        for number in list(self._answers):
-            self._answered(number, None, "the connection with Dask's scheduler is lost")
+        for number in numbers:
+            self._answered(number, None, _LOST)
 
     def _then_tell(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         def handle(key: str, **facts: Any) -> None:
@@ -176,6 +193,13 @@ class Connection:
         found = self.streams.get(stream)
         if found is not None:
             found.arrived(index, future, worker)
+
+    def _values_arrived(self, keys: list[str], values: list[bytes]) -> None:
+        """An actor has answered with small values, which need not be fetched. (Dask says next that they are there.)"""
+        for key, value in zip(keys, values, strict=True):
+            held = self._held.get(key)
+            if held is not None:
+                held[0].shoal_value = value
 
     # --- waiting ----------------------------------------------------------------------------------------------------------------
 
@@ -210,6 +234,7 @@ class Connection:
         """A task gives its thread to others meanwhile, so that it may wait for them."""
         if event.is_set() or timeout == 0:
             return event.is_set()
+        self.hurry()
         in_pool = getattr(pool_state, "proceed", False)
         if not in_pool:
             return event.wait(timeout)
@@ -219,19 +244,14 @@ class Connection:
         finally:
             rejoin()
 
-    def gather(self, futures: list[Any], timeout: float | None) -> list[Any]:
-        """Returns the values of futures that are done. Raises what Dask raises."""
-        try:
-            values: list[Any] = self.client.gather(futures)
-        except TimeoutError as error:
-            raise GetTimeoutError(str(error)) from None
-        return values
+    def fetch(self, futures: list[Any]) -> concurrent.futures.Future[list[Any]]:
+        """Begins to bring the values of futures that are done. What Dask raises, the returned future raises."""
+        return self.run_soon(self.client._gather(futures, local_worker=self.worker))
 
 
-def _call(watches: Iterable[Any]) -> None:
-    for one in watches:
-        if callable(one):  # else it is what `hold` keeps
-            one()
+def _call(callbacks: Iterable[Callable[[], None]]) -> None:
+    for one in callbacks:
+        one()
 
 
 class Countdown:

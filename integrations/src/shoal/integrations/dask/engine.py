@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from shoal.engines import ObjectRef
-from shoal.exceptions import TaskCancelledError
 from shoal.integrations.dask import context
 from shoal.integrations.dask.actors import Actors, HeldActor, actor_parts, own_hold
 from shoal.integrations.dask.connection import PENDING, Connection, Countdown
-from shoal.integrations.dask.head import NAME, Head, carried
-from shoal.integrations.dask.hosts import ActorExit, Hosts
-from shoal.integrations.dask.keys import NO_RESULT, TaskIds, host_of, id_of, key_of, node_id_of
+from shoal.integrations.dask.head import NAME, Head
+from shoal.integrations.dask.host import ActorExit
+from shoal.integrations.dask.hosts import Hosts
+from shoal.integrations.dask.keys import NO_RESULT, TaskIds, host_of, key_of, node_id_of
 from shoal.integrations.dask.limits import DASK
 from shoal.integrations.dask.references import DaskObjectRef, held_refs, values_of
 from shoal.integrations.dask.results import Inside, packed
@@ -61,7 +61,7 @@ class DaskEngine:
         client.register_plugin(Head(), name=NAME)
         job = Job(os.urandom(4), namespace or uuid.uuid4().hex)
         engine = cls(Connection(client), job, owned)
-        engine.connection.ask("hello", job=job.job_id.hex(), client=client.id)
+        engine.connection.ask("hello", job=job.job_id.hex())
         return engine
 
     @classmethod
@@ -98,7 +98,7 @@ class DaskEngine:
         return actor.call(template, args, kwargs, self.connection, self._ids, self.job)
 
     def kill_actor(self, actor_id: bytes, no_restart: bool) -> None:
-        self.connection.tell("shoal-kill", actor=actor_id.hex(), no_restart=no_restart)
+        self.connection.tell("kill", actor=actor_id.hex(), no_restart=no_restart)
 
     def named_actor(self, name: str, namespace: str | None) -> HeldActor:
         return self._actors.named(name, namespace or self.job.namespace)
@@ -134,16 +134,14 @@ class DaskEngine:
         keys = [ref.key]
         if not isinstance(ref, DaskStream):
             keys.append(key_of(ref.key.rpartition("-")[0], ref.task_id().binary(), NO_RESULT))
-        for key in reversed(keys):
-            worker = connection.ask_in_order("where_runs", key=key)
+        for key, (worker, is_actor_call) in zip(keys, connection.ask("how_far", keys=keys), strict=True):
             if worker and connection.client.run(_is_running, key, workers=[worker])[worker]:
                 raise DASK.refusal(
                     "force_cancel" if force else "cancel_running", f"cancelling {key.rpartition('-')[0]}, which runs,"
                 )
-        if force and connection.ask_in_order("is_actor_call", key=ref.key):
-            raise ValueError("force=True is for tasks; shoal.kill() ends actors")
-        error = carried(TaskCancelledError(id_of(ref.key)[:-4].hex()))
-        connection.ask_in_order("cancel", keys=keys, error=error)
+            if force and is_actor_call:
+                raise ValueError("force=True is for tasks; shoal.kill() ends actors")
+        connection.ask("cancel", keys=keys)
 
     # --- objects ----------------------------------------------------------------------------------------------------------------
 
@@ -155,16 +153,16 @@ class DaskEngine:
             connection.client._scatter, {key: data}, hash=False, local_worker=connection.worker
         )
         if inside:
-            connection.ask_in_order("contains", outer=[key], inner=[one.key for one in inside])
+            connection.ask("contains", outer=[key], inner=[one.key for one in inside])
         return DaskObjectRef(futures[key], connection)
 
     def settle(self, call: RunningCall, outer: list[str], inside: Inside) -> None:
         """Sees to it, before a call ends, that what its results refer to is kept, and what it has kept of its arguments."""
         if inside:
-            self.connection.ask_in_order("contains", outer=outer, inner=[one.key for one in inside])
+            self.connection.ask("contains", outer=outer, inner=[one.key for one in inside])
             inside.clear()
         if call.arrived and (kept := call.kept()):
-            self.connection.ask_in_order("desire", keys=kept, client=self.connection.client.id)
+            self.connection.ask("desire", keys=kept)
 
     def get(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
         return values_of(self.connection, refs, timeout)
@@ -204,12 +202,10 @@ class DaskEngine:
         return ready[:num_returns]
 
     def free(self, refs: Sequence[ObjectRef[Any]]) -> None:
-        self.connection.ask_in_order("free", keys=[future.key for future in held_refs(refs, self.connection)])
+        self.connection.ask("free", keys=[future.key for future in held_refs(refs, self.connection)])
 
     def object_locations(self, refs: Sequence[ObjectRef[Any]]) -> list[dict[str, Any]]:
-        places = self.connection.ask_in_order(
-            "where_is", keys=[future.key for future in held_refs(refs, self.connection)]
-        )
+        places = self.connection.ask("where_is", keys=[future.key for future in held_refs(refs, self.connection)])
         return [
             {
                 "node_ids": sorted({node_id_of(host_of(one)).hex() for one in addresses}),
@@ -266,19 +262,19 @@ class DaskEngine:
 
     def kv_put(self, namespace: str, key: bytes, value: bytes, overwrite: bool) -> bool:
         existed: bool = self.connection.ask(
-            "kv", what="put", namespace=namespace, key=key, value=value, overwrite=overwrite
+            "kv", action="put", namespace=namespace, key=key, value=value, overwrite=overwrite
         )
         return existed
 
     def kv_get(self, namespace: str, key: bytes) -> bytes | None:
-        value: bytes | None = self.connection.ask("kv", what="get", namespace=namespace, key=key)
+        value: bytes | None = self.connection.ask("kv", action="get", namespace=namespace, key=key)
         return value
 
     def kv_delete(self, namespace: str, key: bytes) -> bool:
-        return bool(self.connection.ask("kv", what="delete", namespace=namespace, key=key))
+        return bool(self.connection.ask("kv", action="delete", namespace=namespace, key=key))
 
     def kv_keys(self, namespace: str, prefix: bytes) -> list[bytes]:
-        return list(self.connection.ask("kv", what="keys", namespace=namespace, key=prefix))
+        return list(self.connection.ask("kv", action="keys", namespace=namespace, key=prefix))
 
     # --- looking inside ---------------------------------------------------------------------------------------------------------
 
@@ -302,7 +298,7 @@ class DaskEngine:
         """Ends the program's actors and leaves Dask, or ends the cluster that `init` has started."""
         connection = self.connection
         if connection.client.status == "running":
-            connection.tell("shoal-job-ended", job=self._job.job_id.hex())
+            connection.tell("job_ended", job=self._job.job_id.hex())
         connection.close()
         for one in self._owned:
             one.close()

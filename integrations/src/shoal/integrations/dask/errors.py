@@ -33,6 +33,11 @@ def failed(error: of_shoal.ShoalError, function_name: str = "") -> Failed:
     return Failed(cloudpickle.dumps(error), function_name, f"{type(error).__name__}: {error}")
 
 
+def cancelled(key: str) -> of_shoal.TaskCancelledError:
+    """Returns the error of a task that has been cancelled."""
+    return of_shoal.TaskCancelledError(key[-56:-8])
+
+
 def captured(
     error: BaseException,
     function_name: str,
@@ -91,7 +96,7 @@ def error_from_dask(error: BaseException, key: str) -> BaseException:
 def _of_cancelled(error: Any, key: str) -> BaseException:
     reason = getattr(error, "reason", None)
     if reason == CANCELLED:
-        return of_shoal.TaskCancelledError(key[-56:-8])
+        return cancelled(key)
     if reason == FREED:
         return of_shoal.ObjectFreedError(key[-56:])
     return of_shoal.ObjectLostError(key[-56:], reason=f"Dask has it no more ({reason or error})")

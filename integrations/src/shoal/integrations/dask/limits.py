@@ -14,6 +14,8 @@ DASK = EngineLimits(
         "infeasible_detection": "Give `get` a timeout: Dask waits for a worker that has what is asked for.",
         "lends_cpus": "A task that waits lends its thread, but keeps resources of its worker: let it ask for one CPU.",
         "memory_limits": "Limit the workers instead: `dask worker --memory-limit`.",
+        "own_processes": "Actors of a worker are threads of its one process: give each worker one of some resource, and ask for it "
+        "(`resources=`), to keep them apart.",
         "placement_groups": "Give the workers resources (`dask worker --resources`) and ask for them with `resources=`.",
         "runtime_env": "Dask's workers are prepared before: images, `dask.distributed.PipInstall`, `UploadDirectory`, `--preload`.",
         "shared_memory": "Workers have memory of their own; start fewer workers with more threads.",

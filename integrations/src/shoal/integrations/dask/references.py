@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shoal.engines import ObjectRef, deserialize, note_ref, serialize
@@ -14,11 +15,13 @@ from shoal.integrations.dask.connection import PENDING, Connection
 from shoal.integrations.dask.errors import error_from_dask
 from shoal.integrations.dask.keys import id_of
 from shoal.integrations.dask.running_call import running_call
-from shoal.integrations.dask.sessions import session
+from shoal.integrations.dask.sessions import ensure_session
 
 if TYPE_CHECKING:
     from shoal.integrations.dask.actors import HeldActor
 
+_BRINGING = 10.0
+"""Seconds that bringing a value may take, whatever is left."""
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -99,23 +102,23 @@ class DaskObjectRef(ObjectRef[T_co]):
         """Calls `then` with the object's bytes or its error, in a thread of Dask's."""
         connection, future, key = self.connection, self.dask_future, self.key
 
-        async def gather() -> Any:
-            return (await connection.client._gather([future], local_worker=connection.worker))[0]
-
-        def done(gathered: concurrent.futures.Future[Any]) -> None:
-            error = gathered.exception()
+        def done(fetched: concurrent.futures.Future[Any]) -> None:
+            error = fetched.exception()
             if error is not None:
                 then(None, error_from_dask(error, key))
             else:
-                then(gathered.result(), None)
+                then(fetched.result()[0], None)
 
         def fetch() -> None:
             if connection.is_closed:
                 then(None, SessionEndedError())
+            elif hasattr(future, "shoal_value"):
+                then(future.shoal_value, None)
             else:
-                connection.run_soon(gather()).add_done_callback(done)
+                connection.fetch([future]).add_done_callback(done)
 
         connection.watch(future, fetch)
+        connection.hurry()
 
     def __reduce__(self) -> tuple[Any, ...]:
         note_ref(self)
@@ -137,7 +140,7 @@ def settle(future: Any, data: Any, error: BaseException | None) -> None:
 
 def arrived_ref(key: str) -> DaskObjectRef[Any]:
     """Makes a reference again in the process where it arrives."""
-    connection = session().connection
+    connection = ensure_session().connection
     ref: DaskObjectRef[Any] = DaskObjectRef(connection.borrow(key), connection)
     note_arrival(key, ref)
     return ref
@@ -161,22 +164,40 @@ def held_refs(refs: Iterable[Any], connection: Connection) -> list[Any]:
 
 
 def values_of(connection: Connection, refs: Sequence[Any], timeout: float | None) -> list[Any]:
-    """Returns the values of references. Raises the first error met, in shoal's words; GetTimeoutError after `timeout` seconds."""
+    """Returns the values of references.
+
+    Args:
+        connection: of this process.
+        refs: of values that are there, or come.
+        timeout: seconds; None for no limit. Values that are there are brought in any case, which may take 10 s more.
+
+    Raises the first error met, in shoal's words; GetTimeoutError.
+    """
     futures = held_refs(refs, connection)
+    started = monotonic()
     pending = [future for future in futures if future.status in PENDING]
     if pending and not connection.wait(pending, len(pending), timeout, stop=has_failed):
-        names = ", ".join(future.key.rpartition("-")[0] for future in pending[:3])
-        raise GetTimeoutError(f"{len(pending)} of {len(futures)} values were not there within {timeout:g} s: {names}")
+        raise _too_late(pending, futures, timeout)
     failed = next((future for future in futures if has_failed(future)), None)
     if failed is not None:
         raise error_from_dask(failed._state.exception, failed.key)
-    try:
-        data = connection.gather(futures, timeout)
-    except Exception as error:
-        failure = error_from_dask(error, next((one.key for one in futures if has_failed(one)), futures[0].key))
-    else:
-        return [deserialize(one) for one in data]
-    raise failure  # here, where nothing is handled: its own cause and context stay
+    missing = [future for future in futures if not hasattr(future, "shoal_value")]
+    fetched: Iterator[Any] = iter(())
+    if missing:
+        fetching = connection.fetch(missing)
+        limit = None if timeout is None else max(timeout - (monotonic() - started), _BRINGING)
+        if not concurrent.futures.wait([fetching], limit).done:
+            raise _too_late(missing, futures, timeout)
+        error = fetching.exception()
+        if error is not None:
+            raise error_from_dask(error, next((one.key for one in missing if has_failed(one)), missing[0].key))
+        fetched = iter(fetching.result())
+    return [deserialize(one.shoal_value if hasattr(one, "shoal_value") else next(fetched)) for one in futures]
+
+
+def _too_late(missing: list[Any], futures: list[Any], timeout: float | None) -> GetTimeoutError:
+    names = ", ".join(future.key.rpartition("-")[0] for future in missing[:3])
+    return GetTimeoutError(f"{len(missing)} of {len(futures)} values were not here within {timeout or 0:g} s: {names}")
 
 
 def has_failed(future: Any) -> bool:

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from shoal.integrations.dask.hosts import Host
+    from shoal.integrations.dask.host import Host
 
 
 class Job(NamedTuple):

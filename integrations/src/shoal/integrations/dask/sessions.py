@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import shoal
 from shoal import engines
-from shoal.exceptions import SessionEndedError
+from shoal.exceptions import NotSupportedByEngineError, SessionEndedError
 
 if TYPE_CHECKING:
     from shoal.integrations.dask.engine import DaskEngine
@@ -42,5 +42,20 @@ def ensure_session() -> DaskEngine:
     return engine
 
 
-session = ensure_session
-"""What references and handles that arrive ask for."""
+def session_of_task() -> DaskEngine:
+    """Returns the session of the worker that runs a task. Raises NotSupportedByEngineError where its process is not its own."""
+    from distributed import get_worker
+
+    session = ensure_session()
+    if session.connection.worker is not get_worker():
+        raise shared_process()
+    return session
+
+
+def shared_process() -> NotSupportedByEngineError:
+    """Returns the error of workers that have no processes of their own."""
+    return NotSupportedByEngineError(
+        "a process that is shared by workers of Dask's, or by one and the program,",
+        "Give each worker a process: LocalCluster(processes=True), or `dask worker`.",
+        "dask",
+    )

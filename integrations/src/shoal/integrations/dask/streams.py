@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from shoal.engines import ObjectRef
@@ -12,21 +13,25 @@ from shoal.exceptions import GetTimeoutError
 from shoal.integrations.dask.connection import PENDING, Connection
 from shoal.integrations.dask.keys import TASK_ID_SIZE, id_of, key_of
 from shoal.integrations.dask.references import DaskObjectRef, has_failed
-from shoal.integrations.dask.results import packed
+from shoal.integrations.dask.results import Returns, packed
 
 
 class DaskStream:
     """The consumer's side of one streaming task.
 
+    It is made before the task is submitted, since items may come as soon as that is.
+
     Args:
-        future: of the task itself; Dask tells of its end after all of its items.
+        key: of the task.
         connection: of this process.
         is_limited: whether the producer waits for items to be taken.
     """
 
-    def __init__(self, future: Any, connection: Connection, is_limited: bool) -> None:
-        self._completed = DaskObjectRef[Any](future, connection)
-        self._connection = connection
+    _completed: DaskObjectRef[Any]
+
+    def __init__(self, key: str, connection: Connection, is_limited: bool) -> None:
+        self.key = key
+        self.connection = connection
         self._is_limited = is_limited
         self._changed = threading.Condition()
         self._items: deque[Any] = deque()
@@ -36,18 +41,17 @@ class DaskStream:
         self._error_given = False
         self._closed = False
         self._waiting: list[Callable[[], None]] = []
-        connection.streams[future.key] = self
-        connection.watch(future, self._wake)
+        connection.streams[key] = self
 
-    @property
-    def key(self) -> str:
-        """Dask's key of the task."""
-        return self._completed.key
+    def begin(self, future: Any) -> DaskStream:
+        """The task is submitted. Returns the stream.
 
-    @property
-    def connection(self) -> Connection:
-        """Of this process."""
-        return self._connection
+        Args:
+            future: of the task; Dask tells of its end after all of its items.
+        """
+        self._completed = DaskObjectRef[Any](future, self.connection)
+        self.connection.watch(future, self._wake)
+        return self
 
     @property
     def dask_future(self) -> Any:
@@ -79,7 +83,7 @@ class DaskStream:
         """Blocks for the next item. Raises StopIteration at the end, GetTimeoutError. An error of the task comes as one last reference."""
         ready = threading.Event()
         self.on_next(ready.set)
-        if not self._connection.wait_for(ready, timeout):
+        if not self.connection.wait_for(ready, timeout):
             raise GetTimeoutError(f"the next item of the stream did not come within {timeout or 0:g} s")
         with self._changed:
             if self._items:
@@ -91,8 +95,8 @@ class DaskStream:
             else:
                 raise StopIteration
         if self._is_limited:
-            self._connection.tell("shoal-taken", stream=self.key, at=self._producer, count=self._taken)
-        return DaskObjectRef(future, self._connection)
+            self.connection.tell("taken", stream=self.key, at=self._producer, count=self._taken)
+        return DaskObjectRef(future, self.connection)
 
     def on_next(self, callback: Callable[[], None]) -> None:
         """Calls `callback` once when `next_ref` would not block."""
@@ -127,7 +131,7 @@ class DaskStream:
             self._closed = True
             self._items.clear()
         if self._is_limited and self._producer:
-            self._connection.tell("shoal-taken", stream=self.key, at=self._producer, count=2**62)
+            self.connection.tell("taken", stream=self.key, at=self._producer, count=2**62)
 
 
 class Producer:
@@ -157,12 +161,10 @@ class Producer:
         data, inside = packed(item)
         key = key_of(self._name, self._task_id, self._sent)
         if inside:
-            self._connection.ask_in_order("contains", outer=[key], inner=[one.key for one in inside])
+            self._connection.ask("contains", outer=[key], inner=[one.key for one in inside])
         connection = self._connection
         connection.keep({key: data})
-        connection.tell_of_work(
-            "shoal-item", stream=self.key, index=self._sent, key=key, size=len(data), client=self._client
-        )
+        connection.tell_of_work("item", stream=self.key, index=self._sent, key=key, size=len(data), client=self._client)
         self._sent += 1
         if self._limit > 0:
             with self._lock:
@@ -192,14 +194,15 @@ class Producers:
         if connection.worker is not None:
             connection.worker.stream_handlers["shoal-taken"] = self._taken
 
-    def begin(self, key: str, client: str, limit: int) -> Producer:
-        """Returns the producer of a task that begins."""
-        producer = self._running[key] = Producer(key, client, limit, self._connection)
-        return producer
-
-    def end(self, producer: Producer) -> None:
-        """A task has yielded its last item."""
-        self._running.pop(producer.key, None)
+    @contextmanager
+    def begin(self, key: str, returns: Returns) -> Iterator[Producer]:
+        """Has the producer of a task as long as it yields."""
+        producer = Producer(key, returns.client, returns.backpressure, self._connection)
+        self._running[key] = producer
+        try:
+            yield producer
+        finally:
+            del self._running[key]
 
     def _taken(self, stream: str, count: int) -> None:
         producer = self._running.get(stream)

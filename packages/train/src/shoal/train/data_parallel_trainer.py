@@ -219,9 +219,15 @@ def _run_trial(trainer: DataParallelTrainer, config: Mapping[str, Any]) -> dict[
 
 def _check_engine() -> None:
     """Raises InvalidArgumentError: this session has no processes for workers."""
-    if "process_isolation" not in engines.current().capabilities:
+    engine = engines.current()
+    if "process_isolation" not in engine.capabilities:
         raise InvalidArgumentError(
             "this session has no worker processes (local_mode); run the loop in this one: ScalingConfig(num_workers=0)"
+        )
+    if "own_processes" not in engine.capabilities:
+        raise InvalidArgumentError(
+            f"workers of a trainer need processes of their own, and actors of the {engine.name} engine share them; run the loop in "
+            "this one (ScalingConfig(num_workers=0)), or on another engine"
         )
 
 

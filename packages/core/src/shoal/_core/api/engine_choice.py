@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from shoal._core.schema.session_request import ADAPTER, INLINE, JOIN, SessionRequest
-from shoal.exceptions import SessionStartError, UnsupportedError
+from shoal.exceptions import InvalidOptionTypeError, SessionStartError, UnsupportedError
 
 if TYPE_CHECKING:
     from shoal._core.api.engine import Engine
@@ -18,6 +18,17 @@ SURROUNDING_GROUP = "shoal.engines.surrounding"
 """Entry points of this group are functions without arguments that say whether this process is a worker of the engine of their name."""
 _MODULES = {"ray": "ray", "dask": "distributed"}
 """Engine -> the module that all of its workers have imported: nothing else is looked at in processes without it."""
+_CLIENTS = {"distributed": "dask"}
+"""Module that has the class of clients -> engine."""
+
+
+def engine_of_client(client: object) -> str:
+    """Returns the name of the engine whose client is given. Raises InvalidOptionTypeError where it is none."""
+    for cls in type(client).__mro__:
+        engine = _CLIENTS.get(cls.__module__.partition(".")[0])
+        if engine is not None and cls.__name__ == "Client":
+            return engine
+    raise InvalidOptionTypeError("client", client, "give a distributed.Client that is connected")
 
 
 def surrounding_engine() -> str | None:

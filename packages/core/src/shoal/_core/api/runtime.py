@@ -37,6 +37,7 @@ _ISOLATION = ("enable_resource_isolation", "cgroup_path", "system_reserved_cpu",
 def init(
     address: str | None = None,
     *,
+    client: object | None = None,
     num_cpus: float | None = None,
     num_gpus: float | None = None,
     resources: Mapping[str, float] | None = None,
@@ -74,6 +75,7 @@ def init(
         address: None or 'local' for a session of this program alone, which ends with it; 'auto' for the newest session on this
             machine that may be joined, or its folder; 'ray', 'ray://host:port' or 'dask://host:port' for another engine. None
             reads the environment variable SHOAL_ADDRESS first, and in a worker of another engine means that engine.
+        client: a connected `distributed.Client`, instead of an address: the session is on its cluster, and leaves it open.
         num_cpus: CPUs to use; by default those that this process may use.
         num_gpus: GPUs to use; by default those that are found.
         resources: further resources of this machine: name -> amount.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shoal._core.api.checks import amount, flag, integer, mapping, text, texts
-from shoal._core.api.engine_choice import surrounding_engine
+from shoal._core.api.engine_choice import engine_of_client, surrounding_engine
 from shoal._core.api.environment_option import parse_environment
 from shoal._core.api.job_config import JobConfig
 from shoal._core.api.logging_config import LoggingConfig
@@ -38,7 +38,10 @@ def parse_session(given: Mapping[str, Any], job_config: JobConfig | None) -> Ses
     if address is not None:
         text("address", address)
     local_mode = flag("local_mode", given["local_mode"])
-    if address is None and not local_mode:
+    client = given["client"]
+    if client is not None:
+        address = _address_with(client, address)
+    elif address is None and not local_mode:
         address = os.environ.get("SHOAL_ADDRESS") or None
         if address is None and all(given[name] is None for name in SESSION_WIDE):
             address = surrounding_engine()
@@ -64,6 +67,7 @@ def parse_session(given: Mapping[str, Any], job_config: JobConfig | None) -> Ses
         kind=kind,
         address=where or None,
         scheme=scheme,
+        client=client,
         num_cpus=_optional_amount("num_cpus", given["num_cpus"]),
         num_gpus=_gpus(given["num_gpus"]),
         resources=_custom_resources(given["resources"]),
@@ -92,6 +96,14 @@ def parse_session(given: Mapping[str, Any], job_config: JobConfig | None) -> Ses
         memory_threshold=threshold,
         system_config=system_config,
     )
+
+
+def _address_with(client: object, address: str | None) -> str:
+    """Returns the address that stands for a client's engine."""
+    engine = engine_of_client(client)
+    if address not in (None, engine, f"{engine}://"):
+        raise InvalidOptionError("address", address, f"client= is of {engine}, and connected: give one of both")
+    return engine
 
 
 def refuse_isolation(arguments: Mapping[str, Any]) -> None:

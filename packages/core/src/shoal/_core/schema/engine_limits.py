@@ -23,6 +23,7 @@ CAPABILITIES: dict[str, str] = {
     "custom_serializers": "`shoal.util.register_serializer`",
     "shared_parts": "What a value holds twice is one thing where it arrives, too",
     "process_isolation": "Tasks and actors run in other processes than the program",
+    "own_processes": "Each actor has a process of its own",
     "shared_memory": "Processes of a machine share large objects",
     "zero_copy": "Large arrays are read where they lie",
     "spilling": "Objects that do not fit in memory go to disk",
@@ -77,6 +78,7 @@ INLINE = EngineLimits(
         "runtime_env": "Everything runs in this process there: set variables and install packages before it starts, or leave out "
         "local_mode=True.",
         "process_isolation": "Leave local_mode out: everything runs in this process, one thing at a time.",
+        "own_processes": "Leave local_mode out.",
         "shared_memory": "Nothing to share: there is one process.",
         "spilling": "Leave local_mode out: objects stay in this process's memory.",
         "memory_limits": "Leave local_mode out.",

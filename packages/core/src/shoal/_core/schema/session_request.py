@@ -23,6 +23,8 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """JOIN: 'auto' (the newest that may be joined) or a session folder. ADAPTER: what the user wrote."""
     scheme: str = ""
     """ADAPTER: name in the entry-point group `shoal.engines` ('ray', 'dask')."""
+    client: Any = None
+    """ADAPTER: the engine's client that the user has given; None for an address."""
 
     num_cpus: float | None = None
     num_gpus: float | None = None

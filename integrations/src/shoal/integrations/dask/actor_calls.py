@@ -1,0 +1,60 @@
+"""What goes to the worker of an actor: how to make it, and its calls."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from shoal.integrations.dask.references import DaskObjectRef
+from shoal.integrations.dask.results import Retried, Returns
+from shoal.integrations.dask.running_call import Job, RunningCall
+
+
+class ActorSpec(NamedTuple):
+    """What a worker needs to know of an actor, but its arguments."""
+
+    actor: str
+    data: bytes
+    """The pickled class."""
+    template: bytes
+    job: Job
+    resources: dict[str, float]
+
+
+class MethodSpec(NamedTuple):
+    """What a worker needs to know of a call, but its arguments."""
+
+    method: str
+    group: str
+    name: str
+    retries: int | None
+    retried: Retried
+    returns: Returns
+    job: Job
+
+
+class Call:
+    """One call that an actor has got.
+
+    Args:
+        task: key of the call.
+        spec: what it calls.
+        payload: its arguments.
+        awaited: keys of those of which the values are needed.
+        keys: of its results.
+        retries: how often it may be run again.
+    """
+
+    __slots__ = ("awaited", "keys", "payload", "refs", "retries", "running", "spec", "task")
+
+    def __init__(
+        self, task: str, spec: MethodSpec, payload: bytes, awaited: list[str], keys: list[str], retries: int
+    ) -> None:
+        self.task = task
+        self.spec = spec
+        self.payload = payload
+        self.awaited = awaited
+        self.keys = keys
+        self.retries = retries
+        self.running: RunningCall | None = None
+        self.refs: list[DaskObjectRef[Any]] = []
+        """Of what it waits for before its turn comes, where calls need not keep their order."""
