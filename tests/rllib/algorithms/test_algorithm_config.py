@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+from typing import Any
 
 import gymnasium as gym
 import pytest
@@ -16,7 +17,7 @@ from shoal.rllib.algorithms.ppo import PPO, PPOConfig
 from shoal.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from shoal.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from shoal.rllib.core.rl_module.rl_module import RLModuleSpec
-from shoal.rllib.utils.error import ConfigError, FrozenConfigError, UnknownSettingError
+from shoal.rllib.utils.error import ConfigError, FrozenConfigError, NoEffectWarning, UnknownSettingError
 
 BOX_AND_DISCRETE = (gym.spaces.Box(-1, 1, (4,)), gym.spaces.Discrete(2))
 
@@ -66,6 +67,32 @@ def test_old_names_mean_the_new_ones() -> None:
     assert PPOConfig.from_dict({"entropy_coeff_schedule": rates, "lr_schedule": None}).entropy_coeff == rates
 
 
+def test_attributes_are_looked_at_as_arguments_are() -> None:
+    config: Any = PPOConfig()
+    config.num_workers, config.model_config = 3, {"fcnet_hiddens": [5]}
+    config.kept_by_the_program = 7  # looks like no setting
+    assert (config.num_env_runners, config.model_config["fcnet_hiddens"], config.kept_by_the_program) == (3, [5], 7)
+    assert config.copy().kept_by_the_program == 7
+    for name, value, told in (
+        ("num_env_runer", 3, "no setting 'num_env_runer'. Did you mean 'num_env_runners'"),
+        ("lr", "fast", "lr is 'fast'"),
+        ("train_batch_size_per_learner", 0, "train_batch_size_per_learner is 0"),
+        ("training", {"lr": 1}, r"training is a method, and no setting; call config.training\("),
+        ("is_offline", True, "follows from settings"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            setattr(config, name, value)
+    with pytest.warns(NoEffectWarning, match="fake_sampler"):
+        config.fake_sampler = True
+
+    class Own(PPOConfig):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gama = 0.5  # a class may have settings of any name
+
+    assert Own().gama == 0.5 and Own().training(lr=0.5).copy().gama == 0.5
+
+
 @pytest.mark.parametrize(
     ("method", "arguments", "says"),
     [
@@ -80,6 +107,8 @@ def test_old_names_mean_the_new_ones() -> None:
         ("env_runners", {"rollout_fragment_length": "long"}, "or 'auto'"),
         ("evaluation", {"evaluation_duration_unit": "steps"}, "'episodes' or 'timesteps'"),
         ("callbacks", {"on_train_result": 3}, "on_train_result is 3"),
+        ("callbacks", {"callbacks_class": 3}, "callbacks_class is 3"),
+        ("training", {"grad_clip": 0.0}, "leaves nothing of any gradient"),
         ("framework", {"framework": "tf2"}, "'torch' alone"),
         ("api_stack", {"enable_rl_module_and_learner": False}, "old API stack"),
         ("environment", {"env_config": [1]}, "give a dict"),

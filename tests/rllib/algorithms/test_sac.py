@@ -13,6 +13,8 @@ import torch
 
 from shoal.rllib.algorithms.sac import SAC, SACConfig
 from shoal.rllib.core.columns import Columns
+from shoal.rllib.core.rl_module.rl_module import RLModuleSpec
+from shoal.rllib.core.rl_module.torch.default_sac_rl_module import DefaultSACRLModule
 from shoal.rllib.utils.error import ConfigError
 
 
@@ -50,6 +52,15 @@ def built(config: SACConfig, env: str) -> tuple[Any, Any]:
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
         module.log_alpha.fill_(-0.7)
     return learner, module
+
+
+def test_actions_that_are_a_single_number_are_valued() -> None:
+    space = gym.spaces.Box(-1, 1, (), np.float32)
+    module = RLModuleSpec(
+        DefaultSACRLModule, gym.spaces.Box(-1, 1, (3,)), space, model_config={"fcnet_hiddens": [4]}
+    ).build()
+    found = module.compute_q_values({"obs": torch.zeros(5, 3), "actions": torch.zeros(5)})
+    assert found["qf_preds"].shape == (2, 5)
 
 
 def loss(learner: Any, module: Any, batch: dict[str, Any]) -> torch.Tensor:

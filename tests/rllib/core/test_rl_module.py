@@ -51,6 +51,7 @@ def observed(space: gym.Space[Any], rows: int = 5) -> Any:
         gym.spaces.MultiBinary(3),
         gym.spaces.Box(0, 255, (10, 10, 4), np.uint8),
         gym.spaces.Box(0, 255, (84, 84, 3), np.uint8),
+        gym.spaces.Box(0, 1, (3, 3, 2), np.int8),  # a board, as of PettingZoo's tictactoe
         gym.spaces.Dict({"a": gym.spaces.Discrete(3), "b.c": gym.spaces.Box(0, 255, (10, 10, 1), np.uint8)}),
         gym.spaces.Tuple([gym.spaces.Discrete(3), gym.spaces.Dict({"x": VECTOR})]),
     ],
@@ -81,6 +82,8 @@ def test_model_settings_that_cannot_be_are_refused() -> None:
         DefaultModelConfig(fcnet_activation="tahn")
     with pytest.raises(ConfigError, match="fcnet_hiddens is"):
         DefaultModelConfig(fcnet_hiddens=[0])
+    with pytest.raises(UnknownSettingError, match=r"'use_attention': use_lstm=True gives a memory.*module_class="):
+        made(use_attention=True)
     with pytest.raises(ConfigError, match="PrevActionsPrevRewards"):
         DefaultModelConfig(lstm_use_prev_action=True)
 

@@ -15,8 +15,9 @@ from shoal.rllib.connectors.env_to_module.mean_std_filter import MeanStdFilter
 from shoal.rllib.core.rl_module.rl_module import RLModuleSpec
 from shoal.rllib.env.multi_agent_env import MultiAgentEnv
 from shoal.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
+from shoal.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from shoal.rllib.examples.envs.classes.multi_agent import MultiAgentCartPole, RockPaperScissors, TwoStepGame
-from shoal.rllib.utils.error import MultiAgentEnvError
+from shoal.rllib.utils.error import ConfigError, EnvError, MultiAgentEnvError
 
 
 def config_of(env: Any, mapping: Any, policies: Any, *, environment: Any = None, **settings: Any) -> Any:
@@ -195,3 +196,26 @@ def test_an_environment_of_one_agent_is_refused() -> None:
     config = config_of("CartPole-v1", lambda agent, episode, **kw: "p", {"p"})
     with pytest.raises(MultiAgentEnvError, match="no MultiAgentEnv"):
         MultiAgentEnvRunner(config=config)
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_one_of_several_agents_needs_several_policies_said(checked: bool) -> None:
+    config = PPOConfig().environment(RockPaperScissors, disable_env_checking=not checked)
+    with pytest.raises(EnvError, match=r"has several agents.*multi_agent\(policies="):
+        SingleAgentEnvRunner(config=config.env_runners(num_env_runners=0))
+
+
+@pytest.mark.parametrize(
+    ("mapping", "told"),
+    [
+        (lambda agent, episode, **kw: "q", r"maps agent 'player1' to 'q', which is none of policies: \['p'\]"),
+        (
+            lambda agent, episode, **kw: {}[agent],
+            r"raised KeyError for agent 'player1'.*policy_mapping_fn\(agent_id, episode\)",
+        ),
+        (lambda agent: "p", r"raised TypeError for agent 'player1': .*takes 1 positional argument"),
+    ],
+)
+def test_mappings_that_cannot_be_are_refused(mapping: Any, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        MultiAgentEnvRunner(config=config_of(RockPaperScissors, mapping, {"p"}))

@@ -246,13 +246,17 @@ class Faulty(Counting):
         if self.t == 4:
             if isinstance(self.fault, Exception):
                 raise self.fault
+            if self.fault in (None, "four"):
+                return None if self.fault is None else tuple(answer[:4])
             place, value = self.fault
             answer[place] = value
         return tuple(answer)
 
 
 FAULTS: dict[str, tuple[Any, str]] = {
-    "raises": (RuntimeError("broken"), r"RuntimeError: broken"),
+    "raises": (RuntimeError("broken"), r"RuntimeError: broken\. This was step 3 of its episode"),
+    "nothing": (None, r"returned None; return five values.* This was step 3 of its episode"),
+    "four": ("four", r"returned \(.*\); return five values.* This was step 3 of its episode"),
     "nan reward": ((1, float("nan")), r"step 3 of its episode: the reward is nan"),
     "no reward": ((1, None), r"reward"),
     "shape": ((0, np.zeros(2, np.float32)), r"shape \(2,\)"),

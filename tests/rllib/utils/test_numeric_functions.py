@@ -168,6 +168,7 @@ def test_explained_variance_and_masks() -> None:
     assert float(on_tensors.explained_variance(y, torch.full((3,), 2.0))) == 0.0
     assert float(on_tensors.explained_variance(y, -10 * y)) == -1.0
     assert float(on_tensors.explained_variance(torch.ones(3), y)) == -1.0
+    assert float(on_tensors.explained_variance(y[:1], y[:1])) == -1.0
     assert on_tensors.sequence_mask(torch.tensor([2, 0]), 3, torch.float32).tolist() == [[1, 1, 0], [0, 0, 0]]
     assert on_tensors.sequence_mask(torch.tensor([2, 1]), time_major=True).tolist() == [[True, True], [True, False]]
     assert float(on_tensors.reduce_mean_ignore_inf(torch.tensor([1.0, float("-inf"), 3.0]))) == 2.0

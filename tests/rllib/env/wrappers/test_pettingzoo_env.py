@@ -10,6 +10,7 @@ from shoal.rllib.algorithms.ppo import PPOConfig
 from shoal.rllib.connectors.env_to_module.flatten_observations import FlattenObservations
 from shoal.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
 from shoal.rllib.env.wrappers.pettingzoo_env import ParallelPettingZooEnv, PettingZooEnv
+from shoal.rllib.utils.error import EnvError, MultiAgentEnvError
 
 pytest.importorskip("pettingzoo")
 
@@ -45,6 +46,18 @@ def test_rock_paper_scissors_is_a_game_of_zero_sum(kind: str) -> None:
             seen = mine.get_observations().argmax(-1).tolist()
             chosen = theirs.get_actions().tolist()
             assert set(seen[1:]) <= {0, 1, 2, 3} and chosen
+
+
+def test_games_of_the_other_kind_are_refused_with_what_takes_them() -> None:
+    from pettingzoo.classic.rps import rps
+
+    with pytest.raises(MultiAgentEnvError, match="in turns; use ParallelPettingZooEnv"):
+        PettingZooEnv(rps.parallel_env())
+    with pytest.raises(MultiAgentEnvError, match="in turns; use PettingZooEnv"):
+        ParallelPettingZooEnv(rps.env())
+    for made, wrapper in ((rps.env, "PettingZooEnv"), (rps.parallel_env, "ParallelPettingZooEnv")):
+        with pytest.raises(EnvError, match=rf"no gymnasium\.Env; wrap it by shoal\..*\.{wrapper}$"):
+            runner_of(made)
 
 
 def test_a_game_in_turns() -> None:

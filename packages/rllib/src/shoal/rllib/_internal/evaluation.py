@@ -10,6 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import gymnasium as gym
+import numpy as np
+
+from shoal.rllib._internal.config.values import differs
 from shoal.rllib.env.env_runner_group import EnvRunnerGroup
 from shoal.rllib.utils.error import ConfigError, EnvRunnerLostError
 from shoal.rllib.utils.metrics import ENV_RUNNER_RESULTS, FAULT_TOLERANCE_STATS
@@ -38,7 +42,13 @@ class Evaluation:
             raise ConfigError('there is no environment to evaluate in: call environment("CartPole-v1")')
         own.freeze()
         self._config, self._own = config, own
-        self.group = EnvRunnerGroup(own, local_env_runner=True, spaces=spaces if own.env is config.env else None)
+        alike = own.env is config.env and not differs(own.env_config, config.env_config)
+        self.group = EnvRunnerGroup(own, local_env_runner=True, spaces=spaces if alike else None)
+        try:
+            _check_spaces(self.group.spaces or {}, {} if alike else spaces or {})
+        except BaseException:
+            self.group.stop()
+            raise
         self._metrics = MetricsLogger(stats_cls_lookup=config.custom_stats_cls_lookup)
 
     def reconfigure(self, config: Any) -> None:
@@ -160,6 +170,32 @@ class Evaluation:
                 late,
             )
         return not late
+
+
+def _check_spaces(own: Mapping[str, Any], trained: Mapping[str, Any]) -> None:
+    """Raises ConfigError where a policy would be given observations, or asked for actions, of another form than it was trained with."""
+    for module_id in own.keys() & trained.keys() - {"__env__", "__env_single__"}:
+        for what, mine, theirs in zip(("observation", "action"), own[module_id], trained[module_id], strict=True):
+            if not _have_one_form(mine, theirs):
+                raise ConfigError(
+                    f"evaluation_config has environments whose {what}s are of {mine}, and {module_id!r} is trained with {theirs}; evaluate "
+                    "in environments whose spaces have the same form"
+                )
+
+
+def _have_one_form(one: Any, other: Any) -> bool:
+    """Whether a network for one space has the layers of one for the other."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, gym.spaces.Dict):
+        return one.keys() == other.keys() and all(_have_one_form(one[key], other[key]) for key in one)
+    if isinstance(one, gym.spaces.Tuple):
+        return len(one) == len(other) and all(map(_have_one_form, one, other))
+    if isinstance(one, gym.spaces.MultiDiscrete):
+        return bool(np.array_equal(one.nvec, other.nvec))
+    if isinstance(one, gym.spaces.Discrete):
+        return bool(one.n == other.n)
+    return bool(one.shape == other.shape)
 
 
 def in_pieces(amount: int, least: int) -> list[int]:

@@ -19,7 +19,7 @@ from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
 from shoal.rllib.callbacks.callbacks import make_callbacks
 from shoal.rllib.core import DEFAULT_MODULE_ID
 from shoal.rllib.env.env_runner_group import EnvRunnerGroup
-from shoal.rllib.utils.error import ConfigError
+from shoal.rllib.utils.error import ConfigError, StoppedError, close_matches
 from shoal.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     ENV_RUNNER_SAMPLING_TIMER,
@@ -39,6 +39,18 @@ from shoal.rllib.utils.metrics.metrics_logger import MetricsLogger
 if TYPE_CHECKING:
     from shoal.rllib.core.learner.learner_group import LearnerGroup
     from shoal.rllib.core.rl_module.rl_module import RLModule
+
+_GONE = {
+    "get_policy": "get_module(module_id) returns the policy's module",
+    "add_policy": "add_module(module_id, module_spec) adds one",
+    "remove_policy": "remove_module(module_id) removes one",
+    "export_policy_model": "get_module(module_id).save_to_path(path) saves one; checkpointing(export_native_model_files=True) adds "
+    "weights that torch loads alone",
+    "export_policy_checkpoint": "get_module(module_id).save_to_path(path) saves one",
+    "import_policy_model_from_h5": "get_module(module_id).restore_from_path(path) reads one",
+    "evaluation_workers": "it is eval_env_runner_group",
+}
+"""What to use in place of methods that there are no more."""
 
 
 class Algorithm(ModuleChanges):
@@ -174,7 +186,9 @@ class Algorithm(ModuleChanges):
         Raises:
             EnvError: (a ValueError) an environment raised, hung, or answered with what its spaces do not have.
             NonFiniteLossError: a loss came out infinite, or as no number.
+            StoppedError: it was stopped.
         """
+        self._check_goes_on()
         began = time.perf_counter()
         result = self.step()
         seconds = time.perf_counter() - began
@@ -341,7 +355,9 @@ class Algorithm(ModuleChanges):
 
         Raises:
             EnvError: (a ValueError) an environment raised, hung, or answered with what its spaces do not have.
+            StoppedError: it was stopped.
         """
+        self._check_goes_on()
         return self._evaluated()
 
     def _evaluated(self) -> dict[str, Any]:
@@ -456,6 +472,21 @@ class Algorithm(ModuleChanges):
         self.stop()
         type(self).__init__(self, config=config)
         return True
+
+    def _check_goes_on(self) -> None:
+        if self._stopped:
+            name = type(self).__name__
+            raise StoppedError(
+                f"this {name} was stopped, and its runners and learners are gone; build another one, or {name}.from_checkpoint(path)"
+            )
+
+    def __getattr__(self, name: str) -> Any:
+        if hasattr(type(self), name):  # a property that raised: what it raised
+            return object.__getattribute__(self, name)
+        text = f"{type(self).__name__!r} object has no attribute {name!r}"
+        if name in _GONE:
+            raise AttributeError(f"{text}, which is of Ray's old API stack; {_GONE[name]}")
+        raise AttributeError(f"{text}.{close_matches(name, [*vars(self), *dir(type(self))])}")
 
     def stop(self) -> None:
         """Ends runners and learners. May be called twice."""

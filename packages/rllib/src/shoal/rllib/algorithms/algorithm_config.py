@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any, Self
 
@@ -106,7 +107,34 @@ class AlgorithmConfig(ConfigSetters):
 
     @property
     def is_frozen(self) -> bool:
-        return self._frozen
+        return bool(self._frozen)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        known = vars(self)
+        if known.get("_frozen") is None or name.startswith("_"):
+            super().__setattr__(name, value)
+            return
+        name = OLD_NAMES.get(name, name)
+        of_class = getattr(type(self), name, None)
+        if callable(of_class) and name not in known:
+            raise ConfigError(f"{type(self).__name__}.{name} is a method, and no setting; call config.{name}(...)")
+        if isinstance(of_class, property) and of_class.fset is None:
+            if name not in _STORED_AS:
+                raise UnknownSettingError(f"{type(self).__name__}.{name} follows from settings, and cannot be set")
+        elif name not in known and of_class is None:
+            self._refuse_misspelled(name)
+        check_setting(name, value)
+        tell(name, value, known.get(name))
+        super().__setattr__(_STORED_AS.get(name, name) if isinstance(of_class, property) else name, value)
+
+    def _refuse_misspelled(self, name: str) -> None:
+        """Raises UnknownSettingError where a name looks like a setting's. Others may be kept: they are the program's own."""
+        close = difflib.get_close_matches(name, list(self.keys()), n=1, cutoff=0.85)
+        if close:
+            raise UnknownSettingError(
+                f"{type(self).__name__} has no setting {name!r}. Did you mean {close[0]!r}? (What a program keeps of its own needs another "
+                "name.)"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Returns all settings by name. `update_from_dict` takes them."""

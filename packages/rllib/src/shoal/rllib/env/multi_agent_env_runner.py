@@ -18,7 +18,7 @@ from shoal.rllib.env.env_checks import check_multi_agent_env
 from shoal.rllib.env.multi_agent_env import MultiAgentEnv
 from shoal.rllib.env.multi_agent_episode import MultiAgentEpisode
 from shoal.rllib.env.single_agent_env_runner import SingleAgentEnvRunner, _writable
-from shoal.rllib.utils.error import MultiAgentEnvError
+from shoal.rllib.utils.error import ConfigError, MultiAgentEnvError, close_matches
 from shoal.rllib.utils.metrics import (
     ENV_STEP_TIMER,
     EPISODE_AGENT_RETURN_MEAN,
@@ -112,9 +112,14 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
         seen = self._env_to_module.observation_space
         by_module: dict[str, Any] = {}
         for agent in self.env.envs[0].possible_agents:
-            module_id = self.config.policy_mapping_fn(
-                agent, MultiAgentEpisode(agent_to_module_mapping_fn=self.config.policy_mapping_fn)
+            module_id: Any = MultiAgentEpisode(agent_to_module_mapping_fn=self.config.policy_mapping_fn).module_for(
+                agent
             )
+            if module_id not in self.config.policies:
+                raise ConfigError(
+                    f"policy_mapping_fn maps agent {agent!r} to {module_id!r}, which is none of policies: {sorted(self.config.policies)}."
+                    + close_matches(str(module_id), self.config.policies)
+                )
             observations = seen.spaces[agent] if isinstance(seen, gym.spaces.Dict) and agent in seen.spaces else seen
             by_module.setdefault(module_id, (observations, actions.spaces[agent]))
         kinds = {repr(pair): pair for pair in by_module.values()}

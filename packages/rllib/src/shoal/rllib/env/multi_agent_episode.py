@@ -15,7 +15,7 @@ from shoal.rllib.env.multi_agent_env import AgentID, MultiAgentDict, agents_of
 from shoal.rllib.env.single_agent_episode import SingleAgentEpisode
 from shoal.rllib.env.utils.agent_series import AgentSeries, agents_among, by_agent, position_at, steps_of, values_at
 from shoal.rllib.env.utils.infinite_lookback_buffer import Indices, InfiniteLookbackBuffer
-from shoal.rllib.utils.error import MultiAgentEnvError
+from shoal.rllib.utils.error import ConfigError, MultiAgentEnvError
 
 _Slice = slice  # the class; episodes have a method of that name
 
@@ -287,11 +287,17 @@ class MultiAgentEpisode:
         return {agent: episode.id_ for agent, episode in self.agent_episodes.items()}
 
     def module_for(self, agent_id: AgentID) -> str | None:
-        """Returns the id of the module that acts for an agent throughout this episode."""
+        """Returns the id of the module that acts for an agent throughout this episode. Raises ConfigError where the mapping raises."""
         if agent_id not in self._agent_modules:
             if self.agent_to_module_mapping_fn is None:
                 return None
-            self._agent_modules[agent_id] = self.agent_to_module_mapping_fn(agent_id, self)
+            try:
+                self._agent_modules[agent_id] = self.agent_to_module_mapping_fn(agent_id, self)
+            except Exception as error:
+                raise ConfigError(
+                    f"policy_mapping_fn raised {type(error).__name__} for agent {agent_id!r}: {error}. It is called as "
+                    "policy_mapping_fn(agent_id, episode), and returns the id of a policy"
+                ) from error
         return self._agent_modules[agent_id]
 
     def get_agents_to_act(self) -> set[AgentID]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import weakref
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +148,7 @@ class SingleAgentEnvRunner(EnvRunner):
         self._live: LiveRecorder | None = None
 
     def _check_env(self) -> None:
-        check_env(lambda: self._maker.make(0), self._maker.kind, mask_key=self.config.action_mask_key)
+        check_env(lambda: self._maker.make_single(0), self._maker.kind, mask_key=self.config.action_mask_key)
 
     def _make_connectors(self) -> None:
         spaces = self._env_spaces()
@@ -282,7 +283,10 @@ class SingleAgentEnvRunner(EnvRunner):
             )
             between = clock()
             resetting = recorder.resetting
-            steps = stepper.step(acted.for_env, resetting)
+            try:
+                steps = stepper.step(acted.for_env, resetting)
+            except EnvError as error:
+                raise _at_step(error, stepper.current, recorder.step_of) from error.__cause__
             after = clock()
             self.progress += 1
             in_module += between - before
@@ -326,7 +330,10 @@ class SingleAgentEnvRunner(EnvRunner):
                 actions, extras = proposed.actions, proposed.extras
                 for_env = stack(proposed.for_env)
             between = clock()
-            steps = stepper.step(for_env, live.resetting)
+            try:
+                steps = stepper.step(for_env, live.resetting)
+            except EnvError as error:
+                raise _at_step(error, stepper.current, live.step_of) from error.__cause__
             in_module += between - before
             in_env += clock() - between
             self.progress += 1
@@ -628,3 +635,8 @@ def _spaces_in(space: gym.Space[Any]) -> list[gym.Space[Any]]:
     if isinstance(space, gym.spaces.Tuple):
         return [space, *(inner for part in space.spaces for inner in _spaces_in(part))]
     return [space]
+
+
+def _at_step(error: EnvError, n: int | None, step_of: Callable[[int], int]) -> EnvError:
+    """Returns an error of stepping that also tells at which step of its episode the environment was."""
+    return error if n is None else type(error)(f"{error}. This was step {step_of(n)} of its episode")

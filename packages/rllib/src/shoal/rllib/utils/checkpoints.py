@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from shoal.rllib._internal.checkpoint_reading import (
     read_state,
 )
 from shoal.rllib._internal.version import __version__
-from shoal.rllib.utils.error import CheckpointError
+from shoal.rllib.utils.error import CheckpointError, NotSerializable
 
 Components = str | Collection[str] | None
 
@@ -94,6 +95,7 @@ class Checkpointable:
 
         Raises:
             OSError: it could not be written.
+            NotSerializable: (a TypeError) something in it cannot be pickled; the message says what.
         """
         if filesystem is not None:
             import pyarrow.fs
@@ -123,11 +125,9 @@ class Checkpointable:
             if name in own:
                 part._write(folder / name, own.pop(name))
                 parts.append(name)
-        with (folder / CLASS_AND_CTOR_ARGS_FILE).open("wb") as file:
-            args, kwargs = self.get_ctor_args_and_kwargs()
-            cloudpickle.dump({"class": type(self), "ctor_args_and_kwargs": (args, kwargs)}, file)
-        with (folder / f"{self.STATE_FILE_NAME}.pkl").open("wb") as file:
-            cloudpickle.dump(own, file)
+        made_of = {"class": type(self), "ctor_args_and_kwargs": self.get_ctor_args_and_kwargs()}
+        (folder / CLASS_AND_CTOR_ARGS_FILE).write_bytes(_pickled(made_of, f"what a {type(self).__name__} is made of"))
+        (folder / f"{self.STATE_FILE_NAME}.pkl").write_bytes(_pickled(own, f"the state of a {type(self).__name__}"))
         metadata = {**self.get_metadata(), "parts": parts}
         (folder / METADATA_FILE).write_text(json.dumps(metadata, indent=2, default=str))
 
@@ -197,6 +197,21 @@ def wants(component: str, components: Components, not_components: Components) ->
     return components is None or any(
         name == component or name.startswith(f"{component}/") for name in listed(components)
     )
+
+
+def _pickled(value: Any, what: str) -> bytes:
+    try:
+        pickled: bytes = cloudpickle.dumps(value)
+    except Exception as error:  # whatever pickling of a user's objects raises
+        from shoal.util import inspect_serializability
+
+        _, failures = inspect_serializability(value, what, depth=6, print_file=io.StringIO())
+        parts = ", ".join(sorted({failure.path for failure in failures})) or what
+        raise NotSerializable(
+            f"it cannot be saved: {parts} cannot be pickled ({error}). Make such a thing where it is used, of what can be pickled, or "
+            "leave it out in __getstate__"
+        ) from error
+    return pickled
 
 
 def _keep_strangers(old: Path, new: Path) -> None:

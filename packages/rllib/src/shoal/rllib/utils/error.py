@@ -42,6 +42,10 @@ class CheckpointError(RLlibError, ValueError):
     """A folder that is no checkpoint, or one of something else."""
 
 
+class StoppedError(RLlibError, RuntimeError):
+    """An algorithm that was stopped is asked to go on."""
+
+
 class EnvRunnerLostError(RLlibError, RuntimeError):
     """An environment runner that died more often than it may be replaced."""
 

@@ -78,6 +78,8 @@ def set_torch_seed(seed: int | None = None) -> None:
 
 def explained_variance(y: Tensor, pred: Tensor) -> Tensor:
     """How much of the variance of `y` is in `pred`: 1 for all, 0 for none, -1 for less than none (and where y does not vary)."""
+    if len(y) < 2:
+        return torch.full_like(y[:1].squeeze(0), -1.0)
     variance = torch.var(y, dim=0)
     explained = 1 - torch.var(y - pred, dim=0) / variance
     return torch.where(variance > 0, explained, -1.0).clamp(min=-1.0)

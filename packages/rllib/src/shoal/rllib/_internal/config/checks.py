@@ -109,6 +109,20 @@ def function_or_none(name: str, value: Any) -> None:
         raise ConfigError(f"{name} is {value!r}; give a function or None")
 
 
+def classes_or_none(name: str, value: Any) -> None:
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if one is not None and not callable(one):
+            raise ConfigError(f"{name} is {value!r}; give a class derived from RLlibCallback, several, or None")
+
+
+def bound_of_gradients(name: str, value: Any) -> None:
+    schedule(0, or_none=True)(name, value)
+    if _is_number(value) and float(value) == 0:
+        raise ConfigError(
+            f"{name} is {value!r}, which leaves nothing of any gradient; give a number > 0, or None for no bound"
+        )
+
+
 def torch_alone(name: str, value: Any) -> None:
     if value != "torch":
         raise ConfigError(f"framework is {value!r}; there is 'torch' alone")
@@ -138,6 +152,7 @@ def vectorize_mode(name: str, value: Any) -> None:
 
 
 CHECKS: dict[str, Check] = {
+    "callbacks_class": classes_or_none,
     "framework": torch_alone,
     "framework_str": torch_alone,
     "clip_rewards": reward_bounds,
@@ -175,7 +190,7 @@ CHECKS: dict[str, Check] = {
     "num_epochs": integer(1),
     "minibatch_size": integer(1, or_none=True),
     "shuffle_batch_per_epoch": boolean,
-    "grad_clip": schedule(0, or_none=True),
+    "grad_clip": bound_of_gradients,
     "grad_clip_by": choice("value", "norm", "global_norm"),
     "count_steps_by": choice("env_steps", "agent_steps"),
     "policy_mapping_fn": function_or_none,

@@ -510,6 +510,7 @@ class ConfigSetters(Settings):
                         f"{name} is {function!r}; give a function of the hook's keyword arguments, or a list"
                     )
         if callbacks_class is not UNSET:
+            check_setting("callbacks_class", callbacks_class)
             self.callbacks_class = callbacks_class
         if given:
             self.callbacks_functions = {**self.callbacks_functions, **given}
@@ -760,7 +761,7 @@ class ConfigSetters(Settings):
         current = getattr(self, name, None)
         if isinstance(value, Mapping) and isinstance(current, dict):
             value = dict(value)
-        setattr(self, name, value)
+        Settings.__setattr__(self, name, value)  # it was looked at
 
     def _refuse_unknown(self, method: str, others: Mapping[str, Any], known: Sequence[str]) -> None:
         for name, value in others.items():

@@ -11,11 +11,20 @@ from shoal.rllib.utils.error import FrozenConfigError
 LOG_LEVEL = "WARN"
 
 
-class Settings:
+class MadeWhole(type):
+    """Lets a configuration know when all of its classes have set their settings: what is set then is looked at."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = super().__call__(*args, **kwargs)
+        made.__dict__["_frozen"] = False
+        return made
+
+
+class Settings(metaclass=MadeWhole):
     """Settings, by the methods that set them. Once frozen, they stay as they are."""
 
     def __init__(self) -> None:
-        self._frozen = False
+        self._frozen: bool | None = None  # not before all settings are there
         # Creators of environments that were registered in the process which this came from.
         self._luggage: dict[str, bytes | str] = {}
         # environment

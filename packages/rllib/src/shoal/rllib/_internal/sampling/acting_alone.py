@@ -8,6 +8,7 @@ from typing import Any
 from shoal.rllib._internal.learning.episode_batch import to_tensor
 from shoal.rllib._internal.nested import map_leaves, stack, unstack
 from shoal.rllib._internal.sampling.action_scaling import scaling_for
+from shoal.rllib._internal.sampling.answer_checks import check_form
 from shoal.rllib._internal.sampling.fused_acting import to_array
 from shoal.rllib.core.columns import Columns
 
@@ -20,7 +21,12 @@ def actions_of(module: Any, observations: Mapping[Any, Any], config: Any, explor
         observations: by any keys.
         config: of the algorithm.
         explore: whether actions are drawn, rather than the likeliest. None: as configured.
+
+    Raises:
+        EnvError: (a ValueError) an observation has another form than the module's space.
     """
+    for key, observation in observations.items():
+        check_form(f"the policy is asked about {key!r}", module.observation_space, observation, types_too=False)
     wanted = config.explore if explore is None else explore
     batch = {Columns.OBS: to_tensor(stack(list(observations.values())))}
     out = module.forward_exploration(batch) if wanted else module.forward_inference(batch)

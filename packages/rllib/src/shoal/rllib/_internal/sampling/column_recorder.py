@@ -330,6 +330,10 @@ class ColumnRecorder:
                     space,
                 )
 
+    def step_of(self, n: int) -> int:
+        """Returns how many steps environment n has made in its episode."""
+        return self._ongoing[n].t_started + max(self.columns.t - self._ongoing[n].start, 0)
+
     def _step(self, step: int, t: int | None) -> int:
         """Returns the number, from 0 at the fragment's start, of the action that an observation came of."""
         return step - 1 if t is None else t - self.columns.first - 1

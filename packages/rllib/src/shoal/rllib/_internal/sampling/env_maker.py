@@ -9,6 +9,7 @@ import gymnasium as gym
 from shoal.rllib._internal.sampling.showing import ShowingStepper, draws_itself
 from shoal.rllib._internal.sampling.stepping import Stepper, SyncStepper, VectorStepper
 from shoal.rllib.env.env_context import EnvContext
+from shoal.rllib.env.multi_agent_env import MultiAgentEnv
 from shoal.rllib.env.registration import EnvCreator, is_gymnasium_id, name_of, resolve_env
 from shoal.rllib.utils.error import ConfigError, EnvError
 
@@ -87,10 +88,20 @@ class EnvMaker:
         except Exception as error:
             raise EnvError(f"{self.name(vector_index)} cannot be made: {type(error).__name__}: {error}") from error
         if not isinstance(env, gym.Env):
-            raise EnvError(f"{self.name(vector_index)} is {env!r}, which is no gymnasium.Env")
+            raise EnvError(f"{self.name(vector_index)} is {env!r}, which is no gymnasium.Env{_wrapper_for(env)}")
         algorithm: Any = getattr(self._config, "algo_class", None)
         if algorithm is not None:
             algorithm.validate_env(env, context)
+        return env
+
+    def make_single(self, vector_index: int) -> gym.Env[Any, Any]:
+        """Returns an environment of a single agent. Raises EnvError, also where it has several."""
+        env = self.make(vector_index)
+        if isinstance(env, MultiAgentEnv):
+            raise EnvError(
+                f"{self.name(vector_index)} has several agents, and the configuration has one policy for one agent: call "
+                "multi_agent(policies={...}, policy_mapping_fn=lambda agent_id, episode, **kwargs: ...)"
+            )
         return env
 
     def _resolved(self) -> EnvCreator:
@@ -112,7 +123,7 @@ class EnvMaker:
         """Returns all environments of a runner as one, and what steps it. Raises EnvError."""
         config, mode = self._config, self._mode
         n = config.num_envs_per_env_runner
-        makers = [lambda i=i: self.make(i) for i in range(n)]
+        makers = [lambda i=i: self.make_single(i) for i in range(n)]
         env: Any
         if mode == "sync":
             env = gym.vector.SyncVectorEnv(makers)
@@ -145,3 +156,11 @@ class EnvMaker:
         if not self._is_shown(0) or draws_itself(envs[0], self.name(0)):
             return stepper
         return ShowingStepper(stepper, lambda: envs[0].render())
+
+
+def _wrapper_for(env: Any) -> str:
+    """Returns what makes an environment of a kind that is known one that can be used."""
+    if not type(env).__module__.startswith("pettingzoo."):
+        return ""
+    kind = "PettingZooEnv" if hasattr(env, "agent_iter") else "ParallelPettingZooEnv"
+    return f"; wrap it by shoal.rllib.env.wrappers.pettingzoo_env.{kind}"

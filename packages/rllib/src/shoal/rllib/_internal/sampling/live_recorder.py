@@ -83,6 +83,10 @@ class LiveRecorder(GrowingEpisodes[SingleAgentEpisode, Finished]):
                 self.resetting[n] = True
         return stepped
 
+    def step_of(self, n: int) -> int:
+        """Returns how many steps environment n has made in its episode."""
+        return self.episodes[n].t
+
     def _start(self, n: int, observation: Any, info: Infos) -> None:
         self._check(f"{self._name(n)}, reset()", observation)
         self.episodes[n].add_env_reset(own(observation), info)

@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 Infos = dict[Any, Any]
 
+_NOT_THERE = object()
+"""An answer that has not come."""
+
 
 class Steps:
     """What one step of all environments brought. Lists have an item for each environment."""
@@ -109,9 +112,16 @@ class SyncStepper:
                 observation, info = self._reset(n, None)
                 reward, terminated, truncated = 0.0, False, False
             else:
+                answer: Any = _NOT_THERE
                 try:
-                    observation, reward, terminated, truncated, info = env.step(each[n])
+                    answer = env.step(each[n])
+                    observation, reward, terminated, truncated, info = answer
                 except Exception as error:
+                    if answer is not _NOT_THERE:
+                        raise EnvError(
+                            f"{self._name(n)}: step({each[n]!r}) returned {answer!r}; return five values: observation, reward, terminated, "
+                            "truncated and info"
+                        ) from None
                     if not self._may_recreate(error):
                         raise EnvError(_failure(self._name(n), f"step({each[n]!r})", error)) from error
                     observation, info = self._replace(n, error)

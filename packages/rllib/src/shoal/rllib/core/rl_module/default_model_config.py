@@ -10,6 +10,20 @@ from shoal.rllib.utils.error import ConfigError, UnknownSettingError, close_matc
 
 ACTIVATIONS = ("relu", "tanh", "elu", "silu", "swish", "gelu", "sigmoid", "leaky_relu", "linear", "mish", "softplus")
 
+_OWN_MODULE = "write a module of your own (a TorchRLModule), and give it by rl_module(rl_module_spec=RLModuleSpec(module_class=...))"
+_WRAPPER = "frames are prepared by wrappers of the environment, such as wrap_atari_for_new_api_stack"
+_INSTEAD = {
+    "custom_": _OWN_MODULE,
+    "use_attention": f"use_lstm=True gives a memory; for attention, {_OWN_MODULE}",
+    "attention_": f"use_lstm=True gives a memory; for attention, {_OWN_MODULE}",
+    "framestack": _WRAPPER,
+    "dim": _WRAPPER,
+    "grayscale": _WRAPPER,
+    "zero_mean": _WRAPPER,
+    "post_fcnet_": "it is head_fcnet_hiddens and head_fcnet_activation now",
+}
+"""By the beginnings of names that networks of Ray's old API stack had, what there is instead."""
+
 
 @dataclass
 class DefaultModelConfig:
@@ -117,8 +131,10 @@ class DefaultModelConfig:
         known = {item.name for item in fields(cls)}
         for name in given:
             if name not in known:
+                instead = next((text for start, text in _INSTEAD.items() if name.startswith(start)), None)
+                hint = f": {instead}." if instead else f".{close_matches(name, known)}"
                 raise UnknownSettingError(
-                    f"model_config has no setting {name!r}.{close_matches(name, known)} Default modules know: {', '.join(sorted(known))}"
+                    f"model_config has no setting {name!r}{hint} Default modules know: {', '.join(sorted(known))}"
                 )
         return cls(**given)
 

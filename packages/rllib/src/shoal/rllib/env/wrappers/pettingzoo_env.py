@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shoal.rllib.env.multi_agent_env import MultiAgentDict, MultiAgentEnv
+from shoal.rllib.utils.error import MultiAgentEnvError
 
 
 class PettingZooEnv(MultiAgentEnv):
@@ -23,6 +24,10 @@ class PettingZooEnv(MultiAgentEnv):
 
     def __init__(self, env: Any) -> None:
         super().__init__()
+        if not hasattr(env, "agent_iter"):
+            raise MultiAgentEnvError(
+                f"{env!r} is no AEC environment, whose agents act in turns; use ParallelPettingZooEnv"
+            )
         self.env = env
         env.reset()
         self.possible_agents = list(env.possible_agents)
@@ -87,6 +92,8 @@ class ParallelPettingZooEnv(MultiAgentEnv):
 
     def __init__(self, env: Any) -> None:
         super().__init__()
+        if hasattr(env, "agent_iter"):
+            raise MultiAgentEnvError(f"the agents of {env!r} act in turns; use PettingZooEnv")
         self.par_env = env
         env.reset()
         self.possible_agents = list(env.possible_agents)

@@ -116,7 +116,7 @@ class ImageEncoder(nn.Module):
         self.output_size = int(example.numel())
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        scaled = images.float() / 255.0 if images.dtype == torch.uint8 else images
+        scaled = images.float() / 255.0 if images.dtype == torch.uint8 else images.float()
         if self._flat_image:
             scaled = scaled.unsqueeze(-1)
         lead = scaled.shape[:-3]

@@ -62,7 +62,7 @@ class Critic(nn.Module):
     def forward(self, observations: Any, actions: Tensor | None) -> Tensor:
         features = self.tokenizer(observations)
         if actions is not None:
-            features = torch.cat([features, actions.flatten(1)], -1)
+            features = torch.cat([features, actions.reshape(len(actions), -1)], -1)
         values: Tensor = self.head(self.layers(features))
         return values if actions is None else values.squeeze(-1)
 
