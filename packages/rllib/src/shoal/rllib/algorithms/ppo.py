@@ -6,6 +6,7 @@ once the policy has moved too far from the one that sampled.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -217,15 +218,17 @@ class PPOLearner(TorchLearner):
         current = kind.from_logits(fwd_out[Columns.ACTION_DIST_INPUTS])
         ratio = torch.exp(current.logp(batch[Columns.ACTIONS]) - batch[Columns.ACTION_LOGP])
         advantages = batch[Columns.ADVANTAGES]
-        clipped = ratio.clamp(1 - config.clip_param, 1 + config.clip_param)
-        policy_loss = -_mean(torch.minimum(advantages * ratio, advantages * clipped), mask)
+        # The same as the advantages times the clipped ratio, wherever that is the lesser one; and it needs no gradient.
+        clipped = advantages + config.clip_param * advantages.abs()
+        policy_loss = -_mean(torch.minimum(advantages * ratio, clipped), mask)
         loss = policy_loss
         logged: dict[str, Any] = {"policy_loss": policy_loss}
 
         if config.use_critic:
             values = module.compute_values(batch, embeddings=fwd_out.get(Columns.EMBEDDINGS))
             squared = (values - batch[Columns.VALUE_TARGETS]).square()
-            vf_loss = _mean(squared.clamp(max=config.vf_clip_param), mask)
+            bounded = squared if config.vf_clip_param == math.inf else squared.clamp(max=config.vf_clip_param)
+            vf_loss = _mean(bounded, mask)
             loss = loss + config.vf_loss_coeff * vf_loss
             logged["vf_loss"] = vf_loss
             logged[LEARNER_RESULTS_VF_LOSS_UNCLIPPED_KEY] = squared

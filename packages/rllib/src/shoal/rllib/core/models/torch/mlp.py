@@ -62,7 +62,7 @@ class _Layers(torch.autograd.Function):
                 gradient = torch.ops.aten.threshold_backward(gradient, values[i + 1], 0.0)
             weight = 2 + 2 * i
             if wanted[weight]:
-                found[weight] = _product(gradient.t(), values[i])
+                found[weight] = _outer_product(gradient, values[i])
             if wanted[weight + 1]:
                 found[weight + 1] = gradient.sum(0)
             if first >= weight:
@@ -70,6 +70,13 @@ class _Layers(torch.autograd.Function):
             gradient = _product(gradient, params[2 * i])
         found[0] = gradient
         return tuple(found)
+
+
+def _outer_product(gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Returns a weight's gradient."""
+    if 4 * x.shape[1] <= gradient.shape[1]:  # this way round it takes a quarter of the time
+        return (x.t() @ gradient).t()
+    return _product(gradient.t(), x)
 
 
 def _product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
