@@ -218,7 +218,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measures what an engine adapter adds to each call.")
     parser.add_argument("--engine", choices=sorted(ENGINES), default="ray")
     parser.add_argument("--turns", type=int, default=40, metavar="N", help="of each way, for each row (default: 40)")
-    parser.add_argument("--seconds", type=float, default=15, metavar="S", help="for each row, about (default: 15)")
+    parser.add_argument("--seconds", type=float, default=12, metavar="S", help="for each row, about (default: 12)")
     parser.add_argument("--markdown", type=Path, metavar="PATH", help="write the page here, too")
     options = parser.parse_args()
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")

@@ -63,3 +63,13 @@ def test_a_search_by_tune(tmp_path: Path) -> None:
     assert not results.errors
     assert results.get_best_result().config == {"x": 3}
     assert shoal.is_initialized()
+
+
+def test_a_trainer_says_that_its_workers_need_processes(tmp_path: Path) -> None:
+    from shoal.train import DataParallelTrainer, InvalidArgumentError, RunConfig, ScalingConfig
+
+    trainer = DataParallelTrainer(
+        lambda: None, scaling_config=ScalingConfig(num_workers=2), run_config=RunConfig(storage_path=str(tmp_path))
+    )
+    with pytest.raises(InvalidArgumentError, match="num_workers=0"):
+        trainer.fit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from shoal.integrations.dask.references import DaskObjectRef
@@ -32,6 +33,7 @@ class MethodSpec(NamedTuple):
     job: Job
 
 
+@dataclass(slots=True, eq=False)
 class Call:
     """One call that an actor has got.
 
@@ -44,17 +46,12 @@ class Call:
         retries: how often it may be run again.
     """
 
-    __slots__ = ("awaited", "keys", "payload", "refs", "retries", "running", "spec", "task")
-
-    def __init__(
-        self, task: str, spec: MethodSpec, payload: bytes, awaited: list[str], keys: list[str], retries: int
-    ) -> None:
-        self.task = task
-        self.spec = spec
-        self.payload = payload
-        self.awaited = awaited
-        self.keys = keys
-        self.retries = retries
-        self.running: RunningCall | None = None
-        self.refs: list[DaskObjectRef[Any]] = []
-        """Of what it waits for before its turn comes, where calls need not keep their order."""
+    task: str
+    spec: MethodSpec
+    payload: bytes
+    awaited: list[str]
+    keys: list[str]
+    retries: int
+    running: RunningCall | None = None
+    refs: list[DaskObjectRef[Any]] = field(default_factory=list)
+    """Of what it waits for before its turn comes, where calls need not keep their order."""

@@ -9,7 +9,7 @@ from distributed.protocol import pickle
 
 from shoal import exceptions as of_shoal
 from shoal.integrations.dask.errors import cancelled, failed
-from shoal.integrations.dask.objects import Objects
+from shoal.integrations.dask.objects import Objects, soon
 from shoal.integrations.dask.sending import send_now
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ class ActorTable:
         self._handles: dict[str, str] = {}
         self._names: dict[tuple[str, str], str] = {}
 
-    def _tell(self, worker: str, op: str, **facts: Any) -> None:
-        self._scheduler.worker_send(worker, {"op": op, **facts})
+    def _tell(self, worker: str, what: str, actor: str, **facts: Any) -> None:
+        self._scheduler.worker_send(worker, {"op": "shoal-actor", "what": what, "actor": actor, "facts": facts})
         send_now(self._scheduler.stream_comms.get(worker))
 
     # --- made and found ---------------------------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ class ActorTable:
         """Its constructor has ended."""
         record = self._actors.get(actor)
         if record is None or record.death is not None:
-            self._tell(worker, "shoal-end", actor=actor)
+            self._tell(worker, "end", actor)
             return
         record.ready = True
         for call in record.calls.values():
@@ -154,7 +154,7 @@ class ActorTable:
     def _send(self, record: Actor, call: Call) -> None:
         if not call.sent:
             call.sent = True
-            self._tell(record.worker, "shoal-call", **call.message)
+            self._tell(record.worker, "deliver", **call.message)
 
     def _fail(self, keys: list[str], error: bytes) -> None:
         for key in keys:
@@ -199,7 +199,7 @@ class ActorTable:
             return False
         record, task, call = found
         if call.sent:
-            self._tell(record.worker, "shoal-cancel", actor=call.message["actor"], key=task)
+            self._tell(record.worker, "cancel", call.message["actor"], key=task)
         else:
             del record.calls[task]
             self._fail(call.keys, carried(cancelled(key)))
@@ -219,7 +219,7 @@ class ActorTable:
         else:
             self._lost(actor, record, error)
         if worker:
-            self._tell(worker, "shoal-end", actor=actor, again=record.death is None)
+            self._tell(worker, "end", actor, again=record.death is None)
 
     def ended(self, worker: str, actor: str, death: bytes) -> None:
         """Its life has ended by itself: an error in the constructor, or exit_actor."""
@@ -227,12 +227,12 @@ class ActorTable:
         if record is not None and record.death is None and record.worker == worker:
             self._dead(actor, record, death)
 
-    def is_life(self, key: str) -> bool:
-        """Whether an actor lives in a task of this key."""
-        return key in self._lives
+    def task_failed(self, key: str) -> None:
+        """If it is a life: Dask could not run it: an argument of the constructor failed, or its workers died too often."""
+        if key in self._lives:
+            soon(self._life_failed, key)
 
-    def life_failed(self, life: str) -> None:
-        """Dask could not run it: an argument of the constructor failed, or its workers died too often."""
+    def _life_failed(self, life: str) -> None:
         actor = self._lives.get(life)
         task = self._scheduler.tasks.get(life)
         if actor is not None and task is not None and task.exception_blame is not None:
@@ -251,12 +251,13 @@ class ActorTable:
             if record.facts["job"] == job and not record.facts["detached"]:
                 self.kill("", actor, no_restart=True)
 
-    def handle_forgotten(self, handle: str) -> str | None:
-        """Returns the actor of which a key was the handle's, for `forgotten`."""
-        return self._handles.pop(handle, None)
+    def key_forgotten(self, key: str) -> None:
+        """If it is a handle's: there is no handle any more."""
+        actor = self._handles.pop(key, None)
+        if actor is not None:
+            soon(self._forgotten, actor)
 
-    def forgotten(self, actor: str) -> None:
-        """There is no handle any more."""
+    def _forgotten(self, actor: str) -> None:
         record = self._actors.get(actor)
         if record is None:
             return
@@ -272,7 +273,7 @@ class ActorTable:
         worker = record.worker
         self._dead(actor, record, carried(_died(actor, record, "has ended: there was no handle to it any more.")))
         if worker:
-            self._tell(worker, "shoal-end", actor=actor)
+            self._tell(worker, "end", actor)
 
     def _lost(self, actor: str, record: Actor, error: of_shoal.ShoalError) -> None:
         """It is gone with its process, or as if: it may live again."""
@@ -310,8 +311,7 @@ class ActorTable:
             if other.facts["parent"] == actor and not other.facts["detached"]:
                 self.kill("", child, no_restart=True)
         if self._lives.pop(record.life, None) is not None:
-            if self._objects.wants(record.life):
-                self._objects.let_go([record.life])
+            self._objects.let_go([record.life])
             if record.facts["detached"]:
                 self._objects.let_go([record.handle])
         if record.forgotten:

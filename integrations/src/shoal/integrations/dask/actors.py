@@ -8,13 +8,13 @@ from functools import lru_cache
 from typing import Any
 
 from shoal import cloudpickle
-from shoal.engines import DYNAMIC, STREAMING, ActorTemplate, MethodOptions, MethodTemplate, ObjectRef
+from shoal.engines import STREAMING, ActorTemplate, MethodOptions, MethodTemplate, ObjectRef
 from shoal.exceptions import ActorAlreadyExistsError, PendingCallsLimitExceeded
 from shoal.integrations.dask.actor_calls import ActorSpec, MethodSpec
 from shoal.integrations.dask.connection import Connection
 from shoal.integrations.dask.host import Host
 from shoal.integrations.dask.hosts import live
-from shoal.integrations.dask.keys import NO_RESULT, TaskIds, key_of
+from shoal.integrations.dask.keys import TaskIds, keys_of
 from shoal.integrations.dask.options import actor_keywords
 from shoal.integrations.dask.references import DaskObjectRef, note_arrival, pack
 from shoal.integrations.dask.results import Returns
@@ -69,10 +69,7 @@ class HeldActor:
         options = template.options
         count = options.num_returns
         name = f"{self.template.definition.name}.{template.name}"
-        task_id = ids.new()
-        task = key_of(name, task_id, 0 if count in (1, DYNAMIC) else NO_RESULT)
-        is_one = count in (0, 1, STREAMING, DYNAMIC)
-        keys = [task] if is_one else [key_of(name, task_id, index) for index in range(count)]
+        task, keys = keys_of(name, ids.new(), count)
         futures = [connection.future_of(key) for key in keys]
         for future in futures:
             connection.hold(future, awaited, inside, self)

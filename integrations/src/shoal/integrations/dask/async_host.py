@@ -14,7 +14,7 @@ from shoal.integrations.dask.actor_calls import ActorSpec, Call
 from shoal.integrations.dask.host import Host
 from shoal.integrations.dask.references import unpack
 from shoal.integrations.dask.results import Inside, packed_results
-from shoal.integrations.dask.running_call import running_call
+from shoal.integrations.dask.running_call import RunningCall, running_call
 
 if TYPE_CHECKING:
     from shoal.integrations.dask.engine import DaskEngine
@@ -74,8 +74,9 @@ class AsyncHost(Host):
     async def _run(self, call: Call) -> None:
         try:
             async with self._room[self.group_of(call)]:
-                running_call.set(self.running(call))
-                while await self._attempt(call):
+                running = self.running(call)
+                running_call.set(running)
+                while await self._attempt(call, running):
                     pass
         except asyncio.CancelledError:
             self.cancelled(call)
@@ -83,12 +84,11 @@ class AsyncHost(Host):
             self.calls.pop(call.task, None)
             self._tasks.pop(call.task, None)
 
-    async def _attempt(self, call: Call) -> bool:
+    async def _attempt(self, call: Call, running: RunningCall) -> bool:
         """Returns whether it is to be run again."""
-        running = call.running
         try:
             values, inside = await self._outcome(call)
-            if running is not None and (inside or running.arrived):
+            if inside or running.arrived:
                 await self._in_thread(self.session.settle, running, call.keys, inside)
         except asyncio.CancelledError:
             raise

@@ -246,7 +246,16 @@ class Connection:
 
     def fetch(self, futures: list[Any]) -> concurrent.futures.Future[list[Any]]:
         """Begins to bring the values of futures that are done. What Dask raises, the returned future raises."""
-        return self.run_soon(self.client._gather(futures, local_worker=self.worker))
+        missing = [future for future in futures if not hasattr(future, "shoal_value")]
+        if missing:
+            return self.run_soon(self._fetch(futures, missing))
+        values: concurrent.futures.Future[list[Any]] = concurrent.futures.Future()
+        values.set_result([future.shoal_value for future in futures])
+        return values
+
+    async def _fetch(self, futures: list[Any], missing: list[Any]) -> list[Any]:
+        fetched = iter(await self.client._gather(missing, local_worker=self.worker))
+        return [future.shoal_value if hasattr(future, "shoal_value") else next(fetched) for future in futures]
 
 
 def _call(callbacks: Iterable[Callable[[], None]]) -> None:

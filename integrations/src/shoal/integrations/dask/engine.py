@@ -170,14 +170,8 @@ class DaskEngine:
     def wait(
         self, refs: Sequence[ObjectRef[Any]], num_returns: int, timeout: float | None, fetch_local: bool
     ) -> list[int]:
-        futures = held_refs(refs, self.connection)
-        done = [future.status not in PENDING for future in futures]
-        missing = num_returns - sum(done)
-        if missing > 0 and timeout != 0:
-            pending = [future for future, is_done in zip(futures, done, strict=True) if not is_done]
-            self.connection.wait(pending, missing, timeout)
-        ready = [position for position, future in enumerate(futures) if future.status not in PENDING]
-        return ready[:num_returns]
+        held_refs(refs, self.connection)
+        return self.wait_with_streams(refs, num_returns, timeout)
 
     def wait_with_streams(self, waitables: Sequence[Any], num_returns: int, timeout: float | None) -> list[int]:
         countdown = Countdown(num_returns)

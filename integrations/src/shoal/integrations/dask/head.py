@@ -6,7 +6,6 @@ It runs in the scheduler's event loop, so nothing here needs a lock, and nothing
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -49,10 +48,10 @@ class Head(SchedulerPlugin):
             "call": actors.call,
             "call_done": actors.done,
             "cancel": self._cancel,
-            "contains": lambda client, outer, inner: objects.contains(outer, inner),
+            "contains": objects.contains,
             "desire": objects.desire,
             "find_actor": actors.find,
-            "free": lambda client, keys: objects.free(keys),
+            "free": objects.free,
             "hello": self._hello,
             "how_far": self._how_far,
             "item": self._item,
@@ -64,7 +63,7 @@ class Head(SchedulerPlugin):
             "new_actor": actors.new,
             "no_retries": self._no_retries,
             "taken": self._taken,
-            "where_is": lambda client, keys: objects.places(keys),
+            "where_is": objects.places,
             "workers": self._workers,
         }
         scheduler.stream_handlers["shoal"] = self._hear
@@ -86,22 +85,17 @@ class Head(SchedulerPlugin):
     # --- tasks ------------------------------------------------------------------------------------------------------------------
 
     def transition(self, key: Any, start: Any, finish: Any, *args: Any, stimulus_id: str, **kwargs: Any) -> None:
-        """Looks at each step of each task. This is within a transition: what follows of it comes after."""
+        """Looks at each step of each task. (What follows of it has to wait until the step is done.)"""
         if finish == "processing":
             task = self._scheduler.tasks.get(key)
             if task is not None and task.annotations and RETRIES in task.annotations:
                 retries = task.annotations.pop(RETRIES)
                 task.suspicious = -_FOREVER if retries < 0 else self._scheduler.allowed_failures - retries
         elif finish == "erred":
-            if self._actors.is_life(key):
-                _soon(self._actors.life_failed, key)
+            self._actors.task_failed(key)
         elif finish == "forgotten":
-            inside = self.objects.inside(key)
-            if inside:
-                _soon(self.objects.let_go, inside)
-            actor = self._actors.handle_forgotten(key)
-            if actor is not None:
-                _soon(self._actors.forgotten, actor)
+            self.objects.key_forgotten(key)
+            self._actors.key_forgotten(key)
 
     def _no_retries(self, client: str, key: str) -> None:
         """A task has failed with an error that it must not be run again for."""
@@ -199,7 +193,3 @@ class Head(SchedulerPlugin):
         elif overwrite or not existed:
             values[place] = bytes(value)
         return existed
-
-
-def _soon(function: Callable[..., Any], argument: Any) -> None:
-    asyncio.get_running_loop().call_soon(function, argument)

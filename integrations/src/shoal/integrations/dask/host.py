@@ -100,7 +100,7 @@ class Host(ABC):
     def construct(self, payload: bytes, values: tuple[bytes, ...]) -> bool:
         """Makes the user's object. Returns whether that went well; if not, the actor is dead."""
         name = f"{self.class_name}.__init__"
-        call = RunningCall(name, bytes(TASK_ID_SIZE), self.spec.job, self, resources=self.spec.resources)
+        call = RunningCall(name, name, bytes(TASK_ID_SIZE), self.spec.job, self.spec.resources, self)
         token = running_call.set(call)
         try:
             self._make(payload, values)
@@ -121,7 +121,7 @@ class Host(ABC):
         args, kwargs = unpack(payload, [deserialize(one) for one in values])
         self.instance = loaded(self.spec.data)(*args, **kwargs)
 
-    def end(self, again: bool) -> None:
+    def end(self, again: bool = False) -> None:
         """The actor is over. (What runs goes on to its end, and nobody hears of it.)"""
         self._again = again
         self.ended.set()
@@ -132,7 +132,7 @@ class Host(ABC):
 
     def _tell_death(self, error: ActorDiedError) -> None:
         self.connection.tell_of_work("actor_ended", actor=self.actor, death=cloudpickle.dumps(failed(error)))
-        self.end(again=False)
+        self.end()
 
     # --- its calls --------------------------------------------------------------------------------------------------------------
 
@@ -157,7 +157,7 @@ class Host(ABC):
     def running(self, call: Call) -> RunningCall:
         """A call runs from now on."""
         spec, task_id = call.spec, id_of(call.task)[:TASK_ID_SIZE]
-        call.running = RunningCall(self.name_of(spec), task_id, spec.job, self, spec.name, self.spec.resources)
+        call.running = RunningCall(self.name_of(spec), spec.name, task_id, spec.job, self.spec.resources, self)
         return call.running
 
     def name_of(self, spec: MethodSpec) -> str:

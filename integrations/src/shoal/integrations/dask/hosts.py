@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 from distributed.worker import secede
@@ -44,9 +45,14 @@ class Hosts:
     def __init__(self, connection: Connection) -> None:
         self._hosts: dict[str, Host] = {}
         if connection.worker is not None:
-            connection.worker.stream_handlers.update(
-                {"shoal-call": self._call, "shoal-cancel": self._cancel, "shoal-end": self._end}
-            )
+            connection.worker.stream_handlers["shoal-actor"] = self._hear
+
+    def _hear(self, what: str, actor: str, facts: dict[str, Any]) -> None:
+        """The head says something to an actor. (To one that has ended nothing, of which the head hears.)"""
+        host = self._hosts.get(actor)
+        if host is not None:
+            told: dict[str, Callable[..., None]] = {"deliver": host.deliver, "cancel": host.cancel, "end": host.end}
+            told[what](**facts)
 
     def add(self, host: Host) -> None:
         """An actor begins here."""
@@ -56,20 +62,3 @@ class Hosts:
         """It has ended."""
         if self._hosts.get(host.actor) is host:
             del self._hosts[host.actor]
-
-    # What the head says of an actor that is gone already is left: it hears of the end itself.
-
-    def _call(self, actor: str, **facts: Any) -> None:
-        host = self._hosts.get(actor)
-        if host is not None:
-            host.deliver(**facts)
-
-    def _cancel(self, actor: str, key: str) -> None:
-        host = self._hosts.get(actor)
-        if host is not None:
-            host.cancel(key)
-
-    def _end(self, actor: str, again: bool = False) -> None:
-        host = self._hosts.get(actor)
-        if host is not None:
-            host.end(again)

@@ -10,6 +10,8 @@ import hashlib
 import itertools
 import os
 
+from shoal.engines import DYNAMIC, STREAMING
+
 TASK_ID_SIZE = 24
 OBJECT_ID_SIZE = 28
 _DIGITS = 2 * OBJECT_ID_SIZE
@@ -32,6 +34,19 @@ class TaskIds:
 def key_of(name: str, task_id: bytes, index: int = 0) -> str:
     """Returns the key of a task's result number `index`."""
     return f"{name}-{task_id.hex()}{index:08x}"
+
+
+def keys_of(name: str, task_id: bytes, number: int) -> tuple[str, list[str]]:
+    """Returns the key of a task, and the keys of its results.
+
+    Args:
+        name: for people.
+        task_id: its id.
+        number: of results, or STREAMING, DYNAMIC. The task's key is that of the one result, where there is one.
+    """
+    task = key_of(name, task_id, 0 if number in (1, DYNAMIC) else NO_RESULT)
+    is_one = number in (0, 1, STREAMING, DYNAMIC)
+    return task, [task] if is_one else [key_of(name, task_id, index) for index in range(number)]
 
 
 def id_of(key: str) -> bytes:

@@ -7,8 +7,9 @@ memory, and `fulfil` says so.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,7 @@ class Objects:
         scheduler = self._scheduler
         if client not in scheduler.clients or worker not in scheduler.workers:
             self._drop(key, worker)
+            self.key_forgotten(key)
             return False
         scheduler.update_data(who_has={key: [worker]}, nbytes={key: size}, client=client)
         return True
@@ -102,14 +104,17 @@ class Objects:
                 client, {"op": "cancelled-keys", "keys": lost, "reason": "it was let go of everywhere"}
             )
 
-    def contains(self, outer: list[str], inner: list[str]) -> None:
-        """Objects keep those that they refer to."""
+    def contains(self, client: str, outer: list[str], inner: list[str], are_there: bool = True) -> None:
+        """Objects keep those that they refer to, as long as they are there; or will be."""
+        tasks = self._scheduler.tasks
         for key in outer:
+            if are_there and key not in tasks:
+                continue  # nobody wants it any more
             before = self._inside.setdefault(key, [])
             new = [one for one in inner if one not in before]
             before.extend(new)
             self._wanted.update(new)
-        known = [key for key in inner if key in self._scheduler.tasks]
+        known = [key for key in inner if key in tasks and key in self._wanted]
         self._scheduler.client_desires_keys(keys=known, client=CLIENT)
 
     def want(self, key: str) -> None:
@@ -121,22 +126,21 @@ class Objects:
         """Each of some keys is wanted once less."""
         unwanted = []
         for key in keys:
-            self._wanted[key] -= 1
-            if self._wanted[key] <= 0:
-                del self._wanted[key]
-                unwanted.append(key)
+            if key in self._wanted:
+                self._wanted[key] -= 1
+                if self._wanted[key] <= 0:
+                    del self._wanted[key]
+                    unwanted.append(key)
         if unwanted and CLIENT in self._scheduler.clients:
             self._scheduler.client_releases_keys(keys=unwanted, client=CLIENT)
 
-    def wants(self, key: str) -> bool:
-        """Whether the head keeps a key."""
-        return key in self._wanted
+    def key_forgotten(self, key: str) -> None:
+        """An object is gone: what it has referred to may go."""
+        inside = self._inside.pop(key, None)
+        if inside:
+            soon(self.let_go, inside)
 
-    def inside(self, key: str) -> list[str]:
-        """Returns what an object that is gone has referred to, for `let_go`."""
-        return self._inside.pop(key, [])
-
-    def free(self, keys: list[str]) -> None:
+    def free(self, client: str, keys: list[str]) -> None:
         """Objects are no longer kept, whoever wants them."""
         scheduler = self._scheduler
         for key in keys:
@@ -144,12 +148,17 @@ class Objects:
             if task is None or task.state != "memory":
                 continue
             scheduler.report({"op": "cancelled-keys", "keys": [key], "reason": FREED}, ts=task)
-            for client in list(task.who_wants or ()):
-                scheduler.client_releases_keys(keys=[key], client=client.client_key)
+            for wanting in list(task.who_wants or ()):
+                scheduler.client_releases_keys(keys=[key], client=wanting.client_key)
 
-    def places(self, keys: list[str]) -> list[tuple[list[str], int]]:
+    def places(self, client: str, keys: list[str]) -> list[tuple[list[str], int]]:
         """Returns the workers that have each key, and its size in bytes."""
         tasks = [self._scheduler.tasks.get(key) for key in keys]
         return [
             ([one.address for one in task.who_has or ()], max(task.nbytes, 0)) if task else ([], 0) for task in tasks
         ]
+
+
+def soon(function: Callable[..., Any], argument: Any) -> None:
+    """Calls something when the scheduler's present step is done."""
+    asyncio.get_running_loop().call_soon(function, argument)

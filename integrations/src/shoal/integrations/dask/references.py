@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -112,8 +112,6 @@ class DaskObjectRef(ObjectRef[T_co]):
         def fetch() -> None:
             if connection.is_closed:
                 then(None, SessionEndedError())
-            elif hasattr(future, "shoal_value"):
-                then(future.shoal_value, None)
             else:
                 connection.fetch([future]).add_done_callback(done)
 
@@ -181,18 +179,14 @@ def values_of(connection: Connection, refs: Sequence[Any], timeout: float | None
     failed = next((future for future in futures if has_failed(future)), None)
     if failed is not None:
         raise error_from_dask(failed._state.exception, failed.key)
-    missing = [future for future in futures if not hasattr(future, "shoal_value")]
-    fetched: Iterator[Any] = iter(())
-    if missing:
-        fetching = connection.fetch(missing)
-        limit = None if timeout is None else max(timeout - (monotonic() - started), _BRINGING)
-        if not concurrent.futures.wait([fetching], limit).done:
-            raise _too_late(missing, futures, timeout)
-        error = fetching.exception()
-        if error is not None:
-            raise error_from_dask(error, next((one.key for one in missing if has_failed(one)), missing[0].key))
-        fetched = iter(fetching.result())
-    return [deserialize(one.shoal_value if hasattr(one, "shoal_value") else next(fetched)) for one in futures]
+    fetching = connection.fetch(futures)
+    limit = None if timeout is None else max(timeout - (monotonic() - started), _BRINGING)
+    if not concurrent.futures.wait([fetching], limit).done:
+        raise _too_late(futures, futures, timeout)
+    error = fetching.exception()
+    if error is not None:
+        raise error_from_dask(error, next((one.key for one in futures if has_failed(one)), futures[0].key))
+    return [deserialize(one) for one in fetching.result()]
 
 
 def _too_late(missing: list[Any], futures: list[Any], timeout: float | None) -> GetTimeoutError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Job(NamedTuple):
     namespace: str
 
 
+@dataclass(slots=True, eq=False)
 class RunningCall:
     """One call in a worker.
 
@@ -30,30 +32,19 @@ class RunningCall:
         task_name: what the call is called where it is shown.
         task_id: its id.
         job: whose it is.
-        actor: the actor that it is a call of; None for tasks.
         resources: what it holds.
+        actor: the actor that it is a call of; None for tasks.
     """
 
-    __slots__ = ("actor", "arrived", "canceled", "function_name", "job", "resources", "task_id", "task_name")
-
-    def __init__(
-        self,
-        function_name: str,
-        task_id: bytes,
-        job: Job,
-        actor: Host | None = None,
-        task_name: str = "",
-        resources: dict[str, float] | None = None,
-    ) -> None:
-        self.function_name = function_name
-        self.task_name = task_name or function_name
-        self.task_id = task_id
-        self.job = job
-        self.actor = actor
-        self.resources = resources or {}
-        self.canceled = False
-        self.arrived: list[tuple[str, weakref.ref[Any]]] = []
-        """Keys of references and handles that came with the call's arguments or with values that it got."""
+    function_name: str
+    task_name: str
+    task_id: bytes
+    job: Job
+    resources: dict[str, float]
+    actor: Host | None = None
+    canceled: bool = False
+    arrived: list[tuple[str, weakref.ref[Any]]] = field(default_factory=list)
+    """Keys of references and handles that came with the call's arguments or with values that it got."""
 
     def kept(self) -> list[str]:
         """Returns the keys of those that are still there."""

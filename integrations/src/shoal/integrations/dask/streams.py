@@ -161,7 +161,7 @@ class Producer:
         data, inside = packed(item)
         key = key_of(self._name, self._task_id, self._sent)
         if inside:
-            self._connection.ask("contains", outer=[key], inner=[one.key for one in inside])
+            self._connection.ask("contains", outer=[key], inner=[one.key for one in inside], are_there=False)
         connection = self._connection
         connection.keep({key: data})
         connection.tell_of_work("item", stream=self.key, index=self._sent, key=key, size=len(data), client=self._client)

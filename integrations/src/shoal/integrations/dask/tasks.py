@@ -11,11 +11,11 @@ import dask
 from distributed import get_worker
 
 from shoal import cloudpickle
-from shoal.engines import DYNAMIC, STREAMING, TaskTemplate, deserialize
+from shoal.engines import STREAMING, TaskTemplate, deserialize
 from shoal.integrations.dask.connection import Connection
 from shoal.integrations.dask.errors import captured
 from shoal.integrations.dask.head import RETRIES
-from shoal.integrations.dask.keys import NO_RESULT, TASK_ID_SIZE, TaskIds, id_of, key_of
+from shoal.integrations.dask.keys import TASK_ID_SIZE, TaskIds, id_of, keys_of
 from shoal.integrations.dask.options import task_keywords
 from shoal.integrations.dask.references import DaskObjectRef, pack, unpack
 from shoal.integrations.dask.results import Retried, Returns, outcome
@@ -76,9 +76,8 @@ class Tasks:
         data: Any = payload
         if len(payload) > _LARGE:
             [data] = connection.client.scatter([payload], hash=False)
-        task_id = self._ids.new()
         count = template.options.num_returns
-        key = key_of(template.name, task_id, 0 if count in (1, DYNAMIC) else NO_RESULT)
+        key, results = keys_of(template.name, self._ids.new(), count)
         is_limited = template.options.generator_backpressure > 0
         stream = DaskStream(key, connection, is_limited) if count == STREAMING else None
         annotate: Any = dask.annotate  # type: ignore[attr-defined]
@@ -96,15 +95,11 @@ class Tasks:
         connection.hold(future, awaited, inside)
         if stream is not None:
             return stream.begin(future)
-        if count in (1, DYNAMIC):
-            return [DaskObjectRef(future, connection)]
-        return [
-            DaskObjectRef(
-                connection.client.submit(_result, future, index, key=key_of(template.name, task_id, index), pure=False),
-                connection,
-            )
-            for index in range(count)
-        ]
+        if results == [key]:
+            return [DaskObjectRef(future, connection)] if count else []
+        submit = connection.client.submit
+        parts = [submit(_result, future, index, key=one, pure=False) for index, one in enumerate(results)]
+        return [DaskObjectRef(part, connection) for part in parts]
 
     def _prepare(self, template: TaskTemplate, job: Job) -> Prepared:
         definition, options = template.definition, template.options
@@ -147,7 +142,7 @@ def run_task(spec: bytes, payload: bytes, *values: bytes) -> Any:
     session = session_of_task()
     task: TaskSpec = loaded(bytes(spec))
     key = str(get_worker().get_current_task())
-    call = RunningCall(task.name, id_of(key)[:TASK_ID_SIZE], task.job, None, task.task_name, task.resources)
+    call = RunningCall(task.name, task.task_name, id_of(key)[:TASK_ID_SIZE], task.job, task.resources)
     token = running_call.set(call)
     try:
         parts, inside = outcome(session, key, task.name, task.returns, _value(task, payload, values))
