@@ -8,14 +8,26 @@ import warnings
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.serve._internal.process import kept_line
+from shoal.serve._internal.process import kept_line, line_frames
 from shoal.serve._internal.process.kept_line import KeptLines
-from shoal.serve._internal.process.line_frames import CALL, HEAD, MOST_BYTES, FrameReader, new_address, pickled
+from shoal.serve._internal.process.line_frames import (
+    CALL,
+    HEAD,
+    LARGE,
+    MOST_BYTES,
+    FrameReader,
+    FrameWriter,
+    new_address,
+    pickled,
+    pickled_in_parts,
+    unpickled,
+)
 from shoal.serve._internal.process.line_server import LineServer
 from shoal.serve._internal.process.replica_line import Fetch, LineLost, ReplicaLine, request_frame
 from shoal.serve._internal.process.reply_stream import ReplyStream
@@ -234,6 +246,21 @@ def test_more_of_a_request_and_its_end_go_the_same_way() -> None:
     on_a_line(test)
 
 
+def test_large_parts_of_a_request_arrive_whole_and_in_order_among_others() -> None:
+    async def test(one: Connected) -> None:
+        one.replica.parts = [None]
+        assert await one.ask(more_body=True) == Streaming([], False)
+        messages = [{"type": "http.request", "body": os.urandom(3 * LARGE), "more_body": True} for _ in range(30)]
+        arrived = [one.line.push("call1", messages[start : start + 10]) for start in (0, 10, 20)]
+        others = [one.call("echo", number) for number in range(5)]
+        await asyncio.gather(*arrived)
+        assert one.replica.pushed == messages
+        assert {type(message["body"]) for message in one.replica.pushed} == {bytes}
+        assert await asyncio.gather(*others) == [((number,), {}) for number in range(5)]
+
+    on_a_line(test)
+
+
 def test_the_end_of_a_call_does_not_overtake_it() -> None:
     async def test(one: Connected) -> None:
         other = one.call("wait")
@@ -440,6 +467,74 @@ def test_frames_may_arrive_in_any_pieces(values: list[bytes], cuts: list[int]) -
     for start, end in pairwise(edges):
         found += [(number, kind, bytes(value)) for number, kind, value in reader.feed(data[start:end])]
     assert found == [(number, CALL, value) for number, value in enumerate(values)]
+
+
+@given(
+    values=st.lists(st.recursive(st.binary(max_size=60) | st.integers(), st.lists), max_size=6),
+    cuts=st.lists(st.integers(0, 800), max_size=8),
+    large=st.sampled_from([1, 30, LARGE]),
+)
+def test_values_of_large_frames_are_read_from_where_they_are(values: list[Any], cuts: list[int], large: int) -> None:
+    parts = [part for value in values for part in framed(pickled_in_parts(value))]
+    data = b"".join(parts)
+    edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+    with mock.patch.object(line_frames, "LARGE", large):
+        reader, found = FrameReader(), []
+        for start, end in pairwise(edges):
+            found += [unpickled(content) for _, _, content in reader.feed(data[start:end])]
+    assert found == values
+
+
+def framed(parts: list[bytes]) -> list[bytes]:
+    return [HEAD.pack(sum(map(len, parts)), 1, CALL), *parts]
+
+
+class FakeTransport:
+    """Keeps what is written, and has the writer pause after each of these writes."""
+
+    def __init__(self, pauses: int) -> None:
+        self.written: list[bytes] = []
+        self.closed_after = -1
+        self.pauses = pauses
+        self.writer: FrameWriter | None = None
+
+    def is_closing(self) -> bool:
+        return self.closed_after >= 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        self.written.append(bytes(data))
+        if self.pauses:
+            assert self.writer is not None
+            self.pauses -= 1
+            self.writer.pause()
+
+    def close(self) -> None:
+        self.closed_after = len(self.written)
+
+
+@pytest.mark.parametrize("pauses", [0, 1, 3])
+def test_what_is_large_waits_for_room_and_what_follows_waits_behind_it(pauses: int) -> None:
+    async def main() -> None:
+        transport = FakeTransport(pauses)
+        writer = transport.writer = FrameWriter(transport)  # type: ignore[arg-type]
+        large = [os.urandom(3 * LARGE), b"small", os.urandom(LARGE)]
+        values: list[bytes | list[bytes]] = [b"first", large, b"behind it", large, b"last"]
+        expected = []
+        for number, value in enumerate(values):
+            writer.write(number, CALL, value, at_once=number == 4)
+            expected.append(value if isinstance(value, bytes) else b"".join(value))
+        writer.close()
+        while transport.closed_after < 0:
+            writer.resume()
+        reader, found = FrameReader(), []
+        for data in transport.written:
+            found += reader.feed(data)
+        assert [number for number, _, _ in found] == list(range(5))
+        assert transport.closed_after == len(transport.written)
+        whole = b"".join(HEAD.pack(len(value), number, CALL) + value for number, value in enumerate(expected))
+        assert b"".join(transport.written) == whole
+
+    asyncio.run(main())
 
 
 def test_addresses_are_names_that_leave_no_file_and_are_short_enough() -> None:

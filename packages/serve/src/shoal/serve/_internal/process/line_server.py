@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import pickle
 import socket
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -18,6 +17,7 @@ from shoal.serve._internal.process.line_frames import (
     FETCH,
     GOODBYE,
     HTTP,
+    LARGE,
     MOST_BYTES,
     NEXT,
     PART,
@@ -27,8 +27,11 @@ from shoal.serve._internal.process.line_frames import (
     FrameWriter,
     descriptor_of,
     is_own_user,
+    make_wide,
     new_address,
     pickled,
+    pickled_in_parts,
+    unpickled,
 )
 from shoal.serve._internal.process.own_sockets import OWN_SOCKETS
 from shoal.serve._internal.process.reply_stream import ReplyStream
@@ -159,6 +162,7 @@ class ServedLine(asyncio.Protocol):
         if not is_own_user(transport):
             transport.abort()
             return
+        make_wide(transport)
         self._writer = FrameWriter(transport)
         self._descriptor = descriptor_of(transport)
         OWN_SOCKETS.add(self._descriptor)
@@ -176,6 +180,16 @@ class ServedLine(asyncio.Protocol):
             self._served.end_call(call_id)
         self._served.forget_all(self)
         self._server.gone(self)
+
+    def pause_writing(self) -> None:
+        """Of asyncio."""
+        if self._writer is not None:
+            self._writer.pause()
+
+    def resume_writing(self) -> None:
+        """Of asyncio."""
+        if self._writer is not None:
+            self._writer.resume()
 
     def say_goodbye(self) -> None:
         """No more calls should come."""
@@ -196,7 +210,7 @@ class ServedLine(asyncio.Protocol):
                 continue
             if kind != CANCEL:
                 self._unanswered += 1
-            value = pickle.loads(content)
+            value = unpickled(content)
             if kind == HTTP:
                 self._http(number, RequestMeta._make(value[0]), HttpRequest._make(value[1]))
             elif kind == NEXT:
@@ -215,7 +229,7 @@ class ServedLine(asyncio.Protocol):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _answer(self, number: int, kind: int, content: bytes = b"") -> None:
+    def _answer(self, number: int, kind: int, content: bytes | list[bytes] = b"") -> None:
         self._unanswered -= 1
         if self._writer is not None:
             self._writer.write(number, kind, content, at_once=self._unanswered == 0)
@@ -245,11 +259,12 @@ class ServedLine(asyncio.Protocol):
             self._streams = {one for one in self._streams if self._served.stream_of(one) is not None}
             self._answer(number, FETCH)
             return
+        to_bytes = pickled_in_parts if stream.bytes >= LARGE else pickled
         part = self._served.take_part(call_id, stream)
         if part.finished:
             self._streams.discard(call_id)
         try:
-            content = pickled(tuple(part))
+            content = to_bytes(tuple(part))
         except Exception as error:
             self._served.end_call(call_id)
             self._let_fetch(number, call_id, None, error)

@@ -24,6 +24,8 @@ AGAIN_LATER = ((b"retry-after", b"1"),)
 REQUEST_ID = b"x-request-id"
 SESSION_IDS = (b"x-session-id", b"x_session_id")
 """Headers that name what a request belongs to: the second one as clients write it that allow no others."""
+MODEL_ID = b"serve_multiplexed_model_id"
+NAMES = frozenset((REQUEST_ID, MODEL_ID, *SESSION_IDS))
 PASSED_ON = (
     "type",
     "asgi",
@@ -133,11 +135,13 @@ def made_call(
     call_id = CALL_IDS.next()
     request_id, model_id, session_id = call_id, "", ""
     for name, value in scope["headers"]:
+        if name not in NAMES:
+            continue
         if name == REQUEST_ID:
             request_id = value.decode("latin-1")
-        elif name == b"serve_multiplexed_model_id":
+        elif name == MODEL_ID:
             model_id = value.decode("latin-1")
-        elif name in SESSION_IDS:
+        else:
             session_id = value.decode("latin-1")
     passed = {key: scope[key] for key in PASSED_ON if key in scope}
     passed["root_path"] = scope.get("root_path", "") + route.prefix.rstrip("/")

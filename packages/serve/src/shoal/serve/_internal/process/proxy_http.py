@@ -11,10 +11,11 @@ from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
     HEADER_VALUE_RE,
     STATUS_LINE,
-    RequestResponseCycle,
 )
 
+from shoal.serve._internal.process.body_cycle import BodyCycle
 from shoal.serve._internal.process.limited_http import LimitedHttp
+from shoal.serve._internal.process.line_frames import LARGE
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -92,8 +93,14 @@ class Exchange:
             content += (name, b": ", value, b"\r\n")
         if lengths != [b"%d" % len(body)]:
             return False
-        content += (b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n", body)
-        protocol.transport.write(b"".join(content))
+        content.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+        if len(body) < LARGE:
+            content.append(body)
+            protocol.transport.write(b"".join(content))
+        else:
+            # The loop sends both together, and does not copy them.
+            protocol.transport.write(b"".join(content))
+            protocol.transport.write(body)
         self._end()
         return True
 
@@ -164,10 +171,13 @@ class ProxyHttp(LimitedHttp):
 
     def on_body(self, body: bytes) -> None:
         """Of httptools."""
-        if self._parts is None:
-            super().on_body(body)
-        else:
+        cycle: Any = self.cycle
+        if self._parts is not None:
             self._parts.append(body)
+        elif type(cycle) is not BodyCycle:
+            super().on_body(body)
+        elif not cycle.response_complete:
+            cycle.add(body)
 
     def on_message_complete(self) -> None:
         """Of httptools."""
@@ -176,7 +186,7 @@ class ProxyHttp(LimitedHttp):
         elif not self._begin(self._parts):
             self._through_asgi(complete=True)
 
-    def _begin(self, parts: list[bytes]) -> bool:
+    def _complete_scope(self) -> Scope:
         url = httptools.parse_url(self.url)
         raw_path = url.path
         path = raw_path.decode("ascii")
@@ -187,6 +197,10 @@ class ProxyHttp(LimitedHttp):
         scope["path"] = self.root_path + path
         scope["raw_path"] = self.root_path.encode("ascii") + raw_path
         scope["query_string"] = url.query or b""
+        return self.scope  # type: ignore[return-value]
+
+    def _begin(self, parts: list[bytes]) -> bool:
+        scope = self._complete_scope()
         exchange = Exchange(self, scope, self._keep_alive)
         before = self.cycle
         cycle: Any = exchange
@@ -203,17 +217,16 @@ class ProxyHttp(LimitedHttp):
         assert parts is not None
         if self.transport.is_closing():
             return
-        super().on_headers_complete()
+        cycle = self.cycle = self._new_cycle(self._complete_scope(), self._keep_alive)
+        self._start_asgi_task(cycle, self.app)
         for part in parts:
-            super().on_body(part)
+            cycle.add(part)
         if complete:
             super().on_message_complete()
 
-    def go_on(self, exchange: Exchange, app: Any) -> None:
-        """An ASGI application answers from now on."""
-        self.exchange = None
-        cycle = RequestResponseCycle(
-            scope=exchange.scope,  # type: ignore[arg-type]
+    def _new_cycle(self, scope: Scope, keep_alive: bool) -> BodyCycle:
+        return BodyCycle(
+            scope=scope,
             transport=self.transport,
             flow=self.flow,
             logger=self.logger,
@@ -222,9 +235,14 @@ class ProxyHttp(LimitedHttp):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=False,
-            keep_alive=exchange.keep_alive,
+            keep_alive=keep_alive,
             on_response=self.on_response_complete,
         )
+
+    def go_on(self, exchange: Exchange, app: Any) -> None:
+        """An ASGI application answers from now on."""
+        self.exchange = None
+        cycle = self._new_cycle(exchange.scope, exchange.keep_alive)
         cycle.more_body = False
         newest: Any = self.cycle
         if newest is exchange:

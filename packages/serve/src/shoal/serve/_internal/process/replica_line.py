@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from shoal.serve._internal.process.line_frames import (
     FETCH,
     GOODBYE,
     HTTP,
+    LARGE,
     MOST_BYTES,
     NEXT,
     PART,
@@ -24,9 +24,13 @@ from shoal.serve._internal.process.line_frames import (
     FrameWriter,
     descriptor_of,
     is_own_user,
+    make_wide,
     pickled,
+    pickled_in_parts,
+    unpickled,
 )
 from shoal.serve._internal.process.own_sockets import OWN_SOCKETS
+from shoal.serve._internal.process.reply_stream import size_of
 from shoal.serve._internal.schema.requests import Busy, HttpRequest, RequestMeta, Streaming
 
 Answered = Callable[[Any, BaseException | None], None]
@@ -50,7 +54,7 @@ class Fetch(Exception):
 
 def request_frame(
     method: str, meta: RequestMeta, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[int, bytes] | None:
+) -> tuple[int, bytes | list[bytes]] | None:
     """Returns a call as it travels on a line; None for one that does not: that is large, or whose arguments the core has to see.
 
     Args:
@@ -61,12 +65,14 @@ def request_frame(
     """
     if method == "http":
         request: HttpRequest = args[0]
-        if len(request.first.get("body", b"")) > MOST_BYTES:
+        size = len(request.first.get("body", b""))
+        if size > MOST_BYTES:
             return None
-        return HTTP, pickled((tuple(meta), tuple(request)))
+        content = (tuple(meta), tuple(request))
+        return HTTP, pickled_in_parts(content) if size >= LARGE else pickled(content)
     if method == "call" and not meta.stream and is_plain(args) and is_plain(kwargs):
-        content = pickled((tuple(meta), args, kwargs))
-        return (CALL, content) if len(content) <= MOST_BYTES else None
+        data = pickled((tuple(meta), args, kwargs))
+        return (CALL, data) if len(data) <= MOST_BYTES else None
     return None
 
 
@@ -96,12 +102,13 @@ class ReplicaLine(asyncio.Protocol):
         if not is_own_user(transport):
             transport.abort()
             return
+        make_wide(transport)
         self._writer = FrameWriter(transport)
         self._descriptor = descriptor_of(transport)
         OWN_SOCKETS.add(self._descriptor)
         self.is_open = True
 
-    def send(self, kind: int, data: bytes, answered: Answered) -> None:
+    def send(self, kind: int, data: bytes | list[bytes], answered: Answered) -> None:
         """Sends a call; `answered` is called with its value, or LineLost, or Fetch."""
         if self._writer is None:
             answered(None, LineLost(was_sent=False))
@@ -118,13 +125,15 @@ class ReplicaLine(asyncio.Protocol):
 
     def ask_next(self, call_id: str) -> asyncio.Future[Any]:
         """Returns what a stream has next, once it has something."""
-        return self._asked(NEXT, call_id)
+        return self._asked(NEXT, pickled(call_id))
 
     def push(self, call_id: str, messages: list[Any]) -> asyncio.Future[Any]:
         """Gives messages to a request; ends when there is room for more."""
-        return self._asked(PUSH, (call_id, messages))
+        content = (call_id, messages)
+        is_large = sum(map(size_of, messages)) >= LARGE
+        return self._asked(PUSH, pickled_in_parts(content) if is_large else pickled(content))
 
-    def _asked(self, kind: int, value: Any) -> asyncio.Future[Any]:
+    def _asked(self, kind: int, content: bytes | list[bytes]) -> asyncio.Future[Any]:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def answered(value: Any, error: BaseException | None) -> None:
@@ -135,7 +144,7 @@ class ReplicaLine(asyncio.Protocol):
             else:
                 answer.set_exception(error)
 
-        self.send(kind, pickled(value), answered)
+        self.send(kind, content, answered)
         return answer
 
     def data_received(self, data: bytes) -> None:
@@ -153,7 +162,7 @@ class ReplicaLine(asyncio.Protocol):
                 answered(None, Fetch())
                 continue
             try:
-                value: Any = pickle.loads(content)
+                value: Any = unpickled(content)
                 error = None
             except Exception as failed:
                 value, error = None, failed
@@ -162,6 +171,16 @@ class ReplicaLine(asyncio.Protocol):
             elif error is None and kind == BUSY:
                 value = Busy(value)
             answered(value, error)
+
+    def pause_writing(self) -> None:
+        """Of asyncio."""
+        if self._writer is not None:
+            self._writer.pause()
+
+    def resume_writing(self) -> None:
+        """Of asyncio."""
+        if self._writer is not None:
+            self._writer.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Of asyncio."""
