@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -347,3 +348,19 @@ def test_an_actor_lives_again_after_its_worker_has_died(cluster: Any) -> None:
     os.kill(process, 9)
     with pytest.raises(exceptions.ActorDiedError):
         shoal.get(held)
+
+
+@pytest.mark.slow
+def test_a_stream_goes_on_after_its_worker_has_died(tmp_path: Path) -> None:
+    @shoal.remote(num_returns="streaming", _generator_backpressure_num_objects=1)
+    def numbers(go_on: Path) -> Iterator[tuple[int, int]]:
+        for number in range(4):
+            if number == 2 and not go_on.exists():
+                time.sleep(1000)
+            yield number, os.getpid()
+
+    stream = numbers.remote(tmp_path / "go_on")
+    taken = [shoal.get(next(stream)) for _ in range(2)]
+    (tmp_path / "go_on").touch()
+    os.kill(taken[0][1], 9)
+    assert [shoal.get(ref)[0] for ref in stream] == [2, 3]

@@ -55,43 +55,8 @@ class HeldActor:
         self._pending = 0
         self._lock = threading.Lock()
 
-    def call(
-        self,
-        template: MethodTemplate,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        connection: Connection,
-        ids: TaskIds,
-        job: Job,
-    ) -> list[ObjectRef[Any]] | DaskStream:
-        """Calls a method. Raises SerializationError, PendingCallsLimitExceeded."""
-        payload, awaited, inside = pack(args, kwargs, connection)
-        options = template.options
-        count = options.num_returns
-        name = f"{self.template.definition.name}.{template.name}"
-        task, keys = keys_of(name, ids.new(), count)
-        futures = [connection.future_of(key) for key in keys]
-        for future in futures:
-            connection.hold(future, awaited, inside, self)
-        if self.template.options.max_pending_calls > 0:
-            self._count_call()
-            connection.watch(futures[0], self._call_ended)
-        is_limited = options.generator_backpressure > 0
-        stream = DaskStream(task, connection, is_limited).begin(futures[0]) if count == STREAMING else None
-        message = {
-            "actor": self.actor,
-            "task": task,
-            "spec": _spec(template.name, name, options, job, connection.client.id),
-            "payload": payload,
-            "awaited": [ref.key for ref in awaited],
-            "keys": keys,
-        }
-        connection.tell("call", actor=self.actor, keys=keys, retries=options.max_task_retries, message=message)
-        if stream is not None:
-            return stream
-        return [DaskObjectRef(future, connection) for future in futures] if count else []
-
-    def _count_call(self) -> None:
+    def count_call(self) -> None:
+        """One more call waits for its answer. Raises PendingCallsLimitExceeded."""
         limit = self.template.options.max_pending_calls
         with self._lock:
             if self._pending >= limit:
@@ -100,20 +65,23 @@ class HeldActor:
                 )
             self._pending += 1
 
-    def _call_ended(self) -> None:
+    def call_ended(self) -> None:
+        """A call has been answered."""
         with self._lock:
             self._pending -= 1
 
 
 class Actors:
-    """Makes and finds actors.
+    """Makes, finds and calls actors.
 
     Args:
         connection: of this process.
+        ids: of its tasks.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, ids: TaskIds) -> None:
         self._connection = connection
+        self._ids = ids
 
     def create(self, template: ActorTemplate, args: tuple[Any, ...], kwargs: dict[str, Any], job: Job) -> HeldActor:
         """Makes an actor. Raises ActorAlreadyExistsError, NotSupportedByEngineError, SerializationError."""
@@ -155,6 +123,37 @@ class Actors:
             connection.ask("contains", outer=[life], inner=[one.key for one in inside])
         del begun  # the head wants it now
         return HeldActor(actor, handle, template, future)
+
+    def call(
+        self, actor: HeldActor, template: MethodTemplate, args: tuple[Any, ...], kwargs: dict[str, Any], job: Job
+    ) -> list[ObjectRef[Any]] | DaskStream:
+        """Calls a method. Raises SerializationError, PendingCallsLimitExceeded."""
+        connection, options = self._connection, template.options
+        payload, awaited, inside = pack(args, kwargs, connection)
+        name = f"{actor.template.definition.name}.{template.name}"
+        spec = _spec(template.name, name, options, job, connection.client.id)
+        is_counted = actor.template.options.max_pending_calls > 0
+        if is_counted:
+            actor.count_call()
+        task, keys = keys_of(name, self._ids.new(), options.num_returns)
+        futures = [connection.future_of(key) for key in keys]
+        for future in futures:
+            connection.hold(future, awaited, inside, actor)
+        if is_counted:
+            connection.watch(futures[0], actor.call_ended)
+        results: list[ObjectRef[Any]] | DaskStream = [DaskObjectRef(future, connection) for future in futures]
+        if options.num_returns == STREAMING:
+            results = DaskStream(task, connection, options.generator_backpressure > 0).begin(futures[0])
+        message = {
+            "actor": actor.actor,
+            "task": task,
+            "spec": spec,
+            "payload": payload,
+            "awaited": [ref.key for ref in awaited],
+            "keys": keys,
+        }
+        connection.tell("call", actor=actor.actor, keys=keys, retries=options.max_task_retries, message=message)
+        return results if options.num_returns else []
 
     def named(self, name: str, namespace: str) -> HeldActor:
         """Returns a weak hold on the living actor of a name. Raises ValueError where there is none."""

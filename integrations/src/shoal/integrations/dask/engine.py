@@ -53,7 +53,7 @@ class DaskEngine:
         self._owned = owned
         self._ids = TaskIds()
         self._tasks = Tasks(connection, self._ids)
-        self._actors = Actors(connection)
+        self._actors = Actors(connection, self._ids)
 
     @classmethod
     def in_driver(cls, client: Client, namespace: str | None, owned: Sequence[Any]) -> DaskEngine:
@@ -95,7 +95,7 @@ class DaskEngine:
     def call_actor(
         self, actor: HeldActor, template: MethodTemplate, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> list[ObjectRef[Any]] | DaskStream:
-        return actor.call(template, args, kwargs, self.connection, self._ids, self.job)
+        return self._actors.call(actor, template, args, kwargs, self.job)
 
     def kill_actor(self, actor_id: bytes, no_restart: bool) -> None:
         self.connection.tell("kill", actor=actor_id.hex(), no_restart=no_restart)

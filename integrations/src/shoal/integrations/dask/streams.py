@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 
 from shoal.engines import ObjectRef
@@ -33,7 +34,7 @@ class DaskStream:
         self.key = key
         self.connection = connection
         self._is_limited = is_limited
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._items: deque[Any] = deque()
         self._received = 0
         self._taken = 0
@@ -60,19 +61,21 @@ class DaskStream:
 
     def arrived(self, index: int, future: Any, worker: str) -> None:
         """The next item is there. (A producer that runs again, after its worker's death, sends the first ones again.)"""
-        with self._changed:
-            if index < self._received:
-                return
-            self._received = index + 1
+        with self._lock:
             self._producer = worker
-            if not self._closed:
-                self._items.append(future)
-        self._wake()
+            is_new = index >= self._received
+            if is_new:
+                self._received = index + 1
+                if not self._closed:
+                    self._items.append(future)
+        if is_new:
+            self._wake()
+        else:
+            self._tell_taken()
 
     def _wake(self) -> None:
-        with self._changed:
+        with self._lock:
             waiting, self._waiting = self._waiting, []
-            self._changed.notify_all()
         for callback in waiting:
             callback()
 
@@ -81,26 +84,42 @@ class DaskStream:
 
     def next_ref(self, timeout: float | None) -> ObjectRef[Any]:
         """Blocks for the next item. Raises StopIteration at the end, GetTimeoutError. An error of the task comes as one last reference."""
-        ready = threading.Event()
-        self.on_next(ready.set)
-        if not self.connection.wait_for(ready, timeout):
-            raise GetTimeoutError(f"the next item of the stream did not come within {timeout or 0:g} s")
-        with self._changed:
-            if self._items:
-                future = self._items.popleft()
-                self._taken += 1
-            elif has_failed(self.dask_future) and not self._error_given:
-                self._error_given = True
-                return self._completed
-            else:
-                raise StopIteration
-        if self._is_limited:
-            self.connection.tell("taken", stream=self.key, at=self._producer, count=self._taken)
+        future = self._next(timeout)
+        if future is None:
+            return self._completed
+        self._tell_taken()
         return DaskObjectRef(future, self.connection)
+
+    def _next(self, timeout: float | None) -> Any:
+        """Returns the future of the next item, or None where an error of the task comes as the last one."""
+        deadline = None if timeout is None else monotonic() + timeout
+        while True:
+            ready = threading.Event()
+            self.on_next(ready.set)
+            try:
+                if not self.connection.wait_for(ready, None if deadline is None else max(0, deadline - monotonic())):
+                    raise GetTimeoutError(f"the next item of the stream did not come within {timeout or 0:g} s")
+            finally:
+                self.forget(ready.set)
+            with self._lock:
+                if self._items:
+                    self._taken += 1
+                    return self._items.popleft()
+                if has_failed(self.dask_future) and not self._error_given:
+                    self._error_given = True
+                    return None
+                if self._has_ended():
+                    raise StopIteration
+            # Another thread was told, too, and has taken it.
+
+    def _tell_taken(self) -> None:
+        if self._is_limited and self._producer:
+            count = 2**62 if self._closed else self._taken
+            self.connection.tell("taken", stream=self.key, at=self._producer, count=count)
 
     def on_next(self, callback: Callable[[], None]) -> None:
         """Calls `callback` once when `next_ref` would not block."""
-        with self._changed:
+        with self._lock:
             if not self._items and not self._has_ended():
                 self._waiting.append(callback)
                 return
@@ -108,16 +127,16 @@ class DaskStream:
 
     def forget(self, callback: Callable[[], None]) -> None:
         """Takes an `on_next` back, if it is still there."""
-        with self._changed:
+        with self._lock:
             if callback in self._waiting:
                 self._waiting.remove(callback)
 
     def next_is_ready(self) -> bool:
-        with self._changed:
+        with self._lock:
             return bool(self._items) or self._has_ended()
 
     def is_finished(self) -> bool:
-        with self._changed:
+        with self._lock:
             error_left = has_failed(self.dask_future) and not self._error_given
             return not self._items and self._has_ended() and not error_left
 
@@ -127,11 +146,10 @@ class DaskStream:
 
     def close(self) -> None:
         """The consumer is gone: remaining items are not kept, and nothing holds their producer up."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._items.clear()
-        if self._is_limited and self._producer:
-            self.connection.tell("taken", stream=self.key, at=self._producer, count=2**62)
+        self._tell_taken()
 
 
 class Producer:
