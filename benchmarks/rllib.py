@@ -34,14 +34,16 @@ SITTING = sitting.Sitting(
     cases=Path(__file__).with_name("rllib_cases.py"),
     able=rllib_cases.CASES,
     peers={"ray": "ray[rllib]", "sb3": "stable-baselines3"},
-    others=["single"],
+    others=["single", "products"],
     settings="threads of torch as each chooses, but one for SB3 and the single file where layers are small (it is faster)",
     remarks=[
         "What is done: [rllib_cases.py](../benchmarks/rllib_cases.py) and [rllib_single_file.py](../benchmarks/rllib_single_file.py);",
-        "what it is held against: [rllib_rows.py](../benchmarks/rllib_rows.py).",
+        "what it is held against: [rllib_rows.py](../benchmarks/rllib_rows.py). `products` is the floor: the products of matrices that",
+        "the gradients consist of, on all processors, without environments, activations, losses and the optimizer.",
     ],
     patience=400.0,
     versions=versions,
+    floor_backend="products",
 )
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ python rllib_cases.py '{"backend": "shoal", "case": "steps", "quick": true}' OUT
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -27,7 +28,7 @@ class Setting:
     """What a case is given.
 
     Args:
-        backend: `shoal`, `ray`, `sb3` or `single`.
+        backend: `shoal`, `ray`, `sb3`, `single` or `products`.
         quick: a glance instead of a measurement.
     """
 
@@ -319,6 +320,44 @@ SINGLE: dict[str, Callable[[Setting], float]] = {
 }
 
 
+# --- the products of matrices, and nothing else -----------------------------------------------------------------------------------
+
+
+def products(hiddens: tuple[int, int], minibatch: int, steps_per_gradient: float, setting: Setting) -> float:
+    """Steps/s of a program that does no more than the products of matrices in the gradients, all processors at them."""
+    import torch
+
+    multiply = torch.ops.mkldnn._linear_pointwise  # the faster way to have one here
+    sizes = (4, *hiddens)
+    inputs = [torch.randn(minibatch, size) for size in sizes]
+    weights = [torch.randn(later, size) for size, later in itertools.pairwise(sizes)]
+
+    def network() -> None:
+        for before, after, weight in zip(inputs, inputs[1:], weights, strict=False):
+            multiply(before, weight, None, "none", [], "")
+            multiply(after.t(), before.t(), None, "none", [], "")  # the weight's gradient
+        for after, weight in zip(inputs[2:], weights[1:], strict=True):
+            multiply(after, weight.t(), None, "none", [], "")  # the gradient that is handed on
+
+    def gradient() -> None:
+        network()
+        network()
+
+    def gradients() -> None:
+        for _ in range(count):
+            gradient()
+
+    count = setting.count(500, 5)
+    gradient()
+    return steps_per_gradient * count / min(timed(gradients) for _ in range(setting.count(5, 1)))
+
+
+PRODUCTS: dict[str, Callable[[Setting], float]] = {
+    "steps": lambda setting: products(HIDDENS, MINIBATCH, MINIBATCH / EPOCHS, setting),
+    "zoo_steps": lambda setting: products((64, 64), 256, 256 / 20, setting),
+}
+
+
 # --- stable-baselines3 -----------------------------------------------------------------------------------------------------------
 
 
@@ -393,6 +432,7 @@ CASES: dict[str, dict[str, Callable[[Setting], float]]] = {
     "ray": BOTH,
     "sb3": SB3,
     "single": SINGLE,
+    "products": PRODUCTS,
 }
 
 

@@ -25,5 +25,5 @@ def test_every_row_has_a_figure(tmp_path: Path) -> None:
     # A difference of measurements may be below zero.
     assert all(figures["shoal"][0] > 0 for row, figures in found["figures"].items() if row != "elsewhere")
     assert -100 < found["figures"]["elsewhere"]["shoal"][0] < 100
-    assert set(found["figures"]["steps"]) == {"shoal", "single"}
+    assert set(found["figures"]["steps"]) == {"shoal", "single", "products"}
     assert "| PPO, CartPole, RLlib's settings | steps/s |" in (tmp_path / "page.md").read_text()
