@@ -18,7 +18,14 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 def session() -> Iterator[None]:
     shoal.shutdown()
     ray = importlib.import_module("ray")
-    ray.init("local", num_cpus=4, resources={"camera": 1}, include_dashboard=False, log_to_driver=False)
+    ray.init(
+        "local",
+        num_cpus=4,
+        resources={"camera": 1},
+        include_dashboard=False,
+        log_to_driver=False,
+        _node_ip_address="127.0.0.1",  # nothing listens where others could reach it
+    )
     try:
         shoal.init("ray")
         yield

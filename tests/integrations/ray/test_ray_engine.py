@@ -449,6 +449,15 @@ def test_what_cannot_be_chosen_any_more_is_refused() -> None:
     assert shoal.get(add.remote(1)) == 2
 
 
+def run_alone(program: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program that knows of no Ray. One that hangs says where."""
+    program = "import faulthandler\nfaulthandler.dump_traceback_later(150, exit=True)\n" + program
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    return subprocess.run(
+        [sys.executable, "-uc", program], capture_output=True, text=True, timeout=180, check=False, env=environment
+    )
+
+
 @pytest.mark.slow
 def test_init_begins_a_ray_where_there_is_none() -> None:
     program = """
@@ -459,9 +468,51 @@ with shoal.init("ray", num_cpus=3, resources={"camera": 1}, include_dashboard=Fa
     print("found:", resources["CPU"], resources["camera"], shoal.get(shoal.remote(abs).remote(-4)))
 print("left:", ray.is_initialized())
 """
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False, env=environment
-    )
+    done = run_alone(program)
     assert "found: 3.0 1.0 4" in done.stdout, done.stderr
     assert "left: False" in done.stdout
+
+
+@pytest.mark.slow
+def test_who_waits_hears_of_the_end_of_the_session() -> None:
+    program = """
+import concurrent.futures, shoal
+from shoal.exceptions import SessionEndedError
+
+def start():
+    shoal.init("ray", num_cpus=2, include_dashboard=False, log_to_driver=False)
+
+def outcome(wait):
+    try:
+        return wait()
+    except SessionEndedError:
+        return "ended"
+
+@shoal.remote(resources={"camera": 1})
+def never():
+    pass
+
+@shoal.remote(resources={"camera": 1}, num_returns="streaming")
+def no_items():
+    yield 1
+
+@shoal.remote
+def one(value=1):
+    return value
+
+start()
+ref, stream, there = never.remote(), no_items.remote(), one.remote()
+assert shoal.get(there) == 1
+future = ref.future()
+waits = [lambda: shoal.get(ref), lambda: shoal.wait([ref]), lambda: next(stream), future.result]
+with concurrent.futures.ThreadPoolExecutor(len(waits)) as threads:
+    waiting = [threads.submit(outcome, wait) for wait in waits]
+    shoal.shutdown()
+    print("found:", *(one.result(60) for one in waiting))
+start()
+waits = [lambda: shoal.get(there), lambda: shoal.wait([there]), lambda: shoal.get(one.remote(there)), lambda: next(stream)]
+print("later:", *map(outcome, waits), shoal.get(one.remote()))
+"""
+    done = run_alone(program)
+    assert "found: ended ended ended ended" in done.stdout, done.stderr
+    assert "later: ended ended ended ended 1" in done.stdout, done.stderr

@@ -35,7 +35,7 @@ class Cancellations:
             ):
                 return
             ray.cancel(held, force=force, recursive=recursive)
-        except ray.exceptions.RayError as error:
+        except Exception as error:
             raise error_from_ray(error) from None
 
     def _is_new(self, task_id: bytes, force: bool) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from shoal.engines import ExecutionContext, SessionInfo
-from shoal.integrations.ray.running_call import running_function
+from shoal.integrations.ray.running_function import running_function
 
 if TYPE_CHECKING:
     from shoal.integrations.ray.host import Host

@@ -14,7 +14,7 @@ import ray
 from ray.experimental import internal_kv
 
 from shoal.engines import STREAMING
-from shoal.exceptions import NotSupportedByEngineError
+from shoal.exceptions import NotSupportedByEngineError, SessionEndedError
 from shoal.integrations.ray import context, placement_groups
 from shoal.integrations.ray.actors import Actors, HeldActor, actor_parts
 from shoal.integrations.ray.cancellations import Cancellations
@@ -22,7 +22,9 @@ from shoal.integrations.ray.errors import error_from_ray
 from shoal.integrations.ray.joining import check_fits, is_worker, join
 from shoal.integrations.ray.limits import RAY, RAY_CLIENT
 from shoal.integrations.ray.metrics import Metrics
+from shoal.integrations.ray.open_futures import OpenFutures
 from shoal.integrations.ray.references import RayObjectRef, held_refs, values_of
+from shoal.integrations.ray.sessions import check_not_ended
 from shoal.integrations.ray.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class RayEngine:
         self._tasks = Tasks()
         self._metrics = Metrics()
         self._cancellations = Cancellations()
+        self.open_futures = OpenFutures()
         self.host: Host | None = None
         """The actor that this process is, if shoal has made it."""
 
@@ -164,8 +167,11 @@ class RayEngine:
         held = held_refs(refs)
         try:
             ready, _ = ray.wait(held, num_returns=num_returns, timeout=timeout, fetch_local=fetch_local)
-        except ray.exceptions.RayError as error:
+        except Exception as error:
             raise error_from_ray(error) from None
+        except SystemExit:
+            check_not_ended()
+            raise
         chosen = set(ready)
         return [position for position, ref in enumerate(held) if ref in chosen]
 
@@ -259,6 +265,7 @@ class RayEngine:
         """Leaves Ray, or ends the one that `init` has started. What the program began itself goes on."""
         if self._began:
             ray.shutdown()
+            self.open_futures.end(SessionEndedError("the session ended while this waited"))
 
 
 def _space(namespace: str) -> bytes:

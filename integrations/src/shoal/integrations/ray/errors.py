@@ -13,6 +13,9 @@ from shoal.integrations.engines.carried_errors import CarriedError, carried
 
 _MACHINERY = (os.path.dirname(ray.__file__), os.path.dirname(__file__))
 
+_UNKNOWN = "owner is unknown"
+"""What Ray says of references that come from an earlier cluster."""
+
 
 class TaskFailed(CarriedError):
     """Carries a task's error through Ray."""
@@ -63,6 +66,8 @@ def error_from_ray(error: BaseException) -> BaseException:
     """Returns the error of shoal that says what an error of Ray's says; other errors as they are."""
     if isinstance(error, of_ray.RayTaskError):
         return _of_task(error)
+    if isinstance(error, ValueError) and _UNKNOWN in str(error):
+        return of_shoal.SessionEndedError("a reference belongs to a session on Ray that has ended")
     if not isinstance(error, of_ray.RayError):
         return error
     for ray_class, translate in _TRANSLATIONS:

@@ -15,7 +15,7 @@ from shoal.integrations.engines.carried_errors import repr_of_actor
 from shoal.integrations.engines.templates import template_of
 from shoal.integrations.ray.errors import captured
 from shoal.integrations.ray.references import to_shoal
-from shoal.integrations.ray.running_call import running_function
+from shoal.integrations.ray.running_function import running_function
 from shoal.integrations.ray.sessions import ensure_session
 from shoal.integrations.ray.tasks import Retried, loaded
 

@@ -6,16 +6,17 @@ import asyncio
 import concurrent.futures
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import ray
 import ray.cloudpickle
 
-from shoal import DynamicObjectRefGenerator, JobID
+from shoal import DynamicObjectRefGenerator, JobID, engines
 from shoal.engines import ObjectRef
 from shoal.exceptions import SessionEndedError
 from shoal.integrations.ray.errors import error_from_ray
-from shoal.integrations.ray.sessions import ensure_session
+from shoal.integrations.ray.sessions import check_not_ended, ensure_session
 
 T_co = TypeVar("T_co", covariant=True)
 _CLIENT_SERVER = "ray.util.client.server.server"
@@ -39,7 +40,7 @@ class RayHome:
         soon: Callable[[Callable[[], None]], Any] | None = None,
         is_brief: bool = False,
     ) -> None:
-        ref.ray_ref.future().add_done_callback(lambda _: callback())
+        ref.future().add_done_callback(lambda _: callback())
 
     def ref_parts(self, object_id: bytes) -> tuple[bytes, str]:
         return object_id, ""
@@ -63,8 +64,8 @@ class RayObjectRef(ObjectRef[T_co]):
 
     def future(self) -> concurrent.futures.Future[T_co]:
         """Returns a `concurrent.futures.Future` that ends with the object's value or error."""
-        future: concurrent.futures.Future[T_co] = concurrent.futures.Future()
-        future.set_running_or_notify_cancel()
+        engine: Any = engines.current()
+        future: concurrent.futures.Future[T_co] = engine.open_futures.new()
         self.ray_ref.future().add_done_callback(lambda done: _settle(future, done))
         return future
 
@@ -75,13 +76,14 @@ class RayObjectRef(ObjectRef[T_co]):
 
         def settle(done: concurrent.futures.Future[Any]) -> None:
             if not future.done():
-                _settle(future, done)
+                error = done.exception()
+                future.set_result(done.result()) if error is None else future.set_exception(error)
 
         def arrived(done: concurrent.futures.Future[Any]) -> None:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(settle, done)
 
-        self.ray_ref.future().add_done_callback(arrived)
+        self.future().add_done_callback(arrived)
         return future
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -91,16 +93,17 @@ class RayObjectRef(ObjectRef[T_co]):
         return arrived_ref, (self.ray_ref,)
 
 
-def _settle(future: Any, done: concurrent.futures.Future[Any]) -> None:
+def _settle(future: concurrent.futures.Future[Any], done: concurrent.futures.Future[Any]) -> None:
     """Ends `future` with what Ray's future has, in shoal's words."""
     error = done.exception()
-    if error is None:
-        future.set_result(to_shoal(done.result()))
-        return
-    translated = error_from_ray(error)
-    if isinstance(translated, StopIteration):
-        translated = RuntimeError(f"the task raised StopIteration: {translated!r}")
-    future.set_exception(translated)
+    with suppress(concurrent.futures.InvalidStateError):  # the session has ended meanwhile
+        if error is None:
+            future.set_result(to_shoal(done.result()))
+            return
+        translated = error_from_ray(error)
+        if isinstance(translated, StopIteration):
+            translated = RuntimeError(f"the task raised StopIteration: {translated!r}")
+        future.set_exception(translated)
 
 
 def arrived_pickled_ref(data: bytes) -> RayObjectRef[Any]:
@@ -147,6 +150,9 @@ def values_of(refs: Iterable[Any], timeout: float | None) -> list[Any]:
         return [to_shoal(value) for value in ray.get(held_refs(refs), timeout=timeout)]
     except Exception as error:
         failure = error_from_ray(error)
+    except SystemExit:
+        check_not_ended()
+        raise
     raise failure  # here, where nothing is handled: its own cause and context stay
 
 

@@ -8,6 +8,7 @@ import ray
 
 import shoal
 from shoal import engines
+from shoal.exceptions import SessionEndedError
 from shoal.integrations.ray.joining import is_worker
 
 _FIRST = threading.Lock()
@@ -26,6 +27,12 @@ def ensure_session() -> None:
             from shoal.integrations.ray.engine import RayEngine  # it knows those who call this
 
             engines.adopt(RayEngine(engines.SessionRequest(kind="adapter", scheme="ray", address="ray")))
+
+
+def check_not_ended() -> None:
+    """Raises SessionEndedError where the session has ended: Ray lets those go who wait then, with SystemExit."""
+    if not shoal.is_initialized():
+        raise SessionEndedError("the session ended while this waited") from None
 
 
 class Arrival:

@@ -9,10 +9,13 @@ from typing import Any
 
 import ray
 
+import shoal
+from shoal import engines
 from shoal.engines import ObjectRef
-from shoal.exceptions import GetTimeoutError
+from shoal.exceptions import GetTimeoutError, SessionEndedError
 from shoal.integrations.ray.errors import error_from_ray
 from shoal.integrations.ray.references import RayObjectRef
+from shoal.integrations.ray.sessions import check_not_ended
 
 _FOREVER = -1
 """As a lock's timeout."""
@@ -25,14 +28,22 @@ class RayStream:
         generator: what Ray's `.remote()` returned.
     """
 
-    __slots__ = ("_callbacks", "_completed", "_taking", "_watching", "ray_ref")
+    __slots__ = ("_callbacks", "_completed", "_engine", "_generator", "_taking", "_watching")
 
     def __init__(self, generator: Any) -> None:
-        self.ray_ref: Any = generator
+        self._engine = engines.current()
+        self._generator: Any = generator
         self._completed = RayObjectRef[Any](generator.completed())
         self._taking = threading.Lock()  # Ray's generators are for one thread at a time
         self._watching = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
+
+    @property
+    def ray_ref(self) -> Any:
+        """Ray's generator. Raises SessionEndedError for one of an earlier session: Ray ends the program where such a one is looked at."""
+        if not shoal.is_initialized() or engines.current() is not self._engine:
+            raise SessionEndedError("the stream belongs to a session that has ended")
+        return self._generator
 
     def next_ref(self, timeout: float | None) -> ObjectRef[Any]:
         """Blocks for the next item. Raises StopIteration at the end, GetTimeoutError."""
@@ -48,6 +59,9 @@ class RayStream:
             return RayObjectRef(next(self.ray_ref))
         except ray.exceptions.RayError as error:
             raise error_from_ray(error) from None
+        except SystemExit:
+            check_not_ended()
+            raise
         finally:
             self._taking.release()
 
@@ -81,7 +95,7 @@ class RayStream:
 
     def close(self) -> None:
         """The consumer is gone: Ray drops the items when the generator goes."""
-        self.ray_ref = None
+        self._generator = None
 
 
 def _late(timeout: float | None) -> GetTimeoutError:

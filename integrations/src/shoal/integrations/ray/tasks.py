@@ -13,7 +13,7 @@ from shoal.engines import DYNAMIC, STREAMING, Definition, ObjectRef, TaskTemplat
 from shoal.integrations.ray.errors import captured, error_from_ray
 from shoal.integrations.ray.options import task_keywords
 from shoal.integrations.ray.references import results_of, to_ray, to_shoal
-from shoal.integrations.ray.running_call import running_function
+from shoal.integrations.ray.running_function import running_function
 from shoal.integrations.ray.sessions import ensure_session
 from shoal.integrations.ray.streams import RayStream
 

@@ -1,4 +1,4 @@
-"""Which call of the user's code runs here."""
+"""Which function of the user's runs here."""
 
 from __future__ import annotations
 
