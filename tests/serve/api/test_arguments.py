@@ -58,6 +58,7 @@ def test_deployments_are_bound_before_they_are_used() -> None:
     [
         ({"route_prefix": "echo"}, "route_prefix is 'echo': it has to begin with '/'"),
         ({"route_prefix": "/echo/"}, "give '/echo'"),
+        ({"route_prefix": 5}, "route_prefix is 5: give a path"),
         ({"route_prefix": "/{id}"}, "without {parameters}"),
         ({"name": ""}, "name is '': give it a name, which is not empty"),
         ({"name": "a#b"}, "name is 'a#b': it may not have '#'"),

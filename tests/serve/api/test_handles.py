@@ -10,7 +10,7 @@ import pytest
 
 import shoal
 from shoal import serve
-from shoal.serve.exceptions import DeploymentUnavailableError, ServeError
+from shoal.serve.exceptions import DeploymentUnavailableError, InvalidArgumentError, ServeError
 
 
 @serve.deployment(ray_actor_options={"num_cpus": 0})
@@ -41,6 +41,11 @@ def test_values_go_to_tasks_as_references() -> None:
     serve.delete("refs")
 
 
+def test_a_handle_without_an_application_says_what_it_needs() -> None:
+    with pytest.raises(ServeError, match="app_name="):
+        serve.get_deployment_handle("Doubled")
+
+
 def test_a_deployment_that_never_was_is_told_and_found_once_it_is() -> None:
     serve.start(http_options={"port": 0})
     handle = serve.get_deployment_handle("Doubled", "later")
@@ -64,6 +69,12 @@ class Yields:
 
     async def list(self) -> list[int]:
         return [1, 2]
+
+    def text(self) -> str:
+        return "no stream"
+
+    def first(self) -> int:
+        return next(iter(list[int]()))
 
     async def __call__(self) -> int:
         return 5
@@ -97,6 +108,13 @@ def test_what_yields_is_called_with_stream_and_nothing_else_is() -> None:
     assert list(handle.options(method_name="list", stream=True).remote()) == [1, 2]
     with pytest.raises(TypeError, match="gave 5, which has no items"):
         next(handle.options(stream=True).remote())
+    with pytest.raises(TypeError, match="gave 'no stream', which has no items"):
+        next(handle.options(stream=True).text.remote())
+    # A future cannot hold a StopIteration.
+    with pytest.raises(RuntimeError, match="first raised StopIteration"):
+        handle.first.remote().result(timeout_s=30)
+    with pytest.raises(InvalidArgumentError, match="timeout_s is '5'"):
+        handle.remote().result(timeout_s="5")  # type: ignore[arg-type]
     serve.delete("yields")
 
 

@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from shoal.serve._internal.process.json_values import jsonable
+from shoal.serve._internal.process.user_code import response_of
 
 
 class Model(BaseModel):
@@ -48,3 +49,10 @@ def test_what_becomes_of_values(value: Any, expected: Any) -> None:
 def test_what_cannot_be_json_is_told() -> None:
     with pytest.raises(TypeError, match=r"<object object at .* cannot be made JSON; return text, bytes"):
         jsonable([object()])
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_bytes_of_any_kind_are_bytes(kind: Any) -> None:
+    code: Any = None
+    response = response_of(kind(b"\xff"), code)
+    assert (response.body, response.media_type) == (b"\xff", "application/octet-stream")

@@ -16,7 +16,7 @@ from shoal.serve._internal.process.whole_request import WholeRequest
 from shoal.serve._internal.schema.deployments import Route
 from shoal.serve._internal.schema.requests import Streaming
 from shoal.serve.config import HTTPOptions
-from shoal.serve.exceptions import BackPressureError, RequestCancelledError, ServeError
+from shoal.serve.exceptions import BackPressureError, ReplicaUnavailableError, RequestCancelledError, ServeError
 
 ROUTE = Route("/", "app", "One")
 SCOPE: dict[str, Any] = {"type": "http", "method": "POST", "path": "/", "headers": []}
@@ -238,5 +238,59 @@ def test_who_goes_before_it_is_turned_away_is_written_nothing(monkeypatch: pytes
         exchange.answering.client_gone()
         pace.held.pop()()
         assert not exchange.statuses
+
+    on_a_loop(test)
+
+
+class TalkingRouter(FullRouter):
+    """Its replica accepts a WebSocket, sends this, and then fails."""
+
+    def __init__(self, sent: list[Any], error: Exception) -> None:
+        super().__init__()
+        self.parts = [Streaming([{"type": "websocket.accept"}, *sent], False)]
+        self.error = error
+
+    def submit(self, call: Call) -> None:
+        call.done(Streaming([], False), None)
+
+    def cancel(self, call: Call) -> None: ...
+
+    async def next_items(self, call: Call) -> Streaming:
+        if not self.parts:
+            raise self.error
+        return self.parts.pop()
+
+
+CLOSE = "websocket.close"
+
+
+@pytest.mark.parametrize(
+    ("sent", "error", "code"),
+    [
+        ([], ValueError("a fault of the code"), 1011),
+        ([], ReplicaUnavailableError("it died"), 1012),
+        ([{"type": CLOSE, "code": 4000}], ValueError("later"), None),
+    ],
+)
+def test_a_websocket_that_cannot_go_on_is_closed(sent: list[Any], error: Exception, code: int | None) -> None:
+    async def test() -> None:
+        got, router = list[Any](), TalkingRouter(sent, error)
+
+        async def receive() -> Any:
+            if got:
+                await asyncio.get_running_loop().create_future()
+            return {"type": "websocket.connect"}
+
+        async def send(message: Any) -> None:
+            got.append(message)
+
+        scope = {**SCOPE, "type": "websocket"}
+        request = ProxiedRequest(ROUTE, router, scope, receive, send, None, RefusalPace())  # type: ignore[arg-type]
+        try:
+            await request.answer()
+        except ValueError:
+            assert code is None
+        assert [one.get("code") for one in got if one["type"] == CLOSE] == [code or 4000]
+        assert (request.lost is error) == (code == 1012)
 
     on_a_loop(test)

@@ -53,6 +53,13 @@ class FakeActor:
         return SimpleNamespace(remote=lambda call_id: self.heard.append("cancel"))
 
     @property
+    def next_items(self) -> Any:
+        dead: Future[Any] = Future()
+        dead.set_exception(ActorDiedError("killed"))
+        self.heard.append("next")
+        return SimpleNamespace(remote=lambda call_id: SimpleNamespace(future=lambda: dead))
+
+    @property
     def recover(self) -> Any:
         self.recovered = Future()
         return SimpleNamespace(remote=lambda call_id: SimpleNamespace(as_future=lambda: self.recovered))
@@ -296,3 +303,15 @@ def test_whose_replica_is_gone_with_its_line_is_told_that(router: Router, link: 
     actor.recovered.set_exception(ActorDiedError("killed"))
     assert isinstance(told.error, ReplicaUnavailableError)
     assert "died" in str(told.error)
+
+
+def test_a_replica_whose_death_a_stream_tells_gets_no_more_requests(router: Router, link: Any) -> None:
+    actor = FakeActor()
+    link.tell(serving(actor))
+    stream = Told(router)
+    actor.answers[0].set_result("the first part")
+    with pytest.raises(ReplicaUnavailableError, match="died"):
+        router.wait_for_items(stream.call)
+    waits = Told(router)
+    assert actor.heard == ["call", "next"]
+    assert not waits.outcomes

@@ -18,11 +18,11 @@ from shoal.serve._internal.process import definition_pickling
 from shoal.serve._internal.process.controller import CONCURRENT_CALLS, Controller
 from shoal.serve._internal.process.controller_link import CONTROLLER, NAMESPACE, REST_SERVER, find_controller
 from shoal.serve._internal.process.local_application import run_here
+from shoal.serve._internal.process.request_context import HERE
 from shoal.serve._internal.process.routers import ROUTERS
 from shoal.serve._internal.schema.absent_names import ALTERNATIVES
 from shoal.serve._internal.schema.deployments import ApplicationSpec, DeploymentId
 from shoal.serve.config import DeploymentConfig, HTTPOptions, ProxyLocation, gRPCOptions
-from shoal.serve.context import get_replica_context
 from shoal.serve.deployment import Application, Deployment, checked
 from shoal.serve.exceptions import InvalidArgumentError, ServeError
 from shoal.serve.handle import DeploymentHandle
@@ -293,7 +293,10 @@ def get_deployment_handle(deployment_name: str, app_name: str | None = None) -> 
     Raises:
         ServeError: there is no app_name, and this is no deployment.
     """
-    return DeploymentHandle(DeploymentId(app_name or get_replica_context().app_name, deployment_name))
+    here = HERE.get()
+    if not app_name and here is None:
+        raise ServeError(f"the deployment {deployment_name} is of an application: give its name, app_name=...")
+    return DeploymentHandle(DeploymentId(app_name or here.app_name, deployment_name))
 
 
 def shutdown() -> None:

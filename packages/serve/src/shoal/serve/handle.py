@@ -230,9 +230,12 @@ class DeploymentResponse(_Answer):
         Raises:
             TimeoutError: it is not there in time.
             RuntimeError: in an event loop, which would stand still; use `await`.
+            InvalidArgumentError: (a ValueError) timeout_s is no number.
             Exception: what the deployment raised.
         """
         _refuse_in_loop()
+        if timeout_s is not None and not isinstance(timeout_s, int | float):
+            raise InvalidArgumentError(f"timeout_s is {timeout_s!r}; give seconds, or None for no limit")
         return self._outcome.wait(timeout_s)
 
     def __await__(self) -> Generator[Any, None, Any]:

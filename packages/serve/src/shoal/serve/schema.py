@@ -299,10 +299,12 @@ def name_problem(name: object) -> str:
     return "it may not have '#', which parts names of replicas" if "#" in name else ""
 
 
-def route_prefix_problem(prefix: str | None) -> str:
+def route_prefix_problem(prefix: Any) -> str:
     """Returns what is wrong with a prefix; empty where nothing is."""
     if prefix is None:
         return ""
+    if not isinstance(prefix, str):
+        return "give a path, such as '/', or null (None) for no HTTP"
     if not prefix.startswith("/"):
         return f"it has to begin with '/': give '/{prefix}', or null (None) for no HTTP"
     if prefix != "/" and prefix.endswith("/"):

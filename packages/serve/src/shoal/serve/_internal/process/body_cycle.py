@@ -7,7 +7,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-MOST_BYTES = 1 << 19
+MOST_BYTES = 1 << 18
 """That wait for the application before no more is read."""
 
 

@@ -20,6 +20,8 @@ IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 """Methods that may be repeated (RFC 9110, 9.2.2)."""
 LISTEN_AFTER = 0.02
 """Seconds after which a request is worth looking whether its client is still there."""
+CODE_FAILED, REPLICA_GONE = 1011, 1012
+"""Codes with which WebSockets are closed (RFC 6455, 7.4.1, and IANA's registry)."""
 AGAIN_LATER = ((b"retry-after", b"1"),)
 REQUEST_ID = b"x-request-id"
 SESSION_IDS = (b"x-session-id", b"x_session_id")
@@ -107,7 +109,7 @@ async def send_refusal(scope: dict[str, Any], send: Any, refusal: Refusal, reque
         await send({**text_head(refusal.status, body, headers), "type": "websocket.http.response.start"})
         await send({"type": "websocket.http.response.body", "body": body})
     else:
-        await send({"type": "websocket.close", "code": 1011})
+        await send({"type": "websocket.close", "code": CODE_FAILED})
 
 
 def id_of(scope: dict[str, Any]) -> bytes:
@@ -182,6 +184,7 @@ class ProxiedRequest:
         self._pace = pace
         self._router = router
         self._begun = False
+        self._is_closed = False
         self._gone = False
         self._listening: asyncio.Task[None] | None = None
         self._call: Call | None = None
@@ -267,8 +270,10 @@ class ProxiedRequest:
                         message["headers"] = [*message.get("headers", ()), (REQUEST_ID, self._id_bytes)]
                     elif message["type"] == "websocket.accept":
                         self.status = "101"
-                    elif message["type"] == "websocket.close" and self.status != "101":
-                        self.status = "403"
+                    elif message["type"] == "websocket.close":
+                        self._is_closed = True
+                        if self.status != "101":
+                            self.status = "403"
                     await self._send(message)
                 if part.finished:
                     return
@@ -282,9 +287,18 @@ class ProxiedRequest:
                 return
             if self._begun:
                 self._router.cancel(call)
+                if self.status == "101" and not self._is_closed:
+                    await self._close_websocket(error)
+                    return
                 # The client sees the connection end before the answer does: there is no other way to tell it.
                 raise
             await self._refuse(error)
+
+    async def _close_websocket(self, error: Exception) -> None:
+        is_gone = refusal_of(error).is_loss
+        if is_gone:
+            self.lost = error
+        await self._send({"type": "websocket.close", "code": REPLICA_GONE if is_gone else CODE_FAILED})
 
     @property
     def _id_bytes(self) -> bytes:

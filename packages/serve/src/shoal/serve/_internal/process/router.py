@@ -248,12 +248,29 @@ class Router:
     def wait_for_items(self, call: Call) -> Streaming:
         """Returns what a stream, whose first part has come, has next. Blocks."""
         assert call.replica is not None
-        part: Streaming = call.replica.actor.next_items.remote(call.meta.call_id).future().result()
+        try:
+            part: Streaming = call.replica.actor.next_items.remote(call.meta.call_id).future().result()
+        except shoal.exceptions.ActorError as error:
+            raise self._seen(call.replica, error) from error
         return part
+
+    def _seen(self, replica: ReplicaInfo, error: shoal.exceptions.ActorError) -> BaseException:
+        """Returns what is raised where a replica has not answered a question. One that is dead gets no more requests."""
+        if not is_death(error):
+            return error
+        with self._lock:
+            self._choice.gone(replica.replica_id)
+        return _lost(replica, error)
 
     async def next_items(self, call: Call) -> Streaming:
         """Does the same on an event loop."""
         assert call.replica is not None
+        try:
+            return await self._next_items(call, call.replica)
+        except shoal.exceptions.ActorError as error:
+            raise self._seen(call.replica, error) from error
+
+    async def _next_items(self, call: Call, replica: ReplicaInfo) -> Streaming:
         call_id = call.meta.call_id
         part: Streaming | Lost
         is_there = False
@@ -265,11 +282,11 @@ class Router:
                 is_there = True
             except LineLost as lost:
                 # Where the replica is gone, its actor tells why.
-                await call.replica.actor.recover.remote(call_id)
-                raise _lost(call.replica, lost) from lost
-        part = await call.replica.actor.fetch.remote(call_id, is_there)
+                await replica.actor.recover.remote(call_id)
+                raise _lost(replica, lost) from lost
+        part = await replica.actor.fetch.remote(call_id, is_there)
         if isinstance(part, Lost):
-            raise _lost(call.replica, LineLost())
+            raise _lost(replica, LineLost())
         return part
 
     def push(self, call: Call, messages: list[Any]) -> asyncio.Future[None]:

@@ -7,7 +7,7 @@ import contextvars
 import functools
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from typing import Any
@@ -28,6 +28,10 @@ ASGI_APP = "_shoal_serve_asgi_app"
 """The attribute in which `serve.ingress` leaves what makes the ASGI application of a class."""
 LARGEST_BATCH = "_shoal_serve_largest_batch"
 """The attribute in which `serve.batch` leaves what tells how many requests make a batch of a method."""
+
+
+NO_STREAMS = (str, bytes, bytearray, Mapping)
+"""What could be iterated over, and is one answer all the same."""
 
 
 class _Kind(Enum):
@@ -143,7 +147,7 @@ class UserCode:
         if kind is _Kind.GENERATOR:
             return function(*args, **kwargs)
         context = contextvars.copy_context()
-        call = functools.partial(context.run, functools.partial(function, *args, **kwargs))
+        call = functools.partial(context.run, _called, function, args, kwargs)
         value = await asyncio.get_running_loop().run_in_executor(self._threads, call)
         return await value if inspect.isawaitable(value) else value
 
@@ -153,7 +157,7 @@ class UserCode:
             async for item in generator:
                 yield item
             return
-        if not hasattr(generator, "__iter__"):
+        if not hasattr(generator, "__iter__") or isinstance(generator, NO_STREAMS):
             raise TypeError(
                 f"what was called with stream=True gave {generator!r:.100}, which has no items; call it without, or let it yield"
             )
@@ -176,6 +180,14 @@ class UserCode:
         await response_of(value, self)(scope, receive, send)
 
 
+def _called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    try:
+        return function(*args, **kwargs)
+    except StopIteration as error:
+        # As of a coroutine's: no future can have it, and who waits would wait for ever.
+        raise RuntimeError(f"{getattr(function, '__qualname__', function)} raised StopIteration") from error
+
+
 def response_of(value: Any, code: UserCode) -> Any:
     """Returns the Starlette response that a value means."""
     from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -184,8 +196,8 @@ def response_of(value: Any, code: UserCode) -> Any:
         return value
     if inspect.isgenerator(value) or inspect.isasyncgen(value):
         return StreamingResponse(code.items(value))
-    if isinstance(value, bytes):
-        return Response(value, media_type="application/octet-stream")
+    if isinstance(value, bytes | bytearray | memoryview):
+        return Response(bytes(value), media_type="application/octet-stream")
     if isinstance(value, str):
         return PlainTextResponse(value)
     try:
