@@ -116,6 +116,7 @@ def test_tls(tmp_path: Path) -> None:
     [
         ({"ssl_keyfile": "key.pem"}, "go together"),
         ({"root_path": "public/"}, "begins with '/'"),
+        ({"port": 65536}, "port is 65536: should be less than or equal to 65535"),
         ({"middlewares": [Stamp]}, "give starlette.middleware.Middleware"),
     ],
 )
@@ -126,7 +127,7 @@ def test_what_cannot_be(options: dict[str, Any], expected: str) -> None:
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.pem")
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match=r"the ssl_certfile .*missing\.pem"):
         serve.start(http_options={"port": 0, "ssl_keyfile": missing, "ssl_certfile": missing})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -25,6 +25,8 @@ import shoal
 from shoal.exceptions import ShoalError
 from shoal.serve._internal.process.portable_code import as_bytes, code_at, from_bytes, path_of
 from shoal.serve._internal.schema.absent_names import absence
+
+Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class _Frozen(BaseModel):
@@ -213,7 +215,7 @@ class HTTPOptions(_Frozen):
     """
 
     host: str = "127.0.0.1"
-    port: NonNegativeInt = 8000
+    port: Port = 8000
     root_path: str = ""
     request_timeout_s: PositiveFloat | None = None
     keep_alive_timeout_s: PositiveFloat = 90
@@ -257,7 +259,7 @@ class gRPCOptions(_Frozen):
         enable_reflection: let clients ask for the services.
     """
 
-    port: NonNegativeInt = 9000
+    port: Port = 9000
     grpc_servicer_functions: Sequence[str | Callable[..., Any]] = ()
     request_timeout_s: PositiveFloat | None = None
     enable_reflection: bool = True

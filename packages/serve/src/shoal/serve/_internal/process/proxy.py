@@ -115,8 +115,14 @@ class Proxy:
             ssl_keyfile_password=options.ssl_keyfile_password,
             ssl_ca_certs=options.ssl_ca_certs,
         )
-        # Files of TLS that cannot be read are told to who starts this.
-        config.load()
+        try:
+            config.load()
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"TLS cannot begin with the ssl_certfile {options.ssl_certfile} and the ssl_keyfile {options.ssl_keyfile}: {error}; "
+                f"give files that this machine has, as PEM",
+            ) from error
         listener = listener_at(options.host, options.port)
         self._server = Server(config)
         collect_seldom()
