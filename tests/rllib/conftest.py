@@ -1,4 +1,4 @@
-"""Recorded data that several tests learn from."""
+"""Recorded data that several tests learn from, and a session that modules share."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+import shoal
 from shoal.rllib.algorithms.ppo import PPOConfig
 from shoal.rllib.core.columns import Columns
 from shoal.rllib.core.rl_module.rl_module import RLModuleSpec
@@ -43,3 +44,26 @@ def balanced(tmp_path_factory: pytest.TempPathFactory) -> Path:
         runner.sample(num_episodes=4)
     runner.stop()
     return folder
+
+
+CPUS = 4.0
+PRELOAD = ["torch", "gymnasium", "shoal.rllib.env.single_agent_env_runner"]
+
+
+@pytest.fixture(scope="module")
+def session() -> None:
+    """A session whose processes have imported what runners need. It stays for the next module, unless something is left in it."""
+    if not (
+        shoal.is_initialized()
+        and shoal.cluster_resources().get("CPU") == CPUS
+        and shoal.available_resources().get("CPU") == CPUS
+    ):
+        shoal.shutdown()
+        shoal.init(num_cpus=int(CPUS), log_to_driver=False, preload=PRELOAD)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Ends the session after the last of these tests."""
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        shoal.shutdown()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import gymnasium as gym
 import numpy as np
 import pytest
 
-from shoal.rllib._internal.evaluation import in_pieces
+from shoal.rllib._internal.evaluation import Evaluation, in_pieces
 from shoal.rllib.algorithms.ppo import PPO, PPOConfig
 
 
@@ -75,6 +77,24 @@ def test_steps_are_counted_where_they_are_asked_for_and_nothing_is_left_of_earli
     assert (found["num_env_steps_sampled"], found["num_episodes"]) == (5, 2)
     assert "of_the_last" not in found
     assert evaluation["own"] == 7
+
+
+def test_an_evaluation_beside_training_ends_when_training_raises(caplog: pytest.LogCaptureFixture) -> None:
+    evaluation = Evaluation(configured(), None)
+    evaluation.group.stop()
+    begun, ended = threading.Event(), threading.Event()
+
+    def work_through(*_: Any, **__: Any) -> tuple[list[Any], list[int]]:
+        begun.set()
+        ended.wait()
+        return [], [1]
+
+    evaluation.group = Mock(num_env_runners=1, work_through=work_through, abandon_work=ended.set)
+    evaluation.group.healthy_env_runner_ids.return_value = [1]
+    with pytest.raises(KeyboardInterrupt), evaluation.beside(Mock(env_runner=None)):
+        begun.wait()
+        raise KeyboardInterrupt
+    assert ended.is_set() and not caplog.records  # nobody was late
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -19,13 +22,7 @@ from shoal.rllib.connectors.env_to_module.mean_std_filter import MeanStdFilter
 from shoal.rllib.env.env_runner_group import EnvRunnerGroup
 from shoal.rllib.utils.error import EnvError, EnvRunnerLostError
 
-
-@pytest.fixture(scope="module", autouse=True)
-def session() -> Iterator[None]:
-    shoal.shutdown()
-    shoal.init(num_cpus=4, log_to_driver=False, preload=["torch", "gymnasium"])
-    yield
-    shoal.shutdown()
+pytestmark = pytest.mark.usefixtures("session")
 
 
 def config_of(
@@ -47,6 +44,16 @@ def groups() -> Iterator[list[EnvRunnerGroup]]:
         group.stop()
 
 
+@pytest.fixture(scope="module")
+def pair(session: None) -> Iterator[tuple[EnvRunnerGroup, EnvRunnerGroup]]:
+    """Two groups of two actors each, alike, for tests that leave them whole."""
+    config = config_of(faults={"delay_between_env_runner_restarts_s": 0.0}, num_cpus_per_env_runner=0)
+    made = EnvRunnerGroup(config), EnvRunnerGroup(config)
+    yield made
+    for group in made:
+        group.stop()
+
+
 def kill(group: EnvRunnerGroup, index: int) -> None:
     """Kills the process of a runner."""
     pid = group.foreach_env_runner(lambda runner: os.getpid(), local_env_runner=False, remote_worker_ids=[index])[0]
@@ -62,11 +69,8 @@ def test_a_local_group_is_one_runner_and_needs_no_session() -> None:
     group.stop()
 
 
-def test_actors_answer_in_order_with_the_newest_weights(groups: list[EnvRunnerGroup]) -> None:
-    group = EnvRunnerGroup(config_of())
-    groups.append(group)
-    again = EnvRunnerGroup(config_of())
-    groups.append(again)
+def test_actors_answer_in_order_with_the_newest_weights(pair: tuple[EnvRunnerGroup, EnvRunnerGroup]) -> None:
+    group, again = pair
     sampled = group.sample_all(min_timesteps=60)
     assert [(one.index, one.steps, one.weights_version) for one in sampled] == [(1, 20, -1), (2, 20, -1)] * 2
     # Runners differ from one another, and not from one run to the next.
@@ -137,31 +141,26 @@ def test_asynchronous_sampling_does_not_wait_for_the_slowest(groups: list[EnvRun
 
 
 def test_a_killed_runner_is_replaced_and_knows_the_weights(
-    groups: list[EnvRunnerGroup], caplog: pytest.LogCaptureFixture
+    pair: tuple[EnvRunnerGroup, EnvRunnerGroup], caplog: pytest.LogCaptureFixture
 ) -> None:
-    group = EnvRunnerGroup(config_of(runners=1))
-    groups.append(group)
-    weights = group.local_runner.get_weights()
-    group.sync_weights(weights=weights)
+    group, _ = pair
+    restarts, version = group.num_remote_worker_restarts(), group.weights_version + 1
+    group.recreated.clear()
+    group.sync_weights(weights=group.local_runner.get_weights())
     kill(group, 1)
     with caplog.at_level(logging.WARNING):
-        sampled = group.sample_all(min_timesteps=40)
-    assert [(one.index, one.steps, one.weights_version) for one in sampled] == [(1, 20, 1)] * 2
-    assert group.recreated == [1] and group.num_remote_worker_restarts() == 1
+        sampled = group.sample_all(min_timesteps=80)
+    assert [(one.index, one.steps, one.weights_version) for one in sampled] == [(1, 20, version), (2, 20, version)] * 2
+    assert group.recreated == [1] and group.num_remote_worker_restarts() == restarts + 1
     assert "env runner 1 died" in caplog.text and "SIGKILL" in caplog.text
     assert group.foreach_env_runner(
         lambda runner: runner._maker.context(0).recreated_worker, local_env_runner=False
-    ) == [True]
+    ) == [True, False]
 
 
 def test_without_restarts_a_death_is_an_error_or_left_out(
     groups: list[EnvRunnerGroup], caplog: pytest.LogCaptureFixture
 ) -> None:
-    strict = EnvRunnerGroup(config_of(runners=1, faults={"restart_failed_env_runners": False}))
-    groups.append(strict)
-    kill(strict, 1)
-    with pytest.raises(EnvRunnerLostError, match="env runner 1 died"):
-        strict.sample_all()
     settings = {"restart_failed_env_runners": False, "ignore_env_runner_failures": True}
     lenient = EnvRunnerGroup(config_of(faults=settings))
     groups.append(lenient)
@@ -171,6 +170,12 @@ def test_without_restarts_a_death_is_an_error_or_left_out(
     assert [one.index for one in lenient.sample_async()] == [2]
     assert lenient.probe_unhealthy_env_runners() == [1]
     assert [one.index for one in lenient.sample_all(num_timesteps=5)] == [1, 2]
+    # Nobody goes on: that is an error.
+    kill(lenient, 2)
+    assert [one.index for one in lenient.sample_all(num_timesteps=5)] == [1]
+    kill(lenient, 1)
+    with pytest.raises(EnvRunnerLostError, match="env runner 1 died"):
+        lenient.sample_all()
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -255,25 +260,56 @@ def test_what_connectors_learn_is_merged(groups: list[EnvRunnerGroup]) -> None:
 
 
 def test_work_ends_by_a_deadline_and_who_is_late_is_named_and_replaced(
-    groups: list[EnvRunnerGroup], caplog: pytest.LogCaptureFixture
+    pair: tuple[EnvRunnerGroup, EnvRunnerGroup], caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    group = EnvRunnerGroup(config_of())
-    groups.append(group)
+    _, group = pair
+    before = group.num_remote_worker_restarts()
+    group.recreated.clear()
 
     def part(runner: Any, number: int, hangs: bool = False) -> tuple[int, int]:
-        import threading
-
         if hangs:
             threading.Event().wait()
         return runner.worker_index, number
 
-    work = {1: [{"number": 0}, {"number": 1}], 2: [{"number": 0}, {"number": 1, "hangs": True}, {"number": 2}]}
-    done, late = group.work_through(part, work, timeout_s=1.5)
-    assert (done, late) == ([(1, 0), (1, 1), (2, 0)], [2])
-    assert "env runner 2 has not answered within 1.5 s, and was ended. It is in wait (threading.py" in caplog.text
+    work = {1: [{"number": 0}], 2: [{"number": 0}, {"number": 1, "hangs": True}, {"number": 2}]}
+    done, late = group.work_through(part, work, timeout_s=2.0)
+    assert (done, late) == ([(1, 0), (2, 0)], [2])
+    assert "env runner 2 has not answered within 2 s, and was ended. It is in wait (threading.py" in caplog.text
     assert group.healthy_env_runner_ids() == [1]
     assert group.probe_unhealthy_env_runners() == [2] == group.recreated
+    # Work that nobody wants any more ends at once.
+    begun = tmp_path / "begun"
+    os.mkfifo(begun)
+
+    def hangs(runner: Any) -> None:
+        begun.write_text("so it is")
+        threading.Event().wait()
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(group.work_through, hangs, {1: [{}], 2: []}, timeout_s=None)
+        assert begun.read_text() == "so it is"
+        group.abandon_work()
+        assert waiting.result() == ([], [1])
+    assert group.work_through(part, {2: [{"number": 0}]}, timeout_s=None) == ([], [2])
+    group.allow_work()
+    assert group.probe_unhealthy_env_runners() == [1]
     kill(group, 1)
     done, late = group.work_through(part, {index: [{"number": 0}, {"number": 1}] for index in (1, 2)}, timeout_s=None)
     assert (done, late) == ([(1, 0), (1, 1), (2, 0), (2, 1)], [])
-    assert group.num_remote_worker_restarts() == 2
+    assert group.num_remote_worker_restarts() == before + 3
+
+
+def test_who_cannot_take_anothers_place_in_time_is_late(groups: list[EnvRunnerGroup], tmp_path: Any) -> None:
+    path = tmp_path / "held"
+
+    class Starting(Held):
+        def __init__(self, config: Any) -> None:
+            super().__init__(config)
+            if config.recreated_worker:
+                threading.Event().wait()  # nothing comes of it
+
+    group = EnvRunnerGroup(config_of(Starting, runners=1, environment={"env_config": {"path": str(path)}}))
+    groups.append(group)
+    kill(group, 1)
+    done, late = group.work_through(lambda runner, number: number, {1: [{"number": 0}]}, timeout_s=0.5)
+    assert (done, late) == ([], [1]) and group.healthy_env_runner_ids() == []

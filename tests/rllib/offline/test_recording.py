@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,14 +114,6 @@ def test_other_forms_and_what_cannot_be(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "shoal.data", None)
     with pytest.raises(MissingLibraryError, match=r"recording takes shoal-data.*pip install shoal-data"):
         recorder(tmp_path)
-
-
-@pytest.fixture
-def session() -> Iterator[None]:
-    shoal.shutdown()
-    shoal.init(num_cpus=4, log_to_driver=False)
-    yield
-    shoal.shutdown()
 
 
 def test_an_algorithm_records_what_all_of_its_runners_do(session: None, tmp_path: Path) -> None:

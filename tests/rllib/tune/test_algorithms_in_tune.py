@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import pytest
 
-import shoal
 from shoal import tune
 from shoal.rllib.algorithms.ppo import PPO, PPOConfig
 from shoal.rllib.env.registration import register_env
 
-
-@pytest.fixture(scope="module", autouse=True)
-def session() -> Iterator[None]:
-    shoal.shutdown()
-    shoal.init(num_cpus=3, log_to_driver=False, preload=["torch", "gymnasium"])
-    yield
-    shoal.shutdown()
+pytestmark = pytest.mark.usefixtures("session")
 
 
 def small() -> PPOConfig:

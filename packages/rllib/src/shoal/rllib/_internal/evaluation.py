@@ -49,6 +49,7 @@ class Evaluation:
         except BaseException:
             self.group.stop()
             raise
+        self._is_wanted = True
         self._metrics = MetricsLogger(stats_cls_lookup=config.custom_stats_cls_lookup)
 
     def reconfigure(self, config: Any) -> None:
@@ -84,10 +85,16 @@ class Evaluation:
             future = pool.submit(self._finish, algorithm, over.is_set)
             try:
                 yield future.result
+            except BaseException:
+                self._is_wanted = False
+                self.group.abandon_work()
+                raise
             finally:
                 over.set()
 
     def _sync(self, algorithm: Any) -> None:
+        self._is_wanted = True
+        self.group.allow_work()
         if self._config.restart_failed_env_runners:
             self.group.probe_unhealthy_env_runners()
         self.group.sync_weights(weights=algorithm.learner_group.get_weights(inference_only=True))
@@ -160,7 +167,7 @@ class Evaluation:
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         parcels, late = group.work_through(evaluate_on, work, timeout_s=left)
         self._metrics.aggregate(parcels)
-        if late:
+        if late and self._is_wanted:
             logger.warning(
                 "the evaluation ended after %g s (evaluation_sample_timeout_s) with %d of the last %d pieces of work done; runners %s were "
                 "late. Give it more time, or a smaller evaluation_duration, if they do not hang",

@@ -445,6 +445,15 @@ class EnvRunnerGroup:
         """
         return self._actors.work_through(func, work, None if timeout_s is None else time.monotonic() + timeout_s)
 
+    def allow_work(self) -> None:
+        """Takes back `abandon_work`."""
+        self._actors.allow_work()
+
+    def abandon_work(self) -> None:
+        """Has `work_through`, in another thread, return at once, also where it has not begun; those who were at work are ended, and left
+        out from then on."""
+        self._actors.abandon_work()
+
     def foreach_env_runner_async(
         self,
         func: str | Callable[..., Any],

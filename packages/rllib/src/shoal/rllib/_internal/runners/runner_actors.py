@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 _STOP_TIMEOUT_S = 5.0
 """How long environments have to close."""
 
+_WHERE_TIMEOUT_S = 3.0
+"""How long runners that are late have to say where they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
@@ -91,6 +94,8 @@ class RunnerActors:
         self._told: dict[int, int] = {}
         self._left_out: set[int] = set()
         self._stalled: dict[int, str] = {}
+        self._at_work: dict[Any, int] = {}
+        self._abandoned = False
         self._restarts = Restarts(
             RestartSettings(
                 restart=config.restart_failed_env_runners,
@@ -327,14 +332,17 @@ class RunnerActors:
         """
         import shoal
 
+        if self._abandoned:
+            return [], sorted(index for index, own in work.items() if own)
         began = time.monotonic()
         done: dict[int, list[Any]] = {index: [] for index in work}
         calls = {self.call(index, func, own[0]): index for index, own in work.items() if own}
+        self._at_work = calls
         being_made: set[Any] = set()
         while calls:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             ready, _ = shoal.wait(list(calls), num_returns=1, timeout=left)
-            if not ready:
+            if not ready or self._abandoned:
                 break
             for reference in ready:
                 index = calls.pop(reference)
@@ -352,25 +360,41 @@ class RunnerActors:
                     done[index].append(value)
                 if len(done[index]) < len(work[index]):
                     calls[self.call(index, func, work[index][len(done[index])])] = index
-        late = sorted(calls.values())
-        for index in late:
-            self._end_late(index, None if deadline is None else deadline - began)
+        self._at_work, late = {}, sorted(calls.values())
+        if self._abandoned:
+            self._left_out.update(late)
+        elif late:
+            self._end_late(late, None if deadline is None else deadline - began)
         return [value for index in sorted(done) for value in done[index]], late
 
-    def _end_late(self, index: int, limit: float | None) -> None:
-        """Ends a runner that has not answered in time, and says where it is."""
+    def allow_work(self) -> None:
+        """Work may be done again."""
+        self._abandoned = False
+
+    def abandon_work(self) -> None:
+        """Has `work_through`, in another thread, return at once. Who was at work is ended, and left out until runners are brought back."""
         import shoal
 
-        actor, where = self._actors[index], "Its process does not answer."
-        answered, _ = shoal.wait(asked := [actor.where.remote()], timeout=1.0)
-        if answered:
-            try:
-                where = shoal.get(asked[0])[1]
-            except shoal.exceptions.ActorError:
-                where = "Its process has ended."
-        logger.error("env runner %d has not answered within %g s, and was ended. %s", index, limit, where)
-        self._left_out.add(index)
-        shoal.kill(actor)
+        self._abandoned = True
+        for index in set(self._at_work.values()):
+            shoal.kill(self._actors[index])
+
+    def _end_late(self, late: Sequence[int], limit: float | None) -> None:
+        """Ends runners that have not answered in time, and says where they are."""
+        import shoal
+
+        asked = {index: self._actors[index].where.remote() for index in late}
+        answered, _ = shoal.wait(list(asked.values()), num_returns=len(asked), timeout=_WHERE_TIMEOUT_S)
+        for index, answer in asked.items():
+            where = "Its process does not answer."
+            if answer in answered:
+                try:
+                    where = shoal.get(answer)[1]
+                except shoal.exceptions.ActorError:
+                    where = "Its process has ended."
+            logger.error("env runner %d has not answered within %.3g s, and was ended. %s", index, limit, where)
+            self._left_out.add(index)
+            shoal.kill(self._actors[index])
 
     # Failures.
 
