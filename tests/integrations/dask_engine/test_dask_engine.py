@@ -302,17 +302,22 @@ def test_a_session_on_a_client_leaves_it_open(cluster: Any) -> None:
     assert engines.current().connection.client is distributed.default_client()  # type: ignore[attr-defined]
 
 
-def test_workers_without_a_process_are_refused() -> None:
+@pytest.mark.parametrize("protocol", ["inproc", "tcp"])
+def test_workers_without_a_process_are_refused(protocol: str) -> None:
     distributed = pytest.importorskip("distributed")
     shoal.shutdown()
     try:
         with (
-            distributed.LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as threads,
+            distributed.LocalCluster(
+                n_workers=1, processes=False, protocol=protocol, dashboard_address="127.0.0.1:0"
+            ) as threads,
             distributed.Client(threads, set_as_default=False) as client,
             pytest.raises(exceptions.NotSupportedByEngineError, match="processes=True"),
         ):
             shoal.init(client=client)
+            shoal.get(add.remote(1))  # only here where the addresses do not tell
     finally:
+        shoal.shutdown()
         shoal.init("dask")
 
 

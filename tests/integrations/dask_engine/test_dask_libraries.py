@@ -66,7 +66,8 @@ def test_a_search_by_tune(tmp_path: Path) -> None:
 
 
 def test_a_trainer_says_that_its_workers_need_processes(tmp_path: Path) -> None:
-    from shoal.train import DataParallelTrainer, InvalidArgumentError, RunConfig, ScalingConfig
+    from shoal.train import InvalidArgumentError, RunConfig, ScalingConfig
+    from shoal.train.data_parallel_trainer import DataParallelTrainer
 
     trainer = DataParallelTrainer(
         lambda: None, scaling_config=ScalingConfig(num_workers=2), run_config=RunConfig(storage_path=str(tmp_path))

@@ -115,8 +115,11 @@ class Connection:
             self.is_closed = True
             watching, self._watches = self._watches, {}
             held, self._held = self._held, {}
+            answers, self._answers = self._answers, {}
         for callbacks in watching.values():
             _call(callbacks)
+        for answer in answers.values():
+            answer.set_exception(SessionEndedError())
         held.clear()
         self._alive.release()
 
