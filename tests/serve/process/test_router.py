@@ -43,6 +43,7 @@ class FakeActor:
         self.heard: list[str] = []
         self.before_call: Callable[[], None] = lambda: None
         self.recovered: Future[Any] = Future()
+        self.fails: Exception = ActorDiedError("killed")
 
     @property
     def call(self) -> Any:
@@ -54,10 +55,10 @@ class FakeActor:
 
     @property
     def next_items(self) -> Any:
-        dead: Future[Any] = Future()
-        dead.set_exception(ActorDiedError("killed"))
+        asked: Future[Any] = Future()
+        asked.set_exception(self.fails)
         self.heard.append("next")
-        return SimpleNamespace(remote=lambda call_id: SimpleNamespace(future=lambda: dead))
+        return SimpleNamespace(remote=lambda call_id: SimpleNamespace(future=lambda: asked))
 
     @property
     def recover(self) -> Any:
@@ -315,3 +316,16 @@ def test_a_replica_whose_death_a_stream_tells_gets_no_more_requests(router: Rout
     waits = Told(router)
     assert actor.heard == ["call", "next"]
     assert not waits.outcomes
+
+
+def test_a_stream_that_raises_that_another_actor_is_dead_raises_that(router: Router, link: Any) -> None:
+    actor = FakeActor()
+    link.tell(serving(actor))
+    stream = Told(router)
+    actor.answers[0].set_result("the first part")
+    actor.fails = TaskError("One.__call__", "", ActorDiedError("the actor that it asked")).as_instanceof_cause()
+    with pytest.raises(ActorDiedError) as raised:
+        router.wait_for_items(stream.call)
+    assert raised.value is actor.fails
+    Told(router)
+    assert actor.heard == ["call", "next", "call"]

@@ -251,13 +251,13 @@ class Router:
         try:
             part: Streaming = call.replica.actor.next_items.remote(call.meta.call_id).future().result()
         except shoal.exceptions.ActorError as error:
-            raise self._seen(call.replica, error) from error
+            if not is_death(error):
+                raise
+            raise self._died(call.replica, error) from error
         return part
 
-    def _seen(self, replica: ReplicaInfo, error: shoal.exceptions.ActorError) -> BaseException:
-        """Returns what is raised where a replica has not answered a question. One that is dead gets no more requests."""
-        if not is_death(error):
-            return error
+    def _died(self, replica: ReplicaInfo, error: BaseException) -> ReplicaUnavailableError:
+        """A replica that was asked is dead, and gets no more requests. Returns what is raised."""
         with self._lock:
             self._choice.gone(replica.replica_id)
         return _lost(replica, error)
@@ -268,7 +268,9 @@ class Router:
         try:
             return await self._next_items(call, call.replica)
         except shoal.exceptions.ActorError as error:
-            raise self._seen(call.replica, error) from error
+            if not is_death(error):
+                raise
+            raise self._died(call.replica, error) from error
 
     async def _next_items(self, call: Call, replica: ReplicaInfo) -> Streaming:
         call_id = call.meta.call_id
