@@ -92,17 +92,22 @@ class Connection:
         """What this process has told the scheduler is sent now: somebody waits for what comes of it."""
         self.client.loop.add_callback(lambda: send_now(self.client.scheduler_comm))
 
-    def tell_of_work(self, what: str, **facts: Any) -> None:
-        """Tells the head something at once, in the order of what this worker says of its tasks."""
-        self.worker.loop.add_callback(self._send_of_work, {"op": "shoal", "what": what, "facts": facts})
+    def tell_of_work(self, what: str, keep: dict[str, bytes] | None = None, **facts: Any) -> None:
+        """Tells the head something at once, in the order of what this worker says of its tasks.
 
-    def _send_of_work(self, message: dict[str, Any]) -> None:
-        self.worker.batched_stream.send(message)
-        send_now(self.worker.batched_stream)
+        Args:
+            what: it is.
+            keep: values that are put into the memory of this worker before.
+        """
+        self.worker.loop.add_callback(self._send_of_work, keep, {"op": "shoal", "what": what, "facts": facts})
 
-    def keep(self, values: dict[str, bytes]) -> None:
-        """Puts values into the memory of this worker. What is told of them has to be told after, with `tell_of_work`."""
-        self.worker.loop.add_callback(self.worker.update_data, values)
+    def _send_of_work(self, keep: dict[str, bytes] | None, message: dict[str, Any]) -> None:
+        try:
+            if keep:
+                self.worker.update_data(keep)
+        finally:
+            self.worker.batched_stream.send(message)
+            send_now(self.worker.batched_stream)
 
     def run_soon(self, coroutine: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
         """Runs a coroutine in the client's event loop."""

@@ -201,11 +201,15 @@ class Host(ABC):
         if call.running is not None and call.running.canceled:
             self.cancelled(call)
             return
-        self.connection.keep(dict(zip(call.keys, values, strict=False)))
         sizes = [len(value) for value in values]
-        small = values if sum(sizes) <= _SMALL else None
         self.connection.tell_of_work(
-            "call_done", actor=self.actor, task=call.task, keys=call.keys, sizes=sizes, values=small
+            "call_done",
+            keep=dict(zip(call.keys, values, strict=True)),
+            actor=self.actor,
+            task=call.task,
+            keys=call.keys,
+            sizes=sizes,
+            values=values if sum(sizes) <= _SMALL else None,
         )
 
     def _fail(self, task: str, keys: list[str], error: Failed) -> None:

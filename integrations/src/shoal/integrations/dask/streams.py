@@ -181,8 +181,8 @@ class Producer:
         if inside:
             self._connection.ask("contains", outer=[key], inner=[one.key for one in inside], are_there=False)
         connection = self._connection
-        connection.keep({key: data})
-        connection.tell_of_work("item", stream=self.key, index=self._sent, key=key, size=len(data), client=self._client)
+        facts = {"stream": self.key, "index": self._sent, "key": key, "size": len(data), "client": self._client}
+        connection.tell_of_work("item", keep={key: data}, **facts)
         self._sent += 1
         if self._limit > 0:
             with self._lock:
