@@ -108,6 +108,7 @@ def test_attributes_are_looked_at_as_arguments_are() -> None:
         ("evaluation", {"evaluation_duration_unit": "steps"}, "'episodes' or 'timesteps'"),
         ("callbacks", {"on_train_result": 3}, "on_train_result is 3"),
         ("callbacks", {"callbacks_class": 3}, "callbacks_class is 3"),
+        ("rl_module", {"rl_module_spec": PPO}, "; give RLModuleSpec(module_class=PPO"),
         ("training", {"grad_clip": 0.0}, "leaves nothing of any gradient"),
         ("framework", {"framework": "tf2"}, "'torch' alone"),
         ("api_stack", {"enable_rl_module_and_learner": False}, "old API stack"),
@@ -130,6 +131,12 @@ def test_values_that_cannot_be_are_refused_as_they_are_set(
         (lambda c: c.multi_agent(policies={"a", "b"}, policies_to_train=["c"]), "none of policies"),
         (lambda c: c.env_runners(rollout_fragment_length=5000), "more than the batch of 4000"),
         (lambda c: c.training(lr={"grid_search": [1, 2]}), "Tuner"),
+        (lambda c: c.training(lr=None), "lr is None; give a learning rate"),
+        (lambda c: c.offline_data(input_="/tmp/records"), "PPO learns from what it samples; BC, MARWIL"),
+        (
+            lambda c: c.env_runners(num_env_runners=0, env_to_module_connector=lambda *_: 3),
+            "connector function returned 3",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_one_another_are_refused_when_it_is_built(change: object, says: str) -> None:

@@ -273,6 +273,8 @@ def test_modules_of_users() -> None:
         ({"replay_buffer_config": {"type": "EpisodesReplayBuffer"}}, "EpisodeReplayBuffer"),
         ({"replay_buffer_config": {"type": EpisodeReplayBuffer, "size": 3}}, "size"),
         ({"replay_buffer_config": {"capacity": 0}}, "capacity"),
+        ({"replay_buffer_config": {"capcity": 9}}, r"'capcity', which \w+ does not take\. Did you mean 'capacity'"),
+        ({"epsilon": 2.0}, "epsilon is 2.0"),
     ],
 )
 def test_what_cannot_work_is_named(settings: dict[str, Any], text: str) -> None:

@@ -10,9 +10,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 from shoal.rllib.algorithms.ppo import PPO, PPOConfig
-from shoal.rllib.utils.error import ConfigError, EnvError, NotSerializable, StoppedError
+from shoal.rllib.core.rl_module.apis import ValueFunctionAPI
+from shoal.rllib.core.rl_module.rl_module import RLModuleSpec
+from shoal.rllib.core.rl_module.torch import TorchRLModule
+from shoal.rllib.utils.error import CheckpointError, ConfigError, EnvError, NotSerializable, StoppedError
 
 
 class Box(gym.Env[Any, Any]):
@@ -62,6 +66,54 @@ def test_observations_of_another_form_are_not_acted_on(algo: Any) -> None:
     assert algo.compute_single_action(np.zeros(3, np.float32)) in (0, 1)
     with pytest.raises(EnvError, match=r"asked about 0: observation has shape \(5,\).*its space is Box"):
         algo.compute_single_action(np.zeros(5, np.float32))
+
+
+def test_what_there_is_not_is_neither_set_nor_restored(algo: Any, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"weights are of 'default_polcy', and modules are \['default_policy'\]\. Did you"
+    ):
+        algo.set_weights({"default_polcy": {}})
+    path = algo.save_to_path(tmp_path / "saved")
+    part = "learner_group/learner/rl_module/default_policy"
+    algo.restore_from_path(f"{path}/{part}", component=part)
+    with pytest.raises(
+        CheckpointError, match=r"PPO has no part 'learner_grop'\. Did you mean 'learner_group'.*It has: \["
+    ):
+        algo.restore_from_path(f"{path}/learner_group", component="learner_grop")
+    with pytest.raises(CheckpointError, match="LearnerGroup has no part 'env_runner'"):
+        algo.restore_from_path(path, component="learner_group/env_runner")
+
+
+class Wrong(TorchRLModule, ValueFunctionAPI):
+    """Gives what `form` says."""
+
+    def setup(self) -> None:
+        self.layer = torch.nn.Linear(3, 2)
+
+    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> Any:
+        values = self.layer(batch["obs"])
+        forms = {"tensor": values, "logits": {"logits": values}, "narrow": {"action_dist_inputs": values[..., :1]}}
+        return forms[self.model_config["form"]]
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Any:
+        return self.layer(batch["obs"])[..., 0]
+
+
+@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ("tensor", r"Wrong's forward pass returned a Tensor; return a dict, with 'action_dist_inputs'"),
+        ("logits", r"returned \['logits'\], and actions are drawn from 'action_dist_inputs'"),
+        ("narrow", r"'action_dist_inputs' of shape \(1, 1\), and actions of Discrete\(2\) take 2 numbers"),
+    ],
+)
+def test_modules_whose_outputs_make_no_actions_are_named(form: str, told: str, watched: bool) -> None:
+    config = small().rl_module(rl_module_spec=RLModuleSpec(module_class=Wrong, model_config={"form": form}))
+    if watched:
+        config.callbacks(on_episode_step=lambda **kwargs: None)
+    with config.build_algo() as built, pytest.raises(ConfigError, match=told):
+        built.env_runner.sample(num_timesteps=1)  # type: ignore[union-attr]
 
 
 def test_after_its_end_it_does_not_go_on() -> None:

@@ -71,6 +71,8 @@ def test_spaces_that_cannot_be_are_refused() -> None:
         made(VECTOR, gym.spaces.Text(3))
     with pytest.raises(UnsupportedSpaceException, match="conv_filters"):
         made(gym.spaces.Box(0, 1, (10, 10, 3)), conv_filters=[[8, 20, 1]])
+    with pytest.raises(ConfigError, match=r"module_class is <class 'dict'>; give a class derived from TorchRLModule"):
+        RLModuleSpec(dict)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="observation_space is None"):
         RLModuleSpec(DefaultActorCriticRLModule).build()
 

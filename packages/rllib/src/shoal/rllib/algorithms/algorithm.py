@@ -425,7 +425,12 @@ class Algorithm(ModuleChanges):
         return self.learner_group.get_weights(policies)
 
     def set_weights(self, weights: Mapping[str, Any]) -> None:
-        """Gives modules these weights, in learners and runners."""
+        """Gives modules these weights, in learners and runners. Raises ConfigError where there is no such module."""
+        if strange := [name for name in weights if name not in self.config.policies]:
+            raise ConfigError(
+                f"weights are of {strange[0]!r}, and modules are {sorted(self.config.policies)}."
+                + close_matches(str(strange[0]), self.config.policies)
+            )
         self.learner_group.set_weights(weights)
         self.sync_weights()
 

@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 
 from shoal.rllib.connectors.connector_v2 import ConnectorV2
+from shoal.rllib.utils.error import ConfigError
 
 
 class ConnectorPipelineV2(ConnectorV2):
@@ -171,6 +172,10 @@ def as_pieces(given: Any) -> list[Any]:
     """Returns what a user's function gave (a piece, a list of them, a pipeline, or None) as a list."""
     if given is None:
         return []
-    if isinstance(given, list | tuple):
-        return list(given)
-    return [given]
+    pieces = list(given) if isinstance(given, list | tuple) else [given]
+    for piece in pieces:
+        if not callable(piece) or isinstance(piece, type):
+            raise ConfigError(
+                f"a connector function returned {piece!r}; return a piece (a ConnectorV2), a list of them, or None"
+            )
+    return pieces

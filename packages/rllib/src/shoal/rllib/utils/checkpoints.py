@@ -21,7 +21,7 @@ from shoal.rllib._internal.checkpoint_reading import (
     read_state,
 )
 from shoal.rllib._internal.version import __version__
-from shoal.rllib.utils.error import CheckpointError, NotSerializable
+from shoal.rllib.utils.error import CheckpointError, NotSerializable, close_matches
 
 Components = str | Collection[str] | None
 
@@ -148,10 +148,23 @@ class Checkpointable:
         with _local(path, filesystem) as given:
             folder = self._folder_in(given)
             self._check_kind(folder, component)
+            self._check_component(component)
             state = read_state(folder)
             for name in reversed(component.split("/")) if component else ():
                 state = {name: state}
             self.set_state(state)
+
+    def _check_component(self, component: str | None) -> None:
+        """Raises CheckpointError where there is no such part."""
+        part: Checkpointable = self
+        for name in component.split("/") if component else ():
+            parts = dict(part.get_checkpointable_components())
+            if name not in parts:
+                raise CheckpointError(
+                    f"component is {component!r}, and {type(part).__name__} has no part {name!r}.{close_matches(name, parts)} It has: "
+                    f"{sorted(parts)}"
+                )
+            part = parts[name]
 
     def _check_kind(self, folder: Path, component: str | None) -> None:
         """Raises CheckpointError where the folder has something that this cannot take."""

@@ -78,9 +78,9 @@ def mapping(name: str, value: Any) -> None:
         raise ConfigError(f"{name} is {value!r}; give a dict")
 
 
-def schedule(minimum: float = -math.inf, *, or_none: bool = False) -> Check:
+def schedule(minimum: float = -math.inf, maximum: float = math.inf, *, or_none: bool = False) -> Check:
     """A number, or `[[timestep, value], ...]` from time step 0 on."""
-    one = number(minimum)
+    one = number(minimum, maximum)
 
     def check(name: str, value: Any) -> None:
         if value is None and or_none:
@@ -113,6 +113,14 @@ def classes_or_none(name: str, value: Any) -> None:
     for one in value if isinstance(value, list | tuple) else [value]:
         if one is not None and not callable(one):
             raise ConfigError(f"{name} is {value!r}; give a class derived from RLlibCallback, several, or None")
+
+
+def spec_or_none(name: str, value: Any) -> None:
+    if value is not None and (isinstance(value, type) or not callable(getattr(value, "build", None))):
+        example = getattr(value, "__name__", "MyModule")
+        raise ConfigError(
+            f"{name} is {value!r}; give RLModuleSpec(module_class={example}), a MultiRLModuleSpec, or None"
+        )
 
 
 def bound_of_gradients(name: str, value: Any) -> None:
@@ -182,6 +190,7 @@ CHECKS: dict[str, Check] = {
     "num_gpus_per_learner": number(0),
     "num_cpus_per_learner": number(0, words=("auto",)),
     "learner_connector": function_or_none,
+    "rl_module_spec": spec_or_none,
     "learner_config_dict": mapping,
     "lr": schedule(0, or_none=True),
     "gamma": number(0, 1),
@@ -241,7 +250,7 @@ CHECKS: dict[str, Check] = {
     "actor_lr": schedule(0),
     "critic_lr": schedule(0),
     "alpha_lr": schedule(0),
-    "epsilon": schedule(0),
+    "epsilon": schedule(0, 1),
     "num_steps_sampled_before_learning_starts": integer(0),
     "num_atoms": integer(1),
     "dueling": boolean,

@@ -22,6 +22,15 @@ def check_fit(config: Any) -> None:
             f"minibatch_size is {size}, and a learner's batch has train_batch_size_per_learner = {config.train_batch_size_per_learner} "
             "steps; make the minibatch no larger than the batch"
         )
+    if config.lr is None and "actor_lr" not in config:
+        raise ConfigError("lr is None; give a learning rate, or a schedule: [[timestep, rate], ...]")
+    algorithm = config.algo_class
+    samples = algorithm is not None and algorithm.__module__.startswith("shoal.rllib.") and algorithm.needs_env_runners
+    if samples and config.is_offline and not config.in_evaluation:
+        raise ConfigError(
+            f"input_ is {config.input_!r}, and {algorithm.__name__} learns from what it samples; BC, MARWIL, CQL and IQL learn from "
+            "recorded data"
+        )
     if config.evaluation_parallel_to_training and config.evaluation_num_env_runners < 1:
         raise ConfigError(
             "evaluation_parallel_to_training needs actors that evaluate: set evaluation_num_env_runners to 1 or more"

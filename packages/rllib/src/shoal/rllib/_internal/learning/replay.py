@@ -41,6 +41,12 @@ def buffer_of(config: Any, settings: Mapping[str, Any], *, seed: int | None) -> 
     given = {name: value for name, value in settings.items() if name not in _OF_SAMPLING}
     if "alpha" not in _parameters(kind):
         given.pop("alpha", None)  # a default of buffers with priorities
+    known = _parameters(kind) - {"self", "args", "kwargs"}
+    strange = [name for name in given if name not in known]
+    if strange and issubclass(kind, replay_buffers.EpisodeReplayBuffer | replay_buffers.MultiAgentEpisodeReplayBuffer):
+        raise ConfigError(
+            f"replay_buffer_config has {strange[0]!r}, which {kind.__name__} does not take.{close_matches(strange[0], known)}"
+        )
     if seed is not None and "seed" in _parameters(kind):
         given["seed"] = seed
     try:

@@ -10,6 +10,7 @@ import torch
 
 from shoal.rllib._internal.nested import map_leaves
 from shoal.rllib._internal.sampling.action_scaling import scaling_for
+from shoal.rllib._internal.sampling.module_outputs import check_outputs
 from shoal.rllib.core.columns import Columns
 
 _NOT_KEPT = frozenset({Columns.ACTIONS, Columns.ACTIONS_FOR_ENV})
@@ -57,6 +58,7 @@ class FusedActing:
         self._exploration = module.get_exploration_action_dist_cls
         self._inference = module.get_inference_action_dist_cls
         self._classes: dict[bool, Any] = {}
+        self._checked: set[bool] = set()
 
     def reset(self, n: int | None = None) -> None:
         """An episode starts in environment n, or in all."""
@@ -91,6 +93,9 @@ class FusedActing:
             outputs = self._module.forward_exploration(batch, t=timestep, generator=self._generator)
         else:
             outputs = self._module.forward_inference(batch)
+        if explore not in self._checked:
+            self._checked.add(explore)
+            check_outputs(self._module, outputs, explore=explore)
         extras: dict[str, Any] = {}
         if self.stateful:
             state_out = outputs.pop(Columns.STATE_OUT)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from shoal.rllib._internal.sampling.module_outputs import check_outputs
 from shoal.rllib.core.columns import Columns
 
 
@@ -41,6 +42,7 @@ class PipelineActing:
         self._metrics = metrics
         self._shared: dict[str, Any] = {}
         self.batch: Any = None
+        self._checked: set[bool] = set()
 
     def observe(self, episodes: list[Any], *, explore: bool) -> None:
         """Has connectors see the latest observations, once."""
@@ -61,6 +63,13 @@ class PipelineActing:
                 outputs = self._module.forward_exploration(self.batch, t=timestep, generator=self._generator)
             else:
                 outputs = self._module.forward_inference(self.batch)
+        if explore not in self._checked:
+            self._checked.add(explore)
+            several = hasattr(self._module, "keys")
+            for module, own in (
+                [(self._module[name], one) for name, one in outputs.items()] if several else [(self._module, outputs)]
+            ):
+                check_outputs(module, own, explore=explore)
         to_env = self._module_to_env(
             rl_module=self._module,
             batch=dict(outputs),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -217,7 +218,8 @@ class RLModuleSpec:
     load_state_path: str | None = None
 
     def __post_init__(self) -> None:
-        if self.module_class is not None and not callable(self.module_class):
+        given = self.module_class
+        if given is not None and (not callable(given) or (inspect.isclass(given) and not issubclass(given, RLModule))):
             raise ConfigError(f"module_class is {self.module_class!r}; give a class derived from TorchRLModule")
 
     def build(self) -> RLModule:
