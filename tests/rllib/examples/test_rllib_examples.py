@@ -1,10 +1,12 @@
-"""The examples whose names begin with rllib_, as users run them."""
+"""The examples whose names begin with rllib_; those that take long as users run them, programs of their own."""
 
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,16 +24,33 @@ def run(example: str, *arguments: object, folder: Path, seconds: float = 230) ->
     return done.stdout
 
 
-def test_a_room_is_heated(tmp_path: Path) -> None:
-    text = run("rllib_custom_env.py", "--quick", folder=tmp_path)
+@pytest.fixture
+def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs an example in this process, which has the libraries already that a program takes seconds to import."""
+
+    def run(example: str, *arguments: object) -> str:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [example, *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(EXAMPLES / example), run_name="__main__")
+        told = capsys.readouterr()
+        assert not ended.value.code, told.out + told.err
+        assert "\x1b" not in told.out + told.err, "a live table was drawn, and this is no terminal"
+        return told.out
+
+    return run
+
+
+def test_a_room_is_heated(run_here: Callable[..., str], tmp_path: Path) -> None:
+    text = run_here("rllib_custom_env.py", "--quick")
     assert re.search(r"mean return of 20 new days: -\d+\.\d+; of the thermostat: -\d+\.\d+", text)
     hours = re.findall(r"^ +(\d+) +-?[\d.]+ +-?[\d.]+ +(?:16|20) +0\.[135]0 +[01]\.\d\d$", text, re.MULTILINE)
     assert hours == [str(hour) for hour in range(24)]
     assert (tmp_path / "rllib_custom_env_results" / "policy" / "metadata.json").is_file()
 
 
-def test_a_network_acts_with_torch_alone(tmp_path: Path) -> None:
-    text = run("rllib_custom_module.py", "--quick", "--output", tmp_path / "made", folder=tmp_path)
+def test_a_network_acts_with_torch_alone(run_here: Callable[..., str], tmp_path: Path) -> None:
+    text = run_here("rllib_custom_module.py", "--quick", "--output", tmp_path / "made")
     assert float(text.split("with torch alone: ")[1]) >= 8  # the fewest steps in which a pole can fall
     assert (tmp_path / "made" / "actor.pt").is_file()
 
@@ -43,8 +62,8 @@ def test_a_network_acts_with_torch_alone(tmp_path: Path) -> None:
         pytest.param(["--shared"], "both", id="shared", marks=pytest.mark.slow),  # the same program once more
     ],
 )
-def test_two_agents_meet(arguments: list[str], policies: str, tmp_path: Path) -> None:
-    text = run("rllib_multi_agent.py", "--quick", *arguments, folder=tmp_path)
+def test_two_agents_meet(arguments: list[str], policies: str, run_here: Callable[..., str]) -> None:
+    text = run_here("rllib_multi_agent.py", "--quick", *arguments)
     assert f"policies: {policies}\n" in text
     found = re.search(r"([\d.]+) steps to meet; ([\d.]+) is the least", text)
     assert found is not None and float(found[1]) >= float(found[2]) > 0
