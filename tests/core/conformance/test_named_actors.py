@@ -67,7 +67,6 @@ def test_unknown_name(name) -> None:
         shoal.get_actor(name)
 
 
-@pytest.mark.short
 def test_name_in_use(actor_class) -> None:
     actor = actor_class.options(name="one").remote()
     with pytest.raises(ValueError, match="one"):

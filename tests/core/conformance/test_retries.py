@@ -118,7 +118,6 @@ def test_methods_are_not_retried_by_default() -> None:
         shoal.get(actor.work.remote(2))
 
 
-@pytest.mark.short
 def test_methods_are_retried_on_request() -> None:
     actor = make_flaky_actor(max_task_retries=3)
     assert shoal.get(actor.work.options(retry_exceptions=True).remote(3)) == 3

@@ -87,6 +87,14 @@ def test_tasks_actors_objects_and_groups(address: str) -> None:
             found["error"] = isinstance(error, shoal.exceptions.TaskError)
         ready, others = shoal.wait([add.remote(1, 1), ref], num_returns=2)
         found["wait"] = [len(ready), len(others)]
+        found["future"] = add.remote(1, 1).future().result(60)
+        waits = add.options(resources={"camera": 2}).remote(1, 1)
+        shoal.cancel(waits)
+        shoal.cancel(waits)
+        try:
+            shoal.get(waits)
+        except shoal.exceptions.TaskCancelledError:
+            found["cancelled"] = True
         group = placement_group([{"CPU": 1}])
         found["group"] = group.wait(60)
         remove_placement_group(group)
@@ -101,6 +109,8 @@ def test_tasks_actors_objects_and_groups(address: str) -> None:
         "named": 6,
         "error": True,
         "wait": [2, 0],
+        "future": 2,
+        "cancelled": True,
         "group": True,
         "cpus": 4,
     }
