@@ -17,7 +17,6 @@ import pytest
 import shoal
 from shoal import engines, exceptions
 from shoal.experimental import internal_kv
-from shoal.integrations.ray import actor_names, actors
 from shoal.integrations.ray.limits import RAY
 from shoal.util.placement_group import placement_group, remove_placement_group
 from shoal.util.scheduling_strategies import PlacementGroupSchedulingStrategy
@@ -26,6 +25,8 @@ from shoal.util.state import list_tasks
 ray = pytest.importorskip(
     "ray", minversion="2.60", reason="the ray engine needs ray: pip install 'shoal-integrations[ray]'"
 )
+from shoal.integrations.ray import actor_names, actors  # noqa: E402 (these import ray)
+
 # Ray warns of its own matters; starting it takes seconds, and so does each new worker on a busy machine.
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(240)]
 
