@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
-import socket
 from collections import deque
 from struct import Struct
 from typing import Any
@@ -25,33 +24,11 @@ LARGE = 1 << 16
 """Bytes that are worth not copying."""
 AT_ONCE = 1 << 20
 """Bytes of large frames that a transport gets at a time."""
-ON_THE_WAY = 1 << 21
-"""Bytes that a socket may hold, where the system allows it: the other end takes them without this one being woken in between."""
-
-_CREDENTIALS = Struct("3i")
-OWN_USER = os.geteuid()
 
 
 def new_address() -> str:
     """Returns a name for a replica's socket: an abstract one, of which nothing is left behind, and that nobody guesses."""
     return f"\0shoal-serve-{os.urandom(16).hex()}"
-
-
-def descriptor_of(transport: Any) -> int:
-    """Returns the file descriptor of a connection."""
-    return int(transport.get_extra_info("socket").fileno())
-
-
-def is_own_user(transport: Any) -> bool:
-    """Whether who is at the other end is of the same user as this process."""
-    sock = transport.get_extra_info("socket")
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return bool(_CREDENTIALS.unpack(credentials)[1] == OWN_USER)
-
-
-def make_wide(transport: Any) -> None:
-    """Has a connection hold more on its way than sockets usually do."""
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ON_THE_WAY)
 
 
 class Pieces:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from shoal.serve._internal.logic.plain_values import is_plain
+from shoal.serve._internal.process.line_end import LineEnd
 from shoal.serve._internal.process.line_frames import (
     BUSY,
     CALL,
@@ -23,11 +24,6 @@ from shoal.serve._internal.process.line_frames import (
     PART,
     PUSH,
     VALUE,
-    FrameReader,
-    FrameWriter,
-    descriptor_of,
-    is_own_user,
-    make_wide,
     new_address,
     pickled,
     pickled_in_parts,
@@ -142,15 +138,13 @@ def _bind(sock: socket.socket, name: Callable[[], str]) -> str:
     return address
 
 
-class ServedLine(asyncio.Protocol):
+class ServedLine(LineEnd):
     """One of them."""
 
     def __init__(self, server: LineServer) -> None:
+        super().__init__()
         self._server = server
         self._served = server.served
-        self._reader = FrameReader()
-        self._writer: FrameWriter | None = None
-        self._descriptor = -1
         self._tasks: set[asyncio.Task[None]] = set()
         self._unanswered = 0
         self._streams: set[str] = set()
@@ -159,37 +153,22 @@ class ServedLine(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         """Of asyncio, or uvloop."""
-        if not is_own_user(transport):
-            transport.abort()
+        super().connection_made(transport)
+        if self._writer is None:
             return
-        make_wide(transport)
-        self._writer = FrameWriter(transport)
-        self._descriptor = descriptor_of(transport)
-        OWN_SOCKETS.add(self._descriptor)
         self._server.lines.add(self)
         if self._server.is_ending:
             self.say_goodbye()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Of asyncio. Nobody waits for what HTTP still has to answer."""
-        OWN_SOCKETS.discard(self._descriptor)
-        self._writer = None
+        super().connection_lost(exc)
         self.has_answered_goodbye.set()
         streams, self._streams = self._streams, set()
         for call_id in streams:
             self._served.end_call(call_id)
         self._served.forget_all(self)
         self._server.gone(self)
-
-    def pause_writing(self) -> None:
-        """Of asyncio."""
-        if self._writer is not None:
-            self._writer.pause()
-
-    def resume_writing(self) -> None:
-        """Of asyncio."""
-        if self._writer is not None:
-            self._writer.resume()
 
     def say_goodbye(self) -> None:
         """No more calls should come."""

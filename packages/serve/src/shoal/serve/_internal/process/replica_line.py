@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shoal.serve._internal.logic.plain_values import is_plain
+from shoal.serve._internal.process.line_end import LineEnd
 from shoal.serve._internal.process.line_frames import (
     BUSY,
     CALL,
@@ -20,16 +21,10 @@ from shoal.serve._internal.process.line_frames import (
     NEXT,
     PART,
     PUSH,
-    FrameReader,
-    FrameWriter,
-    descriptor_of,
-    is_own_user,
-    make_wide,
     pickled,
     pickled_in_parts,
     unpickled,
 )
-from shoal.serve._internal.process.own_sockets import OWN_SOCKETS
 from shoal.serve._internal.process.reply_stream import size_of
 from shoal.serve._internal.schema.requests import Busy, HttpRequest, RequestMeta, Streaming
 
@@ -76,7 +71,7 @@ def request_frame(
     return None
 
 
-class ReplicaLine(asyncio.Protocol):
+class ReplicaLine(LineEnd):
     """The router's end.
 
     Args:
@@ -84,6 +79,7 @@ class ReplicaLine(asyncio.Protocol):
     """
 
     def __init__(self, lost: Callable[[ReplicaLine], None]) -> None:
+        super().__init__()
         self.is_open = False
         """New calls may go this way."""
         self.is_lost = False
@@ -91,22 +87,13 @@ class ReplicaLine(asyncio.Protocol):
         """The replica has sent something."""
         self._lost = lost
         self._is_ending = False
-        self._reader = FrameReader()
-        self._writer: FrameWriter | None = None
-        self._descriptor = -1
         self._number = 0
         self._waiting: dict[int, Answered] = {}
 
     def connection_made(self, transport: Any) -> None:
         """Of asyncio, or uvloop."""
-        if not is_own_user(transport):
-            transport.abort()
-            return
-        make_wide(transport)
-        self._writer = FrameWriter(transport)
-        self._descriptor = descriptor_of(transport)
-        OWN_SOCKETS.add(self._descriptor)
-        self.is_open = True
+        super().connection_made(transport)
+        self.is_open = self._writer is not None
 
     def send(self, kind: int, data: bytes | list[bytes], answered: Answered) -> None:
         """Sends a call; `answered` is called with its value, or LineLost, or Fetch."""
@@ -172,22 +159,11 @@ class ReplicaLine(asyncio.Protocol):
                 value = Busy(value)
             answered(value, error)
 
-    def pause_writing(self) -> None:
-        """Of asyncio."""
-        if self._writer is not None:
-            self._writer.pause()
-
-    def resume_writing(self) -> None:
-        """Of asyncio."""
-        if self._writer is not None:
-            self._writer.resume()
-
     def connection_lost(self, exc: Exception | None) -> None:
         """Of asyncio."""
-        OWN_SOCKETS.discard(self._descriptor)
+        super().connection_lost(exc)
         self.is_open = False
         self.is_lost = True
-        self._writer = None
         waiting, self._waiting = self._waiting, {}
         for answered in waiting.values():
             answered(None, LineLost())
