@@ -25,13 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from machine import load, machine
-from rllib_learning_sb3 import PEERS
+from rllib_learning_sb3 import EPISODES, PEERS, POINTS
 from rllib_learning_tasks import TASKS, Task
-
-EPISODES = 20
-"""Of an evaluation."""
-POINTS = 25
-"""Of a curve."""
 
 
 def main() -> int:

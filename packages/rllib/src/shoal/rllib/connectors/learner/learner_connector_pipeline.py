@@ -50,6 +50,11 @@ def build_learner_pipeline(
     return LearnerConnectorPipeline(input_observation_space, input_action_space, connectors=pieces)
 
 
+def has_connectors(config: Any) -> bool:
+    """Whether a learner's episodes go through a pipeline, rather than straight into columns."""
+    return config.learner_connector is not None or not config.add_default_connectors_to_learner_pipeline
+
+
 def _check_n_step(config: Any, pieces: Iterable[Any]) -> None:
     """Raises ConfigError where frames would have to be stacked that a transition of several steps does not have."""
     n_step = config.get("n_step", 1)

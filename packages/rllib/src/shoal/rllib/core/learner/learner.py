@@ -72,15 +72,14 @@ class Learner(Checkpointable, abc.ABC):
         for module_id in self.module:
             self._check_apis(module_id)
         self.configure_optimizers()
-        if self._has_connectors:
-            self._pipeline = self._made_pipeline()  # what cannot be is told as the learner is made
+        self._pipeline = self._made_pipeline()
         self._is_built = True
 
-    @property
-    def _has_connectors(self) -> bool:
-        return self.config.learner_connector is not None or not self.config.add_default_connectors_to_learner_pipeline
-
     def _made_pipeline(self) -> Any:
+        from shoal.rllib.connectors.learner.learner_connector_pipeline import has_connectors
+
+        if not has_connectors(self.config):
+            return None
         first = next(iter(self.module.values()))
         return self.config.build_learner_connector(first.observation_space, first.action_space, self.device)
 
@@ -328,7 +327,7 @@ class Learner(Checkpointable, abc.ABC):
 
     def batch_from_episodes(self, episodes: Sequence[Any]) -> dict[str, Batch]:
         """Returns columns by module, of episodes of single or several agents."""
-        if self._has_connectors:
+        if self._pipeline is not None:
             episodes, given = self._through_connectors(episodes)
         else:
             given = {}
@@ -404,8 +403,6 @@ class Learner(Checkpointable, abc.ABC):
 
     def _through_connectors(self, episodes: Sequence[Any]) -> tuple[Sequence[Any], dict[str, Batch]]:
         """Runs users' connector pieces. Returns the episodes after them, and columns that they added."""
-        if self._pipeline is None:
-            self._pipeline = self._made_pipeline()
         from shoal.rllib.connectors.learner.learner_connector_pipeline import columns_by_module
 
         episodes = list(episodes)

@@ -39,13 +39,10 @@ class _Layers(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, kinds: Sequence[str], *params: torch.Tensor) -> torch.Tensor:
-        values = [x]
-        for i, kind in enumerate(kinds):
-            x = _LINEAR(x, params[2 * i], params[2 * i + 1], kind, [], "")
-            values.append(x)
+        values = _values(x, kinds, params)
         ctx.kinds = kinds
         ctx.save_for_backward(*values, *params)
-        return x
+        return values[-1]
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
@@ -70,6 +67,14 @@ class _Layers(torch.autograd.Function):
             gradient = _product(gradient, params[2 * i])
         found[0] = gradient
         return tuple(found)
+
+
+def _values(x: torch.Tensor, kinds: Sequence[str], params: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Returns what goes into the first layer, and what comes out of each."""
+    values = [x]
+    for i, kind in enumerate(kinds):
+        values.append(_LINEAR(values[-1], params[2 * i], params[2 * i + 1], kind, [], ""))
+    return values
 
 
 def _outer_product(gradient: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -132,9 +137,7 @@ class Mlp(nn.Sequential):
                 return _one_by_one(x, self._kinds, params)
             y = _Layers.apply(x, self._kinds, *params)  # type: ignore[no-untyped-call]
             return y
-        for i, kind in enumerate(self._kinds):
-            x = _LINEAR(x, params[2 * i], params[2 * i + 1], kind, [], "")
-        return x
+        return _values(x, self._kinds, params)[-1]
 
     def _is_plain(self, x: torch.Tensor) -> bool:
         return (
