@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import select
 import signal
 import threading
 from collections.abc import Iterator
@@ -92,8 +93,11 @@ def test_a_killed_controller_takes_over_what_runs(url: str, pids: serve.Deployme
 
 
 def test_a_killed_proxy_listens_again(url: str, pids: serve.DeploymentHandle) -> None:
-    proxy = shoal.get_actor("SERVE_PROXY_ACTOR", namespace="serve")
+    proxy: Any = shoal.get_actor("SERVE_PROXY_ACTOR", namespace="serve")
+    ended = os.pidfd_open(shoal.get(proxy.__ray_call__.remote(lambda self: os.getpid())))
     shoal.kill(proxy)
+    select.select([ended], [], [])  # until then it may still take a connection, which ends with it
+    os.close(ended)
     with httpx.Client(transport=httpx.HTTPTransport(retries=20)) as client:
         assert client.get(f"{url}/pids").status_code == 200
 
