@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import gymnasium as gym
@@ -219,3 +220,37 @@ def test_one_of_several_agents_needs_several_policies_said(checked: bool) -> Non
 def test_mappings_that_cannot_be_are_refused(mapping: Any, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         MultiAgentEnvRunner(config=config_of(RockPaperScissors, mapping, {"p"}))
+
+
+class Unseen(MultiAgentEnv):
+    """Observes its agent at the beginning, and then not for some steps."""
+
+    possible_agents = agents = ["a"]  # noqa: RUF012 - as users write it
+    observation_spaces = {"a": gym.spaces.Box(-1, 1, (1,), np.float32)}  # noqa: RUF012
+    action_spaces = {"a": gym.spaces.Discrete(2)}  # noqa: RUF012
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.steps, self.now = config["steps"], 0
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+        self.now = 0
+        return {"a": np.zeros(1, np.float32)}, {}
+
+    def step(self, action_dict: Any) -> Any:
+        self.now += 1
+        over = self.now > self.steps
+        observations = {"a": np.zeros(1, np.float32)} if over else {}
+        return observations, {"a": 1.0} if over else {}, {"__all__": over}, {"__all__": False}, {}
+
+
+@pytest.mark.parametrize(("steps", "warns"), [(999, 0), (1500, 1)])
+def test_a_warning_says_that_no_agent_is_observed_any_more(
+    steps: int, warns: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    environment = {"env_config": {"steps": steps}}
+    one = config_of(Unseen, lambda *a, **kw: "p", {"p"}, environment=environment, num_envs_per_env_runner=1)
+    with caplog.at_level(logging.WARNING):
+        (done,) = MultiAgentEnvRunner(config=one).sample(num_episodes=1)
+    assert (len(done), done.get_return()) == (steps + 1, 1.0)
+    assert caplog.text.count("step 999 of its episode: no agent was observed in the last 1000 steps") == warns

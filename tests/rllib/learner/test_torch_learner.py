@@ -115,3 +115,19 @@ def test_compiled_passes_give_the_same() -> None:
     plain = trained()
     for name, value in plain.items():
         np.testing.assert_allclose(compiled[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_values_with_an_axis_too_many_are_refused() -> None:
+    built = learner(PPOConfig())
+    module = built.module["default_policy"].unwrapped()
+    values = module.compute_values
+    module.compute_values = lambda batch, embeddings=None: values(batch, embeddings).unsqueeze(-1)
+    with pytest.raises(ConfigError, match=r"compute_values\(\) returned the shape \(6, 1\).*\(B,\); add .squeeze"):
+        built.update(episodes=[episode()])
+
+
+def test_who_acted_is_named_where_no_step_is_of_a_module_that_is_trained() -> None:
+    foreign = episode()
+    foreign.module_id = "other"
+    with pytest.raises(ConfigError, match=r"modules are \['default_policy'\], and those that acted \['other'\]"):
+        learner(PPOConfig()).update(episodes=[foreign])

@@ -17,6 +17,7 @@ from shoal.rllib._internal.config.unset import UNSET
 from shoal.rllib._internal.learning.batch_queue import BatchQueue
 from shoal.rllib._internal.learning.episode_batch import EpisodeBatch, batch_of, take_rows
 from shoal.rllib._internal.learning.sequences import sequences_of
+from shoal.rllib._internal.learning.state_values import values_of
 from shoal.rllib._internal.nested import map_leaves
 from shoal.rllib._internal.numerics.vtrace import VTrace, vtrace
 from shoal.rllib.algorithms.algorithm import Algorithm
@@ -211,7 +212,7 @@ class IMPALALearner(TorchLearner):
 
     def steps_of(self, module: Any, batch: Batch, fwd_out: dict[str, Any]) -> Steps:
         """Returns a minibatch as the loss looks at it."""
-        values = module.compute_values(batch, embeddings=fwd_out.get(Columns.EMBEDDINGS))
+        values = values_of(module, batch, embeddings=fwd_out.get(Columns.EMBEDDINGS))
         mask = batch.get(Columns.LOSS_MASK)
         after: Batch
         if mask is None:
@@ -225,7 +226,7 @@ class IMPALALearner(TorchLearner):
             lengths, terminated = mask.sum(1), batch[Columns.TERMINATEDS]
             after = {Columns.OBS: batch[Columns.NEXT_OBS], Columns.STATE_IN: batch[Columns.NEXT_STATE_IN]}
         with torch.no_grad():
-            bootstrap = module.compute_values(after)
+            bootstrap = values_of(module, after)
         bootstrap = bootstrap if mask is None else bootstrap.squeeze(1)
         return Steps(
             dist_inputs=in_a_row(fwd_out[Columns.ACTION_DIST_INPUTS], mask),

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from shoal.rllib._internal.config.unset import UNSET
+from shoal.rllib._internal.learning.state_values import values_of
 from shoal.rllib.algorithms.algorithm import Algorithm
 from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
 from shoal.rllib.algorithms.marwil import MARWILConfig, refuse_memory
@@ -143,10 +144,10 @@ class IQLLearner(OfflineTransitionsLearner):
 
     def compute_loss_for_module(self, *, module_id: str, config: Any, batch: Batch, fwd_out: dict[str, Any]) -> Tensor:
         module: Any = self.module[module_id].unwrapped()
-        values = module.compute_values(batch)
+        values = values_of(module, batch)
         with torch.no_grad():
             worth = module.forward_target(batch)[QF_PREDS].amin(0)
-            values_after = module.compute_values({Columns.OBS: batch[Columns.NEXT_OBS]})
+            values_after = values_of(module, {Columns.OBS: batch[Columns.NEXT_OBS]})
             wanted = batch[Columns.REWARDS] + self.discounts(batch, config) * values_after
 
         above = worth - values

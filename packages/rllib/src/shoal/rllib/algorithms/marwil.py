@@ -15,6 +15,7 @@ import torch
 
 from shoal.rllib._internal.config.unset import UNSET
 from shoal.rllib._internal.learning.episode_batch import EpisodeBatch
+from shoal.rllib._internal.learning.state_values import values_of
 from shoal.rllib._internal.numerics.gae import generalized_advantages
 from shoal.rllib.algorithms.algorithm import Algorithm
 from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -135,7 +136,7 @@ class MARWILLearner(TorchLearner):
         config: Any = self.config_of(module_id)
         module: Any = self.module[module_id].unwrapped()
         with torch.no_grad():
-            values = module.compute_values({Columns.OBS: batch.observations})
+            values = values_of(module, {Columns.OBS: batch.observations})
         _, batch.columns[Columns.VALUE_TARGETS] = generalized_advantages(
             rewards=batch.columns[Columns.REWARDS],
             values=values[batch.step_rows],
@@ -159,7 +160,7 @@ class MARWILLearner(TorchLearner):
             self.log_losses(module_id, {POLICY_LOSS_KEY: imitation})
             return imitation
 
-        values = module.compute_values(batch, embeddings=fwd_out.get(Columns.EMBEDDINGS))
+        values = values_of(module, batch, embeddings=fwd_out.get(Columns.EMBEDDINGS))
         advantages = batch[Columns.VALUE_TARGETS] - values
         squared = advantages.square().mean()
         vf_loss = 0.5 * squared

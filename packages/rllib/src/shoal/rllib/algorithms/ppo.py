@@ -15,6 +15,7 @@ import torch
 from shoal.rllib._internal.config.unset import UNSET
 from shoal.rllib._internal.learning.episode_batch import EpisodeBatch, take_rows
 from shoal.rllib._internal.learning.sequences import sequences_of
+from shoal.rllib._internal.learning.state_values import values_of
 from shoal.rllib._internal.numerics.gae import generalized_advantages
 from shoal.rllib.algorithms.algorithm import Algorithm
 from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
@@ -163,7 +164,7 @@ class PPOLearner(TorchLearner):
         if module.is_stateful():
             return self._prepare_sequences(module, batch, config)
         with torch.no_grad():
-            values = module.compute_values({Columns.OBS: batch.observations})
+            values = values_of(module, {Columns.OBS: batch.observations})
         self._add_advantages(batch, values[batch.step_rows], values[batch.last_rows], config)
         return batch.columns
 
@@ -182,8 +183,8 @@ class PPOLearner(TorchLearner):
         after[Columns.OBS] = _with_time_axis(after[Columns.OBS])
         inputs = {Columns.OBS: sequences.pad(whole.columns[Columns.OBS]), Columns.STATE_IN: sequences.state_in}
         with torch.no_grad():
-            values = sequences.flatten(module.compute_values(inputs))
-            bootstrap = module.compute_values(after).squeeze(1)
+            values = sequences.flatten(values_of(module, inputs))
+            bootstrap = values_of(module, after).squeeze(1)
         self._add_advantages(whole, values, bootstrap, config)
         del whole.columns[Columns.STATE_OUT]
         columns = {name: sequences.pad(column) for name, column in whole.columns.items()}
@@ -225,7 +226,7 @@ class PPOLearner(TorchLearner):
         logged: dict[str, Any] = {"policy_loss": policy_loss}
 
         if config.use_critic:
-            values = module.compute_values(batch, embeddings=fwd_out.get(Columns.EMBEDDINGS))
+            values = values_of(module, batch, embeddings=fwd_out.get(Columns.EMBEDDINGS))
             squared = (values - batch[Columns.VALUE_TARGETS]).square()
             bounded = squared if config.vf_clip_param == math.inf else squared.clamp(max=config.vf_clip_param)
             vf_loss = _mean(bounded, mask)

@@ -169,7 +169,7 @@ class CallbackList:
         self.callbacks = [cls() for cls in classes]
         self._hooks: dict[str, list[Callable[..., Any]]] = {}
         for callback in self.callbacks:
-            for name in _HOOKS:
+            for name in HOOKS:
                 if getattr(type(callback), name, None) is not getattr(RLlibCallback, name):
                     self._hooks.setdefault(name, []).append(getattr(callback, name))
         for name, function in functions.items():
@@ -187,7 +187,7 @@ class CallbackList:
             hook(**arguments)
 
 
-_HOOKS = [name for name in vars(RLlibCallback) if name.startswith("on_")]
+HOOKS = tuple(name for name in vars(RLlibCallback) if name.startswith("on_"))
 
 
 def make_callbacks(config: Any) -> CallbackList:

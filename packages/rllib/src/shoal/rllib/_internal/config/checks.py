@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from shoal.rllib._internal.config.hooks import check_callbacks_class
 from shoal.rllib.utils.error import ConfigError
 
 Check = Callable[[str, Any], None]
@@ -113,6 +114,8 @@ def classes_or_none(name: str, value: Any) -> None:
     for one in value if isinstance(value, list | tuple) else [value]:
         if one is not None and not callable(one):
             raise ConfigError(f"{name} is {value!r}; give a class derived from RLlibCallback, several, or None")
+        if isinstance(one, type):
+            check_callbacks_class(one)
 
 
 def spec_or_none(name: str, value: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from shoal.rllib._internal.config.checks import check_setting
+from shoal.rllib._internal.config.hooks import check_hook
 from shoal.rllib._internal.config.old_names import OLD_NAMES, SCHEDULES
 from shoal.rllib._internal.config.settings import Settings
 from shoal.rllib._internal.config.unset import UNSET
@@ -503,12 +504,7 @@ class ConfigSetters(Settings):
         self._refuse_unknown("callbacks", others, known)
         for name, value in given.items():
             for function in value if isinstance(value, list | tuple) else [value]:
-                if not callable(function):
-                    from shoal.rllib.utils.error import ConfigError
-
-                    raise ConfigError(
-                        f"{name} is {function!r}; give a function of the hook's keyword arguments, or a list"
-                    )
+                check_hook(name, function)
         if callbacks_class is not UNSET:
             check_setting("callbacks_class", callbacks_class)
             self.callbacks_class = callbacks_class

@@ -13,6 +13,9 @@ from shoal.rllib.utils.error import MultiAgentEnvError
 
 logger = logging.getLogger(__name__)
 
+UNOBSERVED_STEPS = 1_000
+"""After so many steps in which no agent is observed, and so none can act, there is a warning."""
+
 
 class MultiAgentStepper:
     """Multi-agent environments of this process, one after the other. Resets take a step of their own, as in
@@ -40,6 +43,7 @@ class MultiAgentStepper:
         self._restart_failed = restart_failed
         self._checked = checked
         self._steps = [0] * len(envs)
+        self._unobserved = [0] * len(envs)
         self.failed: list[int] = []
         self.current: int | None = None
 
@@ -92,7 +96,7 @@ class MultiAgentStepper:
 
     def _reset(self, n: int, seed: int | None) -> tuple[Any, Infos]:
         self.current = n
-        self._steps[n] = 0
+        self._steps[n] = self._unobserved[n] = 0
         try:
             answer = self._envs[n].reset(seed=seed)
         except Exception as error:
@@ -122,6 +126,14 @@ class MultiAgentStepper:
                     f'{where}: {what} is {flags!r}; it needs a key "__all__" for the whole episode'
                 )
         self._check_observations(n, observations, where)
+        self._unobserved[n] = 0 if observations else self._unobserved[n] + 1
+        if self._unobserved[n] == UNOBSERVED_STEPS:
+            logger.warning(
+                "%s: no agent was observed in the last %d steps, so none can act; step() returns observations of those that act next, "
+                'and sets terminateds["__all__"] at the end',
+                where,
+                UNOBSERVED_STEPS,
+            )
         for agent, reward in rewards.items():
             check_reward(f"{where}: agent {agent!r}", reward)
 

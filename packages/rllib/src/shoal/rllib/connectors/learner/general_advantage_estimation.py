@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shoal.rllib._internal.learning.episode_batch import batch_of, by_module
+from shoal.rllib._internal.learning.state_values import values_of
 from shoal.rllib._internal.numerics.gae import generalized_advantages
 from shoal.rllib.connectors.connector_v2 import ConnectorV2
 from shoal.rllib.core.columns import Columns
@@ -43,7 +44,7 @@ class GeneralAdvantageEstimation(ConnectorV2):
                 continue
             whole = batch_of(own, extras=())
             with torch.no_grad():
-                values = module.compute_values({Columns.OBS: whole.observations})
+                values = values_of(module, {Columns.OBS: whole.observations})
             advantages, targets = generalized_advantages(
                 rewards=whole.columns[Columns.REWARDS],
                 values=values[whole.step_rows],

@@ -338,7 +338,10 @@ class Learner(Checkpointable, abc.ABC):
                 whole.columns.update(given.get(module_id, {}))
                 batches[module_id] = self.prepare_batch(module_id, whole)
         if not batches:
-            raise ConfigError(f"there are no steps of a module that is trained; modules are {list(self.module.keys())}")
+            raise ConfigError(
+                f"there are no steps of a module that is trained: modules are {list(self.module.keys())}, and those that acted "
+                f"{sorted(by_module(episodes), key=str)}"
+            )
         return batches
 
     @property
