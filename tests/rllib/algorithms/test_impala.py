@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from shoal.rllib.algorithms.impala import CHUNK_ENDS, IMPALA, IMPALAConfig
+from shoal.rllib.algorithms.impala import IMPALA, IMPALAConfig
+from shoal.rllib.algorithms.impala.impala import CHUNK_ENDS
 from shoal.rllib.connectors.env_to_module.mean_std_filter import MeanStdFilter
 from shoal.rllib.core.columns import Columns
 from shoal.rllib.core.rl_module.rl_module import RLModuleSpec

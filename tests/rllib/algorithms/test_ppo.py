@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from shoal.rllib.algorithms.ppo import PPO, PPOConfig, PPOTorchLearner
+from shoal.rllib.algorithms.ppo import PPO, PPOConfig
+from shoal.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from shoal.rllib.connectors.connector_v2 import ConnectorV2
 from shoal.rllib.core.columns import Columns
 from shoal.rllib.core.rl_module.rl_module import RLModuleSpec

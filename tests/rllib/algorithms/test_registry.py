@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shoal.rllib import algorithms
 from shoal.rllib.algorithms import registry
 from shoal.rllib.utils.error import ConfigError, NotThereYetError
 
@@ -17,14 +18,15 @@ def test_each_name_stands_for_an_algorithm_and_its_configuration(name: str) -> N
     assert algorithm.__name__ == name
     assert config.algo_class is algorithm
     config.get_default_learner_class()
+    assert getattr(algorithms, name) is algorithm
+    assert getattr(algorithms, f"{name}Config") is type(config)
 
 
 def test_each_algorithm_has_a_name() -> None:
     folder = Path(registry.__file__).parent
     configurations = {
         (path.stem, name)
-        for path in folder.glob("*.py")
-        if path.stem != "dreamerv3"
+        for path in folder.glob("*/*.py")
         for name in re.findall(r"^class (\w+)Config\(", path.read_text(), re.MULTILINE)
     }
     assert {(name.lower(), name) for name in registry.ALGORITHMS} == {

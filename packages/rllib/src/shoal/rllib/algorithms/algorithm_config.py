@@ -10,6 +10,7 @@ from shoal.rllib._internal.config.checks import check_setting, is_search_space
 from shoal.rllib._internal.config.fit import check_fit
 from shoal.rllib._internal.config.old_names import OLD_NAMES, SCHEDULES
 from shoal.rllib._internal.config.setters import SETTERS, ConfigSetters
+from shoal.rllib._internal.config.unset import UNSET
 from shoal.rllib._internal.config.values import as_dict, copied, differs, plain
 from shoal.rllib._internal.config.without_effect import passed_over, tell
 from shoal.rllib.core import DEFAULT_MODULE_ID
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from shoal.rllib.core.rl_module.rl_module import RLModuleSpec
 
 Spaces = Mapping[str, tuple["gym.Space[Any]", "gym.Space[Any]"]]
+
+NotProvided = UNSET
+"""The default of arguments of setters: what was not given leaves a setting as it is. For setters of one's own."""
 
 # Attributes that are no settings.
 _NOT_SET = frozenset({"_frozen", "_luggage", "algo_class"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shoal.rllib.core.columns import Columns as Columns
+
 DEFAULT_AGENT_ID = "default_agent"
 DEFAULT_POLICY_ID = "default_policy"
 DEFAULT_MODULE_ID = DEFAULT_POLICY_ID

@@ -121,7 +121,7 @@ class SACConfig(OffPolicyConfig):
         return {**super()._model_config_auto_includes, "fcnet_activation": "relu", **own}
 
     def get_default_learner_class(self) -> type[Learner]:
-        return SACTorchLearner
+        return SACLearner
 
 
 class SACLearner(OffPolicyLearner):
@@ -217,9 +217,6 @@ class SACLearner(OffPolicyLearner):
         values = critics(batch)[QF_PREDS].amin(0)
         entropy = policy.entropy()
         return (policy.probs * values).sum(-1) + alpha * entropy, entropy
-
-
-SACTorchLearner = SACLearner
 
 
 class SAC(OffPolicyAlgorithm):

@@ -18,7 +18,7 @@ from shoal.rllib._internal.config.unset import UNSET
 from shoal.rllib.algorithms.algorithm import Algorithm
 from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
 from shoal.rllib.algorithms.offline import OfflineAlgorithm, OfflineTransitionsLearner, check_offline
-from shoal.rllib.algorithms.sac import (
+from shoal.rllib.algorithms.sac.sac import (
     LOGPS_KEY,
     POLICY_LOSS_KEY,
     QF_LOSS_KEY,
@@ -109,7 +109,7 @@ class CQLConfig(SACConfig):
             )
 
     def get_default_learner_class(self) -> type[Learner]:
-        return CQLTorchLearner
+        return CQLLearner
 
 
 class CQLLearner(OfflineTransitionsLearner, SACLearner):
@@ -245,9 +245,6 @@ class CQLLearner(OfflineTransitionsLearner, SACLearner):
         with torch.no_grad():
             for module_id, weight in self._log_weights.items():
                 weight.fill_(state["log_weights"][module_id])
-
-
-CQLTorchLearner = CQLLearner
 
 
 class CQL(OfflineAlgorithm):

@@ -17,7 +17,7 @@ from shoal.rllib._internal.learning.batch_queue import BatchQueue, CircularBuffe
 from shoal.rllib._internal.learning.chance import ALGORITHM, derived_seed
 from shoal.rllib.algorithms.algorithm import Algorithm
 from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
-from shoal.rllib.algorithms.impala import IMPALA, IMPALAConfig, IMPALALearner, in_a_row
+from shoal.rllib.algorithms.impala.impala import IMPALA, IMPALAConfig, IMPALALearner, in_a_row
 from shoal.rllib.core.columns import Columns
 from shoal.rllib.core.learner.learner import Batch, Learner
 from shoal.rllib.core.rl_module.apis.target_network_api import TARGET_NETWORK_ACTION_DIST_INPUTS, TargetNetworkAPI
@@ -107,7 +107,7 @@ class APPOConfig(IMPALAConfig):
         return RLModuleSpec(module_class=DefaultAPPORLModule)
 
     def get_default_learner_class(self) -> type[Learner]:
-        return APPOTorchLearner
+        return APPOLearner
 
     @property
     def steps_between_target_updates(self) -> float:
@@ -221,9 +221,6 @@ class APPOLearner(IMPALALearner):
         super().set_algorithm_state(state)
         self.curr_kl_coeffs_per_module.update(state["kl_coeffs"])
         self._last_target_update.update(state["last_target_update"])
-
-
-APPOTorchLearner = APPOLearner
 
 
 class APPO(IMPALA):

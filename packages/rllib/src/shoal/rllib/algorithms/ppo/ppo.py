@@ -109,7 +109,7 @@ class PPOConfig(AlgorithmConfig):
         return RLModuleSpec(module_class=DefaultActorCriticRLModule)
 
     def get_default_learner_class(self) -> type[Learner]:
-        return PPOTorchLearner
+        return PPOLearner
 
     @property
     def _model_config_auto_includes(self) -> dict[str, Any]:
@@ -299,9 +299,6 @@ class PPOLearner(TorchLearner):
 
     def set_algorithm_state(self, state: Mapping[str, Any]) -> None:
         self.curr_kl_coeffs_per_module.update(state["kl_coeffs"])
-
-
-PPOTorchLearner = PPOLearner
 
 
 def _mean(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:

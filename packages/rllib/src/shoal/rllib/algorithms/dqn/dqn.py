@@ -120,7 +120,7 @@ class DQNConfig(OffPolicyConfig):
         return {**super()._model_config_auto_includes, **{name: getattr(self, name) for name in own}}
 
     def get_default_learner_class(self) -> type[Learner]:
-        return DQNTorchLearner
+        return DQNLearner
 
 
 class DQNLearner(OffPolicyLearner):
@@ -180,9 +180,6 @@ class DQNLearner(OffPolicyLearner):
             },
         )
         return loss
-
-
-DQNTorchLearner = DQNLearner
 
 
 class DQN(OffPolicyAlgorithm):

@@ -16,7 +16,7 @@ from shoal.rllib._internal.config.unset import UNSET
 from shoal.rllib._internal.learning.state_values import values_of
 from shoal.rllib.algorithms.algorithm import Algorithm
 from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
-from shoal.rllib.algorithms.marwil import MARWILConfig, refuse_memory
+from shoal.rllib.algorithms.marwil.marwil import MARWILConfig, refuse_memory
 from shoal.rllib.algorithms.offline import OfflineAlgorithm, OfflineTransitionsLearner
 from shoal.rllib.core.columns import Columns
 from shoal.rllib.core.learner.learner import Batch, Learner
@@ -105,7 +105,7 @@ class IQLConfig(MARWILConfig):
         return {**super()._model_config_auto_includes, "twin_q": self.twin_q}
 
     def get_default_learner_class(self) -> type[Learner]:
-        return IQLTorchLearner
+        return IQLLearner
 
 
 class IQLLearner(OfflineTransitionsLearner):
@@ -174,9 +174,6 @@ class IQLLearner(OfflineTransitionsLearner):
         )
         loss: Tensor = value_loss + critic_loss + policy_loss
         return loss
-
-
-IQLTorchLearner = IQLLearner
 
 
 class IQL(OfflineAlgorithm):

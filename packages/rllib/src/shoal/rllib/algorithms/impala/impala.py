@@ -121,7 +121,7 @@ class IMPALAConfig(AlgorithmConfig):
         return RLModuleSpec(module_class=DefaultActorCriticRLModule)
 
     def get_default_learner_class(self) -> type[Learner]:
-        return IMPALATorchLearner
+        return IMPALALearner
 
 
 @dataclass
@@ -290,9 +290,6 @@ class IMPALALearner(TorchLearner):
             if self.should_module_be_updated(module_id):
                 value = float(schedule.get_current_value())
                 self.metrics.log_value((module_id, LEARNER_RESULTS_CURR_ENTROPY_COEFF_KEY), value, window=1)
-
-
-IMPALATorchLearner = IMPALALearner
 
 
 def in_a_row(column: Any, mask: torch.Tensor | None) -> Any:

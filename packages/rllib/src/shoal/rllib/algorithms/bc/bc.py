@@ -12,7 +12,7 @@ import torch
 
 from shoal.rllib.algorithms.algorithm import Algorithm
 from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
-from shoal.rllib.algorithms.marwil import POLICY_LOSS_KEY, MARWILConfig, refuse_memory
+from shoal.rllib.algorithms.marwil.marwil import POLICY_LOSS_KEY, MARWILConfig, refuse_memory
 from shoal.rllib.algorithms.offline import OfflineAlgorithm
 from shoal.rllib.core.columns import Columns
 from shoal.rllib.core.learner.learner import Batch, Learner
@@ -60,7 +60,7 @@ class BCConfig(MARWILConfig):
         return {**super()._model_config_auto_includes, "vf_share_layers": True}
 
     def get_default_learner_class(self) -> type[Learner]:
-        return BCTorchLearner
+        return BCLearner
 
 
 class BCLearner(TorchLearner):
@@ -81,9 +81,6 @@ class BCLearner(TorchLearner):
         loss: torch.Tensor = -policy.logp(batch[Columns.ACTIONS]).mean()
         self.log_losses(module_id, {POLICY_LOSS_KEY: loss})
         return loss
-
-
-BCTorchLearner = BCLearner
 
 
 class BC(OfflineAlgorithm):

@@ -109,7 +109,7 @@ class MARWILConfig(AlgorithmConfig):
         return {**super()._model_config_auto_includes, "vf_share_layers": False}
 
     def get_default_learner_class(self) -> type[Learner]:
-        return MARWILTorchLearner
+        return MARWILLearner
 
 
 class MARWILLearner(TorchLearner):
@@ -189,9 +189,6 @@ class MARWILLearner(TorchLearner):
     def set_algorithm_state(self, state: Mapping[str, Any]) -> None:
         for module_id, norm in state["sqd_adv_norms"].items():
             self.moving_avg_sqd_adv_norms_per_module[module_id] = torch.tensor(norm, device=self.device)
-
-
-MARWILTorchLearner = MARWILLearner
 
 
 def refuse_memory(module: Any) -> None:

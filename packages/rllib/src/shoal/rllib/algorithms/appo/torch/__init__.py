@@ -1,0 +1,1 @@
+"""APPO's learner and module, where Ray has them."""

@@ -1,0 +1,7 @@
+"""APPO's learner."""
+
+from __future__ import annotations
+
+from shoal.rllib.algorithms.appo.appo import APPOLearner as APPOTorchLearner
+
+__all__ = ["APPOTorchLearner"]

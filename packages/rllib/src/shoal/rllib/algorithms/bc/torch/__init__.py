@@ -1,0 +1,1 @@
+"""BC's learner and module, where Ray has them."""

@@ -1,0 +1,7 @@
+"""BC's learner."""
+
+from __future__ import annotations
+
+from shoal.rllib.algorithms.bc.bc import BCLearner as BCTorchLearner
+
+__all__ = ["BCTorchLearner"]

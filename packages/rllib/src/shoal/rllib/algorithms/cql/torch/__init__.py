@@ -1,0 +1,1 @@
+"""CQL's learner and module, where Ray has them."""

@@ -1,0 +1,1 @@
+"""DQN's learner and module, where Ray has them."""

@@ -1,0 +1,1 @@
+"""IMPALA's learner and module, where Ray has them."""

@@ -1,0 +1,7 @@
+"""IMPALA's learner."""
+
+from __future__ import annotations
+
+from shoal.rllib.algorithms.impala.impala import IMPALALearner as IMPALATorchLearner
+
+__all__ = ["IMPALATorchLearner"]

@@ -1,0 +1,1 @@
+"""IQL's learner and module, where Ray has them."""

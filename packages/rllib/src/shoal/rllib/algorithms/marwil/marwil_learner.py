@@ -1,0 +1,7 @@
+"""MARWIL's learner."""
+
+from __future__ import annotations
+
+from shoal.rllib.algorithms.marwil.marwil import MARWILLearner
+
+__all__ = ["MARWILLearner"]

@@ -1,0 +1,1 @@
+"""MARWIL's learner and module, where Ray has them."""

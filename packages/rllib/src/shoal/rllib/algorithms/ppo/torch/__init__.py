@@ -1,0 +1,1 @@
+"""PPO's learner and module, where Ray has them."""

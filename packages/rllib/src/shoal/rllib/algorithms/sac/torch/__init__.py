@@ -1,0 +1,1 @@
+"""SAC's learner and module, where Ray has them."""
