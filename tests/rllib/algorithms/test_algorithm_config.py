@@ -146,6 +146,14 @@ def test_settings_that_do_not_fit_one_another_are_refused_when_it_is_built(chang
         config.build_algo()
 
 
+def test_the_new_api_stack_is_what_there_is() -> None:
+    config = PPOConfig()
+    config.enable_rl_module_and_learner = config.enable_env_runner_and_connector_v2 = True
+    assert config.enable_rl_module_and_learner and config["enable_env_runner_and_connector_v2"]
+    with pytest.raises(ConfigError, match="old API stack"):
+        config.enable_rl_module_and_learner = False
+
+
 def test_a_frozen_configuration_cannot_be_changed_and_a_copy_can() -> None:
     config = PPOConfig().training(lr=0.1)
     config.freeze()

@@ -23,6 +23,14 @@ __all__ = ["Result", "TrialResult", "frame_of", "read_history"]
 
 T = TypeVar("T")
 
+TRAINING_ITERATION = "training_iteration"
+TIME_THIS_ITER_S = "time_this_iter_s"
+TIME_TOTAL_S = "time_total_s"
+TIMESTAMP = "timestamp"
+TRIAL_ID = "trial_id"
+DONE = "done"
+"""Names of what each report has besides its own metrics."""
+
 
 class TrialResult(Result):
     """The result of one trial: a `shoal.train.Result` whose history is read from the trial's folder when it is needed.

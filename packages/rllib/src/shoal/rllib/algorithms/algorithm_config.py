@@ -289,6 +289,24 @@ class AlgorithmConfig(ConfigSetters):
         return not self.is_offline
 
     @property
+    def enable_rl_module_and_learner(self) -> bool:
+        """True: Ray's new API stack is the only one. Setting it to False raises ConfigError."""
+        return True
+
+    @enable_rl_module_and_learner.setter
+    def enable_rl_module_and_learner(self, value: bool) -> None:
+        self.api_stack(enable_rl_module_and_learner=value)
+
+    @property
+    def enable_env_runner_and_connector_v2(self) -> bool:
+        """True: Ray's new API stack is the only one. Setting it to False raises ConfigError."""
+        return True
+
+    @enable_env_runner_and_connector_v2.setter
+    def enable_env_runner_and_connector_v2(self, value: bool) -> None:
+        self.api_stack(enable_env_runner_and_connector_v2=value)
+
+    @property
     def is_atari(self) -> bool:
         """Whether the environment is an Atari game."""
         if self._is_atari is None:
