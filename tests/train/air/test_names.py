@@ -7,7 +7,9 @@ import sys
 
 import shoal.air.checkpoint
 import shoal.air.config
+import shoal.air.constants
 import shoal.air.result
+import shoal.train.base_trainer
 from shoal import air, train
 from shoal.air import results
 
@@ -20,6 +22,8 @@ def test_each_name_is_the_same_class() -> None:
     assert shoal.air.checkpoint.Checkpoint is train.Checkpoint
     assert shoal.air.result.Result is train.Result
     assert air.session.report is train.report
+    assert shoal.air.constants.TRAINING_ITERATION == "training_iteration"
+    assert shoal.train.base_trainer.TrainingFailedError is train.TrainingFailedError
 
 
 def test_importing_it_loads_nothing_heavy_and_warns_of_nothing() -> None:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from pyarrow import fs
 
+from shoal.air.constants import TIME_THIS_ITER_S as TIME_THIS_ITER_S
+from shoal.air.constants import TIMESTAMP as TIMESTAMP
+from shoal.air.constants import TRAINING_ITERATION as TRAINING_ITERATION
 from shoal.train import Checkpoint, Result
 from shoal.train.result import kept_checkpoints
 from shoal.tune._internal.logic.parameters import flattened
@@ -23,13 +26,12 @@ __all__ = ["Result", "TrialResult", "frame_of", "read_history"]
 
 T = TypeVar("T")
 
-TRAINING_ITERATION = "training_iteration"
-TIME_THIS_ITER_S = "time_this_iter_s"
 TIME_TOTAL_S = "time_total_s"
-TIMESTAMP = "timestamp"
 TRIAL_ID = "trial_id"
 DONE = "done"
-"""Names of what each report has besides its own metrics."""
+"""More names of what each report has besides its own metrics."""
+SHOULD_CHECKPOINT = "should_checkpoint"
+"""With it, what `Trainable.step` returns has the trial saved."""
 
 
 class TrialResult(Result):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from shoal.tune.exceptions import InvalidArgumentError
 from shoal.tune.experiment.trial import Trial
+from shoal.tune.resume_config import ResumeConfig as ResumeConfig
 from shoal.tune.schedulers.trial_scheduler import TrialScheduler
 from shoal.tune.search.searcher import Searcher
 

@@ -1,0 +1,5 @@
+"""Ray's path of `TuneError`."""
+
+from shoal.tune.exceptions import TuneError
+
+__all__ = ["TuneError"]
