@@ -17,6 +17,7 @@ from shoal.rllib.core.rl_module.rl_module import RLModuleSpec
 from shoal.rllib.env.multi_agent_env import MultiAgentEnv
 from shoal.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
 from shoal.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
+from shoal.rllib.env.vector.vector_multi_agent_env import VectorMultiAgentEnv
 from shoal.rllib.examples.envs.classes.multi_agent import MultiAgentCartPole, RockPaperScissors, TwoStepGame
 from shoal.rllib.utils.error import ConfigError, EnvError, MultiAgentEnvError
 
@@ -193,6 +194,16 @@ def test_hooks_see_multi_agent_episodes() -> None:
     assert seen == [(6, ["a", "b"])]
 
 
+def test_hooks_find_the_copies_of_an_environment_as_they_do_in_gymnasium_s_vectors() -> None:
+    seen: list[Any] = []
+    config = poles(num_envs_per_env_runner=2).callbacks(
+        on_episode_step=lambda *, env, **kw: seen.append((env, env.unwrapped.envs[1].possible_agents))
+    )
+    MultiAgentEnvRunner(config=config).sample(num_timesteps=2)
+    assert isinstance(seen[0][0], VectorMultiAgentEnv)
+    assert seen[0][1] == [0, 1]
+
+
 def test_an_environment_of_one_agent_is_refused() -> None:
     config = config_of("CartPole-v1", lambda agent, episode, **kw: "p", {"p"})
     with pytest.raises(MultiAgentEnvError, match="no MultiAgentEnv"):
@@ -254,3 +265,26 @@ def test_a_warning_says_that_no_agent_is_observed_any_more(
         (done,) = MultiAgentEnvRunner(config=one).sample(num_episodes=1)
     assert (len(done), done.get_return()) == (steps + 1, 1.0)
     assert caplog.text.count("step 999 of its episode: no agent was observed in the last 1000 steps") == warns
+
+
+class Named(Unseen):
+    """Says who its agents are, each time in another way."""
+
+    possible_agents = agents = None  # type: ignore[assignment]
+
+    def __init__(self, config: Any) -> None:
+        if config["way"] == "ids":
+            self._agent_ids = {"a"}
+        if config["way"] == "before":
+            self.agents = ["a"]
+        super().__init__({"steps": 0})
+        if config["way"] == "after":
+            self.agents = ["a"]
+
+
+@pytest.mark.parametrize("way", ["ids", "before", "after", "spaces"])
+def test_agents_are_those_that_an_environment_names_in_whichever_way(way: str) -> None:
+    config = config_of(Named, lambda *a, **kw: "p", {"p"}, environment={"env_config": {"way": way}})
+    runner = MultiAgentEnvRunner(config=config)
+    assert [env.possible_agents for env in runner.env.envs] == [["a"], ["a"]]
+    assert len(runner.sample(num_episodes=1)[0]) == 1

@@ -49,8 +49,9 @@ class MultiAgentEnv(gym.Env[MultiAgentDict, MultiAgentDict]):
     action_space: gym.Space[Any] | None  # type: ignore[assignment]
 
     def __init__(self) -> None:
-        self.possible_agents = getattr(self, "possible_agents", [])
-        self.agents = getattr(self, "agents", [])
+        # Older environments, and some that act in turns, name their agents before they call this.
+        self.agents = getattr(self, "agents", None) or agents_of(getattr(self, "_agent_ids", ()))
+        self.possible_agents = getattr(self, "possible_agents", None) or list(self.agents)
         for name in ("observation_space", "action_space", "observation_spaces", "action_spaces"):
             if not hasattr(self, name):
                 setattr(self, name, None)

@@ -18,6 +18,7 @@ from shoal.rllib.env.env_checks import check_multi_agent_env
 from shoal.rllib.env.multi_agent_env import MultiAgentEnv
 from shoal.rllib.env.multi_agent_episode import MultiAgentEpisode
 from shoal.rllib.env.single_agent_env_runner import SingleAgentEnvRunner, _writable
+from shoal.rllib.env.vector.vector_multi_agent_env import VectorMultiAgentEnv
 from shoal.rllib.utils.error import ConfigError, MultiAgentEnvError, close_matches
 from shoal.rllib.utils.metrics import (
     ENV_STEP_TIMER,
@@ -31,29 +32,6 @@ from shoal.rllib.utils.metrics import (
 )
 
 
-class MultiAgentEnvs:
-    """Several copies of a multi-agent environment."""
-
-    def __init__(self, envs: list[MultiAgentEnv]) -> None:
-        self.envs = envs
-        self.num_envs = len(envs)
-        first = envs[0]
-        agents = first.possible_agents
-        self.single_observation_space = gym.spaces.Dict({agent: first.get_observation_space(agent) for agent in agents})
-        self.single_action_space = gym.spaces.Dict({agent: first.get_action_space(agent) for agent in agents})
-        self.observation_space = self.single_observation_space
-        self.action_space = self.single_action_space
-
-    def get_attr(self, name: str) -> list[Any]:
-        """Returns an attribute of each."""
-        return [getattr(env, name) for env in self.envs]
-
-    def close(self) -> None:
-        """Closes all."""
-        for env in self.envs:
-            env.close()
-
-
 class MultiAgentEnvRunner(SingleAgentEnvRunner):
     """Steps several copies of a MultiAgentEnv with the modules that act for its agents.
 
@@ -65,7 +43,7 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
 
     def _make_envs(self) -> None:
         self.num_envs = self.config.num_envs_per_env_runner
-        self.env = MultiAgentEnvs([self._make_multi(i) for i in range(self.num_envs)])
+        self.env = VectorMultiAgentEnv([self._make_multi(i) for i in range(self.num_envs)])
         stepper = MultiAgentStepper(
             self.env.envs,
             self._name,
@@ -88,6 +66,10 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
         if not isinstance(inner, MultiAgentEnv):
             raise MultiAgentEnvError(
                 f"{self._name(vector_index)} is {env!r}, which is no MultiAgentEnv, and config.multi_agent() asks for one"
+            )
+        if not getattr(inner, "possible_agents", None):
+            inner.possible_agents = list(
+                getattr(inner, "agents", ()) or getattr(inner, "observation_spaces", None) or ()
             )
         if not inner.possible_agents:
             raise MultiAgentEnvError(f"{self._name(vector_index)} has no possible_agents; set them in __init__")
