@@ -10,6 +10,7 @@ import pytest
 
 from shoal import tune
 from shoal.rllib.algorithms.ppo import PPO, PPOConfig
+from shoal.rllib.core.rl_module import RLModule
 from shoal.rllib.env.registration import register_env
 
 pytestmark = pytest.mark.usefixtures("session")
@@ -42,6 +43,11 @@ def test_by_name_with_a_configuration_as_the_space(tmp_path: Path) -> None:
     assert best.checkpoint is not None
     with PPO.from_checkpoint(best.checkpoint) as algo:
         assert algo.iteration == 2 and algo.config.lr == best.config["lr"]  # type: ignore[index]
+    # Parts are where those of any checkpoint of an algorithm are.
+    module = RLModule.from_checkpoint(
+        Path(best.checkpoint.path, "learner_group", "learner", "rl_module", "default_policy")
+    )
+    assert module.get_state()
 
 
 def test_by_class_with_runners_inside_the_trials_resources_and_an_environment_by_its_name(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from shoal.rllib.algorithms.ppo import PPO
 from shoal.rllib.utils.checkpoints import Checkpointable, Components
 from shoal.rllib.utils.error import CheckpointError
 
@@ -125,10 +124,3 @@ def test_files_and_folders_that_cannot_be_read_are_told(saved: Path) -> None:
 def test_an_older_checkpoint_that_lists_no_parts_is_read(saved: Path) -> None:
     metadata(parts=None, checkpoint_version="1.1")(saved)
     assert Counter.from_checkpoint(saved).get_state() == {"number": 3, "part": {"number": 4}}
-
-
-def test_of_a_checkpoint_of_tunes_the_algorithms_is_taken(tmp_path: Path) -> None:
-    (tmp_path / "algorithm").mkdir()
-    assert PPO._folder_in(tmp_path) == tmp_path
-    (tmp_path / "algorithm" / "metadata.json").write_text("{}")
-    assert PPO._folder_in(tmp_path) == tmp_path / "algorithm" == PPO._folder_in(tmp_path / "algorithm")

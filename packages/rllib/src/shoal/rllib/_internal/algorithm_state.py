@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from shoal.rllib._internal.checkpoint_reading import METADATA_FILE, read_class_and_arguments
+from shoal.rllib._internal.checkpoint_reading import read_class_and_arguments
 from shoal.rllib._internal.config.changed_modules import with_modules
 from shoal.rllib._internal.native_model_files import write_native_model_files
 from shoal.rllib._internal.runners_checkpoint import RunnersCheckpoint
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
     from shoal.rllib.core.learner.learner_group import LearnerGroup
     from shoal.rllib.env.env_runner_group import EnvRunnerGroup
-
-ALGORITHM_FOLDER = "algorithm"
-"""Where in a checkpoint of Tune's an algorithm's is: Tune has files of its own beside it."""
 
 
 @dataclass(frozen=True)
@@ -157,12 +154,6 @@ class AlgorithmState(Checkpointable):
             )
 
     @classmethod
-    def _folder_in(cls, folder: Path) -> Path:
-        inner = folder / ALGORITHM_FOLDER
-        tunes = not (folder / METADATA_FILE).exists() and (inner / METADATA_FILE).exists()
-        return inner if tunes else folder
-
-    @classmethod
     def from_checkpoint(
         cls,
         path: Any,
@@ -189,9 +180,7 @@ class AlgorithmState(Checkpointable):
         """
         if policy_ids is not None or policy_mapping_fn is not None or policies_to_train is not None:
             with _local(path, filesystem) as folder:
-                saved: AlgorithmConfig = (
-                    kwargs.get("config") or read_class_and_arguments(cls._folder_in(folder))[2]["config"]
-                )
+                saved: AlgorithmConfig = kwargs.get("config") or read_class_and_arguments(folder)[2]["config"]
             config = saved.copy(copy_frozen=False)
             if policy_ids is not None:
                 given = config.policies if isinstance(config.policies, Mapping) else dict.fromkeys(config.policies)

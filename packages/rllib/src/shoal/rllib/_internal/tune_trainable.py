@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import os
 from typing import Any
 
-from shoal.rllib._internal.algorithm_state import ALGORITHM_FOLDER
 from shoal.tune import Trainable
 
 
@@ -38,10 +36,10 @@ def trainable_of(algorithm_class: type[Any]) -> type[Trainable]:
             return result
 
         def save_checkpoint(self, checkpoint_dir: str) -> None:
-            self.algorithm.save_to_path(os.path.join(checkpoint_dir, ALGORITHM_FOLDER))
+            self.algorithm.save_to_path(checkpoint_dir)
 
         def load_checkpoint(self, checkpoint: Any) -> None:
-            self.algorithm.restore_from_path(os.path.join(checkpoint, ALGORITHM_FOLDER))
+            self.algorithm.restore_from_path(checkpoint)
 
         def cleanup(self) -> None:
             if hasattr(self, "algorithm"):

@@ -145,8 +145,7 @@ class Checkpointable:
         Raises:
             CheckpointError: (a ValueError) it is no checkpoint, is damaged, or is one of something else or of a newer version.
         """
-        with _local(path, filesystem) as given:
-            folder = self._folder_in(given)
+        with _local(path, filesystem) as folder:
             self._check_kind(folder, component)
             self._check_component(component)
             state = read_state(folder)
@@ -171,11 +170,6 @@ class Checkpointable:
         read_metadata(folder)
 
     @classmethod
-    def _folder_in(cls, folder: Path) -> Path:
-        """Returns where in a folder that was given the checkpoint is."""
-        return folder
-
-    @classmethod
     def from_checkpoint(cls, path: str | os.PathLike[str], filesystem: Any = None, **kwargs: Any) -> Self:
         """Makes what was saved into a folder.
 
@@ -187,8 +181,7 @@ class Checkpointable:
         Raises:
             CheckpointError: (a ValueError) it is no checkpoint, is damaged, or is one of something else or of a newer version.
         """
-        with _local(path, filesystem) as given:
-            folder = cls._folder_in(given)
+        with _local(path, filesystem) as folder:
             kind, args, own = read_class_and_arguments(folder)
             if not issubclass(kind, cls):
                 raise CheckpointError(
