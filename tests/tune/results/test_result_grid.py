@@ -72,9 +72,9 @@ def test_the_searchs_metric_is_the_default(tmp_path: Path) -> None:
     assert grid.get_best_result(mode="max") is grid[0]
 
 
-def test_without_a_metric_the_only_trial_is_the_best(tmp_path: Path) -> None:
+def test_without_a_metric_or_a_mode_the_only_trial_is_the_best(tmp_path: Path) -> None:
     grid = ResultGrid([trial_of(tmp_path, 0, {}, [{"a": 1}])], str(tmp_path))
-    assert grid.get_best_result() is grid[0]
+    assert grid.get_best_result() is grid.get_best_result("a") is grid.get_best_result(mode="min") is grid[0]
 
 
 def test_nan_counts_only_where_it_is_asked_for(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ class ResultGrid:
         """Returns the best trial's result.
 
         Args:
-            metric: by its name, 'a/b' where nested; None for the search's.
+            metric: by its name, 'a/b' where nested; None for the search's. Of a single trial neither this nor `mode` needs to be said.
             mode: 'min' or 'max'; None for the search's.
             scope: which of a trial's values counts: its 'last', the average of all ('avg') or of the last ones ('last-5-avg',
                 'last-10-avg'), or the best that it ever had ('all').
@@ -124,8 +124,8 @@ class ResultGrid:
             >>> results.get_best_result("loss", "min").config
             {'x': 0}
         """
-        if metric is None and self._metric is None and len(self._trials) == 1:
-            return self[0]
+        if len(self._trials) == 1 and None in (metric or self._metric, mode or self._mode):
+            return self[0]  # whatever would be asked for
         metric, mode = self._chosen(metric, mode)
         best = best_trial(self._trials, metric, mode, checked_scope(scope), filter_nan_and_inf)
         if best is None:
