@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from shoal.tune.exceptions import InvalidArgumentError
-from shoal.tune.search.space_searcher import SpaceSearcher, Values, canonical, missing_library
+from shoal.tune.search.space_searcher import SpaceSearcher, Values, canonical, closest, missing_library
 from shoal.tune.search_space import Categorical, Domain, Float, Integer, Normal
 
 
@@ -16,10 +18,12 @@ class HyperOptSearch(SpaceSearcher):
     """Suggests what Hyperopt's TPE suggests.
 
     Args:
-        space: domains, nested. None to take the search's param_space.
+        space: domains, nested, or Hyperopt's own expressions, nested (`{"x": hp.uniform("x", 0, 1)}`). None to take the search's
+            param_space.
         metric: to go by. None to take the search's.
         mode: 'min' or 'max'. None to take the search's.
-        points_to_evaluate: configurations (or parts) to suggest first.
+        points_to_evaluate: configurations (or parts) to suggest first; where the space is Hyperopt's, numbers by label, of an
+            `hp.choice` the index.
         n_initial_points: random suggestions before the first that are modelled.
         random_state_seed: the same seed gives the same suggestions for one max_concurrent_trials, whatever the timing.
         gamma: part of the results that count as good.
@@ -60,12 +64,21 @@ class HyperOptSearch(SpaceSearcher):
         self._trials = hyperopt.Trials()
         self._domain: Any = None
         self._numbers: dict[str, int] = {}
-        super().__init__(space, metric, mode, points_to_evaluate, seed=random_state_seed)
+        self._given: Any = space if _has_expressions(space) else None
+        super().__init__(
+            None if self._given is not None else space, metric, mode, points_to_evaluate, seed=random_state_seed
+        )
+        if self._given is not None:
+            self._own_space, self._space = True, {}
+            for point in self._points:
+                self._wanted(point)
 
     def _start(self) -> None:
         import hyperopt
 
-        space = {name: _expression(hyperopt.hp, name, domain) for name, domain in self._searched.items()}
+        space = self._given
+        if space is None:
+            space = {name: _expression(hyperopt.hp, name, domain) for name, domain in self._searched.items()}
         self._domain = hyperopt.base.Domain(_nothing, space)
 
     def get_state(self) -> dict[str, Any]:
@@ -82,12 +95,15 @@ class HyperOptSearch(SpaceSearcher):
         self._trials.refresh()
         [document] = self._suggest_next([number], self._domain, self._trials, int(self._random().integers(2**31)))
         found: dict[str, list[Any]] = document["misc"]["vals"]
-        for name, value in (wanted or {}).items():
-            if name in found:
-                found[name] = [_number(self._searched[name], value)]
+        if wanted:
+            self._draw_missing(found)
+            numbers = {name: value for name, [value] in found.items()}
+            numbers |= {name: self._to_number(name, value) for name, value in wanted.items() if name in found}
+            _set_numbers(document, numbers)
         self._insert(document)
         self._numbers[trial_id] = number
-        return {name: _value(self._searched[name], value) for name, [value] in found.items()}
+        # What depends on another's choice may have no value.
+        return {name: self._to_value(name, value) for name, values in found.items() for value in values}
 
     def _tell(self, trial_id: str, values: Values, outcome: Sequence[float] | None) -> None:
         import hyperopt
@@ -103,10 +119,51 @@ class HyperOptSearch(SpaceSearcher):
 
         [number] = self._trials.new_trial_ids(1)
         [document] = hyperopt.rand.suggest([number], self._domain, self._trials, 0)
-        document["misc"]["vals"] = {name: [_number(self._searched[name], value)] for name, value in values.items()}
+        _set_numbers(document, {name: self._to_number(name, value) for name, value in values.items()})
         document["state"] = hyperopt.JOB_STATE_DONE if outcome is not None else hyperopt.JOB_STATE_ERROR
         document["result"] = self._result(outcome)
         self._insert(document)
+
+    def _wanted(self, point: Mapping[str, Any]) -> Values:
+        if self._given is None:
+            return super()._wanted(point)
+        import hyperopt
+
+        known = list(hyperopt.base.Domain(_nothing, self._given).params)
+        for name in point:
+            if name not in known:
+                raise InvalidArgumentError(
+                    f"a point to begin with has {name!r}, which is no label of the space; {closest(str(name), known)}"
+                )
+        return dict(point)
+
+    def _filled(self, values: Values) -> Values:
+        return values if self._given is not None else super()._filled(values)
+
+    def _config_of(self, values: Values) -> dict[str, Any]:
+        config = super()._config_of(values)
+        if self._given is None:
+            return config
+        import hyperopt
+
+        return {**config, **hyperopt.space_eval(self._given, values)}
+
+    def _draw_missing(self, found: dict[str, list[Any]]) -> None:
+        """Gives all labels a value: a point may choose what Hyperopt did not, on which others depend."""
+        from hyperopt.pyll import stochastic
+
+        random = self._random()
+        for name, values in found.items():
+            if not values:
+                values.append(stochastic.sample(self._domain.params[name], random))
+
+    def _to_value(self, name: str, number: Any) -> Any:
+        if self._given is not None:
+            return number.item() if isinstance(number, np.generic) else number
+        return _value(self._searched[name], number)
+
+    def _to_number(self, name: str, value: Any) -> Any:
+        return value if self._given is not None else _number(self._searched[name], value)
 
     def _insert(self, document: Any) -> None:
         self._trials.insert_trial_doc(document)
@@ -118,6 +175,25 @@ class HyperOptSearch(SpaceSearcher):
         if outcome is None:
             return {"status": hyperopt.STATUS_FAIL}
         return {"status": hyperopt.STATUS_OK, "loss": self._loss(outcome)}
+
+
+def _set_numbers(document: Any, numbers: Mapping[str, Any]) -> None:
+    """Has a document of Hyperopt's say that its labels have these numbers, and the others none."""
+    fields = document["misc"]
+    for name in fields["vals"]:
+        fields["vals"][name] = [numbers[name]] if name in numbers else []
+        fields["idxs"][name] = [document["tid"]] if name in numbers else []
+
+
+def _has_expressions(space: Any) -> bool:
+    """Whether Hyperopt's own expressions are in a space."""
+    import hyperopt
+
+    if isinstance(space, Mapping):
+        return any(map(_has_expressions, space.values()))
+    if isinstance(space, list | tuple):
+        return any(map(_has_expressions, space))
+    return isinstance(space, hyperopt.pyll.Apply)
 
 
 def _nothing(values: Any) -> None:
