@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,3 +104,13 @@ def test_changed_code_is_told_apart(folder: str) -> None:
     assert code_below([folder]) == before
     (Path(folder) / "served_code.py").write_text(f"{CODE}\n")
     assert code_below([folder]) != before
+
+
+def test_modules_that_name_a_file_which_there_is_not_are_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = types.ModuleType("made_up")  # as torch.classes
+    made.__file__ = "_made_up.py"
+    monkeypatch.setitem(sys.modules, "made_up", made)
+    monkeypatch.chdir(tmp_path)
+    assert code_below([str(tmp_path)]) == ""

@@ -10,7 +10,7 @@ from shoal import serve
 from shoal.serve._internal.logic.config_overrides import Overrides
 from shoal.serve.config import DeploymentConfig
 from shoal.serve.exceptions import InvalidArgumentError
-from shoal.serve.schema import ServeApplicationSchema
+from shoal.serve.schema import LoggingConfig, ServeApplicationSchema
 
 
 @serve.deployment(num_replicas=3, max_ongoing_requests=7, ray_actor_options={"num_cpus": 2})
@@ -56,6 +56,11 @@ def test_logging_of_the_application_is_that_of_deployments_without_their_own() -
     assert overridden(application={"logging_config": {"encoding": "json"}}).logging_config == {"encoding": "JSON"}
     own = overridden(application={"logging_config": {"encoding": "json"}}, logging_config={"log_level": "debug"})
     assert own.logging_config == {"log_level": "DEBUG"}
+
+
+@pytest.mark.parametrize(("said", "is_level"), [("warn", "WARNING"), ("FATAL", "CRITICAL"), ("info", "INFO"), (15, 15)])
+def test_levels_of_logs_are_those_of_python_s_logging(said: str | int, is_level: str | int) -> None:
+    assert LoggingConfig(log_level=said).log_level == is_level
 
 
 def test_deployments_that_the_code_does_not_have_are_named() -> None:

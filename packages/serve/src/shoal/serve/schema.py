@@ -64,12 +64,13 @@ class LoggingConfig(_Schema):
     @field_validator("log_level")
     @classmethod
     def _known_level(cls, value: str | int) -> str | int:
+        if isinstance(value, int):
+            return value
         levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-        if isinstance(value, str):
-            if value.upper() not in levels:
-                raise ValueError(f"give one of {', '.join(levels)}, or a number")
-            return value.upper()
-        return value
+        level = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(value.upper(), value.upper())  # as in Python's logging
+        if level not in levels:
+            raise ValueError(f"give one of {', '.join(levels)}, or a number")
+        return level
 
 
 class RayActorOptionsSchema(_Schema):

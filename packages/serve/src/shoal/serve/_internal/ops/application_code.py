@@ -141,6 +141,7 @@ def code_below(folders: Sequence[str]) -> str:
         if file is None or name.partition(".")[0] == "shoal":
             continue
         path = Path(file).resolve()
-        if "site-packages" not in path.parts and any(path.is_relative_to(root) for root in roots):
+        is_below = "site-packages" not in path.parts and any(path.is_relative_to(root) for root in roots)
+        if is_below and path.is_file():  # torch.classes says that it is of a file "_classes.py", which there is not
             parts.append(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}")
     return "\n".join(parts)
