@@ -181,7 +181,7 @@ def ppo_minatar() -> Any:
     )  # fmt: skip
     return config.rl_module(
         model_config={
-            "conv_filters": [[16, 3, 1]],
+            "conv_filters": [[16, 3, 1, "valid"]],
             "conv_activation": "relu",
             "fcnet_hiddens": [128],
             "fcnet_activation": "relu",

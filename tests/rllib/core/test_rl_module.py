@@ -16,6 +16,7 @@ import torch
 from shoal.rllib._internal.learning.episode_batch import to_tensor
 from shoal.rllib._internal.nested import stack
 from shoal.rllib.core.columns import Columns
+from shoal.rllib.core.models.torch.layers import ImageEncoder, SamePadding
 from shoal.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from shoal.rllib.core.rl_module.multi_rl_module import MultiRLModule, MultiRLModuleSpec
 from shoal.rllib.core.rl_module.rl_module import RLModule, RLModuleSpec
@@ -64,13 +65,37 @@ def test_default_modules_take_observations_of_any_kind(space: gym.Space[Any]) ->
     assert module.compute_values({Columns.OBS: observed(space)}).shape == (5,)
 
 
+@pytest.mark.parametrize(
+    ("layer", "height", "width"),
+    [
+        ([1, 4, 2], 4, 6),
+        ([1, 4, 2, "same"], 4, 6),
+        ([1, 3, 2, "valid"], 3, 5),
+        ([1, 3, 1, 2], 9, 13),
+        ([1, 3, [2, 1]], 4, 11),
+    ],
+)
+def test_images_are_padded_as_their_filters_say(layer: list[Any], height: int, width: int) -> None:
+    space = gym.spaces.Box(-1, 1, (7, 11, 2), np.float32)
+    encoder = ImageEncoder(space.shape, [layer], "relu")
+    assert encoder.output_size == height * width
+    assert encoder(observed(space)).shape == (5, height * width)
+
+
+def test_of_an_odd_number_of_zeros_more_come_after_the_image() -> None:
+    assert SamePadding(4, 2)(torch.ones(1, 1, 5)).tolist() == [[[0] * 8, [0, 1, 1, 1, 1, 1, 0, 0], [0] * 8, [0] * 8]]
+    assert SamePadding(2, 1)(torch.ones(1, 2, 2)).tolist() == [[[1, 1, 0], [1, 1, 0], [0, 0, 0]]]
+
+
 def test_spaces_that_cannot_be_are_refused() -> None:
     with pytest.raises(UnsupportedSpaceException, match=r"observation_space\['a'\] is Text"):
         made(gym.spaces.Dict({"a": gym.spaces.Text(3)}))
     with pytest.raises(UnsupportedSpaceException, match="Text"):
         made(VECTOR, gym.spaces.Text(3))
     with pytest.raises(UnsupportedSpaceException, match="conv_filters"):
-        made(gym.spaces.Box(0, 1, (10, 10, 3)), conv_filters=[[8, 20, 1]])
+        made(gym.spaces.Box(0, 1, (10, 10, 3)), conv_filters=[[8, 20, 1, "valid"]])
+    with pytest.raises(UnsupportedSpaceException, match=r"conv_filters.*'same'"):
+        made(gym.spaces.Box(0, 1, (10, 10, 3)), conv_filters=[[8, 3, 1, "Same"]])
     with pytest.raises(ConfigError, match=r"module_class is <class 'dict'>; give a class derived from TorchRLModule"):
         RLModuleSpec(dict)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="observation_space is None"):
@@ -190,6 +215,23 @@ def test_modules_stand_together_under_their_ids(tmp_path: Path) -> None:
     assert np.array_equal(start.build().get_state()["pi.0.bias"], multi["b"].get_state()["pi.0.bias"])
     multi.remove_module("a")
     assert list(multi) == ["b"]
+
+
+def test_of_a_folder_of_modules_the_default_one_is_taken(tmp_path: Path) -> None:
+    several = MultiRLModuleSpec(
+        rl_module_specs={name: RLModuleSpec.from_module(made()) for name in ("default_policy", "b")}
+    )
+    multi = several.build()
+    start = RLModuleSpec.from_module(made())
+    start.load_state_path = multi.save_to_path(tmp_path / "modules")
+    wanted = multi["default_policy"].get_state()
+    assert np.array_equal(start.build().get_state()["pi.0.bias"], wanted["pi.0.bias"])
+    multi.remove_module("default_policy")
+    multi.save_to_path(tmp_path / "others")
+    with pytest.raises(
+        CheckpointError, match=r"the state is of several modules, \['b'\].*the folder 'b' of the checkpoint"
+    ):
+        made().restore_from_path(tmp_path / "others")
 
 
 def test_a_policy_loads_in_another_process_without_environments(tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ class DefaultModelConfig:
         fcnet_kernel_initializer: how weights start: a name of `torch.nn.init` (such as "orthogonal_"), or a function of a
             tensor; None for torch's own.
         fcnet_use_layernorm: whether a LayerNorm follows each layer.
-        conv_filters: for images: `[channels, kernel, stride]` or `[channels, kernel, stride, padding]` of each layer; None to
-            suit the size.
+        conv_filters: for images: `[channels, kernel, stride]` or `[channels, kernel, stride, padding]` of each layer, where the padding
+            is "same" (without one, too), "valid", or how many zeros there are at each side; None to suit the size.
         conv_activation: as above.
         head_fcnet_hiddens: sizes of layers between the encoder and each output.
         head_fcnet_activation: as above.

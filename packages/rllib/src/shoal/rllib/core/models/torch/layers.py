@@ -90,6 +90,22 @@ def default_conv_filters(height: int, width: int) -> list[list[int]]:
     return [[16, 3, 1, 1], [32, 3, 1, 1]]
 
 
+class SamePadding(nn.Module):
+    """Zeros around images, so that a convolution gives ceil(size / stride). Where they are odd, more come at the right and below."""
+
+    def __init__(self, kernel: int | Sequence[int], stride: int | Sequence[int]) -> None:
+        super().__init__()
+        self.kernel = (kernel, kernel) if isinstance(kernel, int) else tuple(kernel)
+        self.stride = (stride, stride) if isinstance(stride, int) else tuple(stride)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        around: list[int] = []
+        for size, kernel, stride in zip(images.shape[-2:], self.kernel, self.stride, strict=True):
+            zeros = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            around = [zeros // 2, zeros - zeros // 2, *around]  # the last axis comes first
+        return nn.functional.pad(images, around)
+
+
 class ImageEncoder(nn.Module):
     """Convolutions over images of shape (height, width, channels), flattened. Bytes count from 0 to 1."""
 
@@ -99,19 +115,14 @@ class ImageEncoder(nn.Module):
         super().__init__()
         height, width, channels = (*shape, 1) if len(shape) == 2 else shape
         self._flat_image = len(shape) == 2
-        layers: list[nn.Module] = []
-        for one in filters if filters is not None else default_conv_filters(height, width):
-            out, kernel, stride, *padding = one
-            layers.append(initialize(nn.Conv2d(channels, out, kernel, stride, *(padding or [0])), **initializers))
-            layers.append(activation(conv_activation))
-            channels = out
-        self.convolutions = nn.Sequential(*layers)
+        given = filters if filters is not None else default_conv_filters(height, width)
         try:
+            self.convolutions = nn.Sequential(*_convolutions(channels, given, conv_activation, **initializers))
             with torch.no_grad():
-                example = self.convolutions(torch.zeros(1, shape[2] if len(shape) == 3 else 1, height, width))
-        except RuntimeError as error:
+                example = self.convolutions(torch.zeros(1, channels, height, width))
+        except (RuntimeError, TypeError, ValueError) as error:
             raise UnsupportedSpaceException(
-                f"conv_filters {filters!r} do not fit images of {height} x {width} x {channels}: {error}"
+                f"conv_filters {given!r} do not fit images of {' x '.join(map(str, shape))}: {error}"
             ) from error
         self.output_size = int(example.numel())
 
@@ -123,3 +134,18 @@ class ImageEncoder(nn.Module):
         channels_first = scaled.reshape(-1, *scaled.shape[-3:]).permute(0, 3, 1, 2)
         convolved: torch.Tensor = self.convolutions(channels_first)
         return convolved.reshape(*lead, self.output_size)
+
+
+def _convolutions(
+    channels: int, filters: Sequence[Sequence[Any]], conv_activation: Any, **initializers: Any
+) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for out, kernel, stride, *said in filters:
+        padding = said[0] if said else "same"
+        if padding == "same":
+            layers.append(SamePadding(kernel, stride))
+            padding = 0
+        layers.append(initialize(nn.Conv2d(channels, out, kernel, stride, padding), **initializers))
+        layers.append(activation(conv_activation))
+        channels = out
+    return layers

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from shoal.rllib._internal.checkpoint_reading import METADATA_FILE
+from shoal.rllib.core import DEFAULT_MODULE_ID
 from shoal.rllib.core.distribution.distribution import Distribution
 from shoal.rllib.core.rl_module.apis.inference_only_api import InferenceOnlyAPI
 from shoal.rllib.core.rl_module.rl_module import RLModule
@@ -90,8 +94,13 @@ class TorchRLModule(nn.Module, RLModule):
         """Takes what `get_state` gave.
 
         Raises:
-            CheckpointError: parameters are missing, or have other shapes.
+            CheckpointError: parameters are missing, or have other shapes, or the state is that of several modules.
         """
+        if several := [name for name, value in state.items() if isinstance(value, Mapping)]:
+            raise CheckpointError(
+                f"the state is of several modules, {several}, and {type(self).__name__} is one; give that of one of them, as "
+                f"state[{several[0]!r}], or the folder {several[0]!r} of the checkpoint"
+            )
         given = {name: torch.as_tensor(value) for name, value in state.items()}
         mine = self.state_dict()
         if missing := [name for name in mine if name not in given]:
@@ -107,6 +116,18 @@ class TorchRLModule(nn.Module, RLModule):
         with torch.no_grad():
             for name, value in mine.items():
                 value.copy_(given[name])
+
+    def restore_from_path(
+        self, path: str | os.PathLike[str], *, component: str | None = None, filesystem: Any = None, **kwargs: Any
+    ) -> None:
+        """As of any checkpoint. Of a folder of several modules the default one is taken, if it is there.
+
+        Raises:
+            CheckpointError: (a ValueError) it is no checkpoint, is damaged, or has another module.
+        """
+        default = Path(path, DEFAULT_MODULE_ID)
+        given = default if filesystem is None and (default / METADATA_FILE).is_file() else path
+        super().restore_from_path(given, component=component, filesystem=filesystem, **kwargs)
 
     def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return RLModule.get_ctor_args_and_kwargs(self)
