@@ -299,3 +299,31 @@ def test_algorithms_have_names() -> None:
     assert get_algorithm_class("PPO") is PPO
     with pytest.raises(ConfigError, match="'PPO'"):
         get_algorithm_class("PPOO")
+
+
+class WithDefaults(PPOConfig):
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        spec = super().get_default_rl_module_spec()
+        spec.model_config = {"fcnet_hiddens": [7], "vf_share_layers": True}
+        return spec
+
+
+def test_the_default_modules_settings_are_known_and_users_change_them() -> None:
+    config = WithDefaults().environment("CartPole-v1")
+    env = gym.make("CartPole-v1")
+    plain = config.get_rl_module_spec(env=env).model_config
+    assert (plain["fcnet_hiddens"], plain["vf_share_layers"]) == ([7], True)
+    changed = config.rl_module(model_config={"fcnet_hiddens": [9]}).get_rl_module_spec(env=env).model_config
+    assert (changed["fcnet_hiddens"], changed["vf_share_layers"]) == ([9], True)
+
+
+def test_a_module_beside_the_policy_sees_what_it_sees_and_has_settings_of_its_own() -> None:
+    specs = MultiRLModuleSpec(rl_module_specs={"default_policy": RLModuleSpec(), "beside": RLModuleSpec()})
+    config = PPOConfig().rl_module(
+        rl_module_spec=specs, algorithm_config_overrides_per_module={"beside": PPOConfig.overrides(lr=0.5)}
+    )
+    config.validate()
+    assert config.get_config_for_module("beside").lr == 0.5
+    spaces = (gym.spaces.Box(0, 1, (3,)), gym.spaces.Discrete(2))
+    filled = config.get_multi_rl_module_spec(spaces={"default_policy": spaces, "__env__": spaces})
+    assert filled["beside"].observation_space is spaces[0]

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from shoal.rllib.algorithms.ppo import PPO, PPOConfig
+from shoal.rllib.algorithms.ppo.torch.default_ppo_torch_rl_module import DefaultPPOTorchRLModule
 from shoal.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from shoal.rllib.connectors.connector_v2 import ConnectorV2
 from shoal.rllib.core.columns import Columns
@@ -195,6 +196,24 @@ def test_a_users_learner_changes_the_loss() -> None:
         ours, theirs = algo.get_weights()["default_policy"], plain.get_weights()["default_policy"]
     assert learned["squares"] > 0
     assert not np.array_equal(ours["pi.0.weight"], theirs["pi.0.weight"])
+
+
+class TakesObservationsApart(DefaultPPOTorchRLModule):
+    """Goes by the parts in which compute_values leaves its batch, as modules do that keep actions to a mask."""
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> Any:
+        if "sign" not in batch:
+            batch["sign"] = batch[Columns.OBS][:, :1].sign()
+        return super().compute_values(batch, embeddings)
+
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        assert torch.equal(batch["sign"], batch[Columns.OBS][:, :1].sign())
+        return super()._forward_train(batch, **kwargs)
+
+
+def test_a_module_is_trained_on_the_parts_that_its_value_function_made() -> None:
+    with small().rl_module(rl_module_spec=RLModuleSpec(module_class=TakesObservationsApart)).build_algo() as algo:
+        assert "total_loss" in algo.train()["learners"]["default_policy"]
 
 
 class HalvedRewards(ConnectorV2):

@@ -44,6 +44,17 @@ def test_parameters_that_are_not_trained_have_no_gradient() -> None:
     assert fast[0].weight.grad is None and fast[2].weight.grad is not None
 
 
+def test_outputs_may_be_changed_in_place_as_those_of_a_linear_layer() -> None:
+    fast, plain = Mlp(*layers(nn.Tanh)), nn.Sequential(*layers(nn.Tanh))
+    x = torch.randn(64, 4)
+    for network in (fast, plain):
+        y = network(x)
+        y += torch.tensor([0.0, -1e9])
+        y[:, 0].square().sum().backward()
+    for mine, its in zip(fast.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, its.grad)
+
+
 def test_gradients_have_gradients() -> None:
     fast, plain = Mlp(*layers(nn.Tanh)), nn.Sequential(*layers(nn.Tanh))
     found = []

@@ -259,3 +259,41 @@ def test_folders_that_are_no_checkpoints_are_refused(tmp_path: Path) -> None:
     path = made().save_to_path(tmp_path / "module")
     with pytest.raises(CheckpointError, match="use DefaultActorCriticRLModule"):
         Doubled.from_checkpoint(path)
+
+
+class AlwaysZero(RLModule):
+    """Needs no framework: it learns nothing."""
+
+    def _forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {Columns.ACTIONS: np.zeros(len(batch[Columns.OBS]), np.int64)}
+
+    def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return self._forward_inference(batch, **kwargs)
+
+
+class OneAfterTheOther(MultiRLModule):
+    def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        found = super()._forward_exploration(batch, **kwargs)
+        return {**found, "order": list(batch)}
+
+
+def test_modules_without_parameters_act_beside_others() -> None:
+    specs = {"fixed": RLModuleSpec(AlwaysZero, VECTOR, TWO), "other": RLModuleSpec(AlwaysZero, VECTOR, TWO)}
+    multi = MultiRLModuleSpec(multi_rl_module_class=OneAfterTheOther, rl_module_specs=specs).build()
+    batch = {name: {Columns.OBS: observed(VECTOR)} for name in ("other", "fixed")}
+    found = multi.forward_exploration(batch)
+    assert found["order"] == ["other", "fixed"] and found["fixed"][Columns.ACTIONS].tolist() == [0] * 5
+    multi.set_state(multi.get_state())
+    assert multi.get_state() == {"fixed": {}, "other": {}}
+
+
+class TakesTheMaskAway(DefaultActorCriticRLModule):
+    def __init__(self, *, observation_space: Any, **arguments: Any) -> None:
+        super().__init__(observation_space=observation_space["seen"], **arguments)
+
+
+def test_a_derived_module_may_look_after_the_mask_itself() -> None:
+    space = gym.spaces.Dict({"action_mask": gym.spaces.Box(0, 1, (2,)), "seen": VECTOR})
+    config = {"fcnet_hiddens": [8], "action_mask_key": "action_mask"}
+    module = RLModuleSpec(TakesTheMaskAway, space, TWO, model_config=config).build()
+    assert module.forward_train({Columns.OBS: observed(VECTOR)})[Columns.ACTION_DIST_INPUTS].shape == (5, 2)

@@ -252,7 +252,7 @@ class Unseen(MultiAgentEnv):
         self.now += 1
         over = self.now > self.steps
         observations = {"a": np.zeros(1, np.float32)} if over else {}
-        return observations, {"a": 1.0} if over else {}, {"__all__": over}, {"__all__": False}, {}
+        return observations, {"a": 1.0} if over else {}, {"__all__": over}, {}, {}
 
 
 @pytest.mark.parametrize(("steps", "warns"), [(999, 0), (1500, 1)])

@@ -11,7 +11,9 @@ import torch
 
 from shoal.rllib.algorithms.dqn import DQNConfig
 from shoal.rllib.algorithms.ppo import PPOConfig
+from shoal.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from shoal.rllib.connectors import learner as connectors
+from shoal.rllib.connectors.common.numpy_to_tensor import NumpyToTensor
 from shoal.rllib.connectors.env_to_module import FrameStackingEnvToModule
 from shoal.rllib.connectors.learner import (
     AddColumnsFromEpisodesToTrainBatch,
@@ -164,3 +166,55 @@ def test_no_pieces_at_all_are_refused() -> None:
     config = PPOConfig().learners(add_default_connectors_to_learner_pipeline=False)
     with pytest.raises(ConfigError, match="learner_connector"):
         config.build_learner(env=gym.make("CartPole-v1")).batch_from_episodes([episode(0)])
+
+
+class WithPieces(PPOTorchLearner):
+    """Adds pieces of its own: where episodes are seen, where columns are, and where advantages are there, too."""
+
+    def build(self) -> None:
+        super().build()
+        self.seen: list[Any] = []
+
+        def before(*, batch: Any, episodes: Any, **_: Any) -> Any:
+            self.seen.append(("episodes", dict(batch), len(episodes)))
+            return batch
+
+        def between(*, batch: Any, rl_module: Any, **_: Any) -> Any:
+            columns = batch["default_policy"]
+            self.seen.append(("columns", Columns.NEXT_OBS in columns, Columns.ADVANTAGES in columns))
+            columns[Columns.REWARDS] += 9.0
+            return {**batch, "beside": columns}
+
+        def after(*, batch: Any, **_: Any) -> Any:
+            self.seen.append(("all", Columns.ADVANTAGES in batch["default_policy"], sorted(batch)))
+            return batch
+
+        self._learner_connector.prepend(before)
+        self._learner_connector.insert_after(
+            connectors.AddObservationsFromEpisodesToBatch, AddNextObservationsFromEpisodesToTrainBatch()
+        )
+        self._learner_connector.insert_after(NumpyToTensor, between)
+        self._learner_connector.append(after)
+
+
+def test_a_learner_adds_pieces_of_its_own_where_they_see_what_they_need() -> None:
+    config = PPOConfig().rl_module(model_config={"fcnet_hiddens": [8]}).training(gamma=0.5)
+    built: Any = config.learners(learner_class=WithPieces).build_learner(env=gym.make("CartPole-v1"))
+    batch = built.batch_from_episodes([episode(0, 2, terminated=True)])
+    assert built.seen == [
+        ("episodes", {}, 1),
+        ("columns", True, False),
+        ("all", True, ["beside", "default_policy"]),
+    ]
+    assert batch["default_policy"][Columns.VALUE_TARGETS].tolist() == pytest.approx([15.0, 10.0])
+    assert built.has_connectors
+
+
+def test_a_learners_own_steps_stay() -> None:
+    built: Any = PPOConfig().build_learner(env=gym.make("CartPole-v1"))
+    assert not built.has_connectors
+    with pytest.raises(ConfigError, match="NumpyToTensor cannot be removed"):
+        built._learner_connector.remove(NumpyToTensor)
+    assert built._learner_connector.remove("NoSuchPiece") is None
+    with pytest.raises(ValueError, match="no 'NoSuchPiece' in the pipeline"):
+        built._learner_connector.insert_before("NoSuchPiece", NumpyToTensor())

@@ -22,6 +22,7 @@ from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
 from shoal.rllib.core.columns import Columns
 from shoal.rllib.core.learner.learner import Batch
 from shoal.rllib.core.learner.torch.torch_learner import TorchLearner
+from shoal.rllib.core.rl_module.apis.self_supervised_loss_api import SelfSupervisedLossAPI
 from shoal.rllib.core.rl_module.apis.target_network_api import TargetNetworkAPI
 from shoal.rllib.core.rl_module.multi_rl_module import MultiRLModule
 from shoal.rllib.core.rl_module.rl_module import RLModule, RLModuleSpec
@@ -126,12 +127,12 @@ class OffPolicyLearner(TorchLearner):
     def _make_module(self) -> MultiRLModule:
         multi = super()._make_module()
         for module in multi.values():
-            _with_targets(module).make_target_networks()
+            _make_targets(module)
         return multi
 
     def _built(self, spec: RLModuleSpec) -> RLModule:
         module = super()._built(spec)
-        _with_targets(module).make_target_networks()
+        _make_targets(module)
         return module
 
     @classmethod
@@ -142,7 +143,8 @@ class OffPolicyLearner(TorchLearner):
         """A module's pairs of networks, whose parameters are looked up once."""
         module = self.module[module_id]
         if module_id not in self._pairs or self._pairs[module_id][0] is not module:
-            pairs = _with_targets(module).get_target_network_pairs()
+            inner = module.unwrapped()
+            pairs = inner.get_target_network_pairs() if isinstance(inner, TargetNetworkAPI) else []
             self._pairs[module_id] = module, [Followed(main, target) for main, target in pairs]
         return self._pairs[module_id][1]
 
@@ -187,14 +189,15 @@ class OffPolicyLearner(TorchLearner):
         self._last_target_update = dict(state["last_target_update"])
 
 
-def _with_targets(module: Any) -> TargetNetworkAPI:
+def _make_targets(module: Any) -> None:
     inner = module.unwrapped()
-    if not isinstance(inner, TargetNetworkAPI):
+    if isinstance(inner, TargetNetworkAPI):
+        inner.make_target_networks()
+    elif not isinstance(inner, SelfSupervisedLossAPI):  # which has a loss of its own
         raise ConfigError(
             f"{type(inner).__name__} has no target networks; derive it from TargetNetworkAPI, too, and define make_target_networks, "
             "get_target_network_pairs and forward_target"
         )
-    return inner
 
 
 class OffPolicyAlgorithm(Algorithm):
@@ -231,7 +234,7 @@ class OffPolicyAlgorithm(Algorithm):
         arguments = {"n_step": settings.n_step, "gamma": settings.gamma, "beta": float(self._beta.update(now))}
         given: dict[str, Any] = {}
         with log_time((TIMERS, REPLAY_BUFFER_SAMPLE_TIMER)):
-            if settings.learner_connector is None:
+            if not self.learner_group.has_connectors:
                 given["batch"] = columns_by_module(buffer.sample_columns(count, **arguments))
             else:
                 given["episodes"] = buffer.sample(

@@ -13,7 +13,6 @@ from shoal.rllib._internal.offline.spaces import module_spaces, recorded_spaces
 from shoal.rllib.algorithms.algorithm import Algorithm
 from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
 from shoal.rllib.algorithms.off_policy import OffPolicyLearner
-from shoal.rllib.connectors.learner.learner_connector_pipeline import has_connectors
 from shoal.rllib.core.learner.learner import Batch
 from shoal.rllib.offline.offline_data import OfflineData
 from shoal.rllib.utils.error import ConfigError
@@ -112,7 +111,7 @@ class OfflineAlgorithm(Algorithm):
             return {"batch": data.sample(count)}
         if self.learns_from_episodes:
             return {"episodes": data.sample_episodes(count)}
-        if has_connectors(config):
+        if self.learner_group.has_connectors:
             return {"episodes": data.sample_steps_as_episodes(count)}
         n_step = int(config.get("n_step", 1)) if self.learns_from_rewards else 1
         return {"batch": data.sample(count, n_step=n_step, whole=self.learns_from_rewards)}

@@ -42,21 +42,9 @@ class ConnectorPipelineV2(ConnectorV2):
         metrics: Any = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        batch = {} if batch is None else batch
-        shared_data = {} if shared_data is None else shared_data
-        for connector in self.connectors:
-            batch = connector(
-                rl_module=rl_module,
-                batch=batch,
-                episodes=episodes,
-                explore=explore,
-                shared_data=shared_data,
-                metrics=metrics,
-                **kwargs,
-            )
-            if not isinstance(batch, dict):
-                raise TypeError(f"{connector!r} returned {batch!r}; a connector returns the batch, a dictionary")
-        return batch
+        arguments = {"rl_module": rl_module, "episodes": episodes, "explore": explore, "metrics": metrics, **kwargs}
+        arguments["shared_data"] = {} if shared_data is None else shared_data
+        return through_pieces(self.connectors, {} if batch is None else batch, **arguments)
 
     def _set_spaces(self, observations: gym.Space[Any] | None, actions: gym.Space[Any] | None) -> None:
         self._input_observation_space, self._input_action_space = observations, actions
@@ -166,6 +154,15 @@ class ConnectorPipelineV2(ConnectorV2):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.connectors})"
+
+
+def through_pieces(pieces: Sequence[Any], batch: dict[str, Any], **arguments: Any) -> dict[str, Any]:
+    """Calls pieces one after the other; returns the batch after the last."""
+    for piece in pieces:
+        batch = piece(batch=batch, **arguments)
+        if not isinstance(batch, dict):
+            raise TypeError(f"{piece!r} returned {batch!r}; a connector returns the batch, a dictionary")
+    return batch
 
 
 def as_pieces(given: Any) -> list[Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,15 +95,22 @@ class OfflinePreLearner:
         steps = self.steps_of(batch)
         return {"batch": [{DEFAULT_MODULE_ID: steps.transitions(np.arange(len(steps)))}]}
 
-    def _map_to_episodes(self, is_multi_agent: bool, batch: Mapping[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """Returns `{"episodes": [...]}` of rows that are steps, or pickled episodes. Raises OfflineDataError."""
-        return {"episodes": self._steps_of(batch).episodes()}
+    def _map_to_episodes(self, *arguments: Any, **kwargs: Any) -> dict[str, Any]:
+        """Returns `{"episodes": [...]}` of rows that are steps, or pickled episodes.
 
-    def _map_sample_batch_to_episode(
-        self, is_multi_agent: bool, batch: Mapping[str, Any], **kwargs: Any
-    ) -> dict[str, Any]:
+        Args:
+            *arguments: the rows, by column; before them may stand whether there are several agents, as in older programs.
+            **kwargs: accepted for RLlib's sake.
+
+        Raises:
+            OfflineDataError: (a ValueError) columns are missing, or values are not in their spaces.
+        """
+        return {"episodes": self._steps_of(_rows_in(arguments, kwargs)).episodes()}
+
+    def _map_sample_batch_to_episode(self, *arguments: Any, **kwargs: Any) -> dict[str, Any]:
         """Returns the same of rows that are batches of Ray's old stack. Raises OfflineDataError."""
-        return {"episodes": steps_of_rows(self._rows_of_sample_batches(batch), self._format).episodes()}
+        rows = self._rows_of_sample_batches(_rows_in(arguments, kwargs))
+        return {"episodes": steps_of_rows(rows, self._format).episodes()}
 
     def _should_module_be_updated(self, module_id: str, multi_agent_batch: Any = None) -> bool:
         """Whether a module is trained."""
@@ -113,11 +121,24 @@ class OfflinePreLearner:
         own, base = type(self), OfflinePreLearner
         if self.config.input_read_sample_batches:
             if own._map_sample_batch_to_episode is not base._map_sample_batch_to_episode:
-                return RecordedSteps.of_episodes(self._map_sample_batch_to_episode(False, batch)["episodes"])
+                return RecordedSteps.of_episodes(self._mapped(self._map_sample_batch_to_episode, batch))
             return steps_of_rows(self._rows_of_sample_batches(batch), self._format)
         if own._map_to_episodes is not base._map_to_episodes:
-            return RecordedSteps.of_episodes(self._map_to_episodes(False, batch)["episodes"])
+            return RecordedSteps.of_episodes(self._mapped(self._map_to_episodes, batch))
         return self._steps_of(batch)
+
+    def _mapped(self, own: Callable[..., dict[str, Any]], batch: Mapping[str, Any]) -> list[Any]:
+        """Episodes of a method of a user's, which has the arguments of today's Ray or those of an earlier one."""
+        if next(iter(inspect.signature(own).parameters), None) == "batch":
+            return list(own(batch, to_numpy=True)["episodes"])
+        told = {
+            "schema": {**SCHEMA, **self.config.input_read_schema},
+            "to_numpy": True,
+            "input_compress_columns": self.config.input_compress_columns,
+            "observation_space": self.observation_space,
+            "action_space": self.action_space,
+        }
+        return list(own(False, batch, **told)["episodes"])
 
     def are_steps(self, names: Sequence[str]) -> bool:
         """Whether rows with these columns are a step each."""
@@ -179,6 +200,11 @@ class OfflinePreLearner:
         if ids not in rows:
             rows[ids] = np.repeat(np.arange(len(lengths)), lengths)
         return rows
+
+
+def _rows_in(arguments: Sequence[Any], named: Mapping[str, Any]) -> Mapping[str, Any]:
+    rows: Mapping[str, Any] = next((one for one in arguments if isinstance(one, Mapping)), named.get("batch", {}))
+    return rows
 
 
 def _listed(value: Any) -> Any:

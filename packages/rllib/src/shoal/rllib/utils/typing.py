@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shoal.rllib.env.single_agent_episode import SingleAgentEpisode
 
 ModuleID: TypeAlias = str
+NetworkType: TypeAlias = "torch.nn.Module"
 PolicyID: TypeAlias = str
 EnvID: TypeAlias = int | str
 EpisodeID: TypeAlias = int | str

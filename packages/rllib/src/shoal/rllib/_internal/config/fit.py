@@ -50,11 +50,12 @@ def check_fit(config: Any) -> None:
                 f"policies_to_train has {strange[0]!r}, which is none of policies: {sorted(config.policies)}."
                 + close_matches(str(strange[0]), config.policies)
             )
+    modules = {*config.policies, *getattr(config._rl_module_spec, "rl_module_specs", {})}
     for module_id in config.algorithm_config_overrides_per_module:
-        if module_id not in config.policies and module_id != DEFAULT_MODULE_ID:
+        if module_id not in modules and module_id != DEFAULT_MODULE_ID:
             raise ConfigError(
-                f"algorithm_config_overrides_per_module has {module_id!r}, which is none of policies: {sorted(config.policies)}."
-                + close_matches(module_id, config.policies)
+                f"algorithm_config_overrides_per_module has {module_id!r}, which is none of policies: {sorted(modules)}."
+                + close_matches(module_id, modules)
             )
     mode = getattr(config.gym_env_vectorize_mode, "value", config.gym_env_vectorize_mode)
     if config.render_env and mode != "sync":

@@ -119,12 +119,11 @@ class MultiAgentStepper:
                 f"{where}: step() returned {answer!r}; return five dictionaries by agent: observations, rewards, terminateds, "
                 "truncateds and infos"
             )
-        observations, rewards, terminateds, truncateds, _ = answer
-        for what, flags in (("terminateds", terminateds), ("truncateds", truncateds)):
-            if "__all__" not in flags:
-                raise MultiAgentEnvError(
-                    f'{where}: {what} is {flags!r}; it needs a key "__all__" for the whole episode'
-                )
+        observations, rewards, terminateds, _, _ = answer
+        if "__all__" not in terminateds:
+            raise MultiAgentEnvError(
+                f'{where}: terminateds is {terminateds!r}; it needs a key "__all__" for the whole episode'
+            )
         self._check_observations(n, observations, where)
         self._unobserved[n] = 0 if observations else self._unobserved[n] + 1
         if self._unobserved[n] == UNOBSERVED_STEPS:

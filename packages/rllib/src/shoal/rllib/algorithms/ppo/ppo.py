@@ -163,9 +163,13 @@ class PPOLearner(TorchLearner):
         module: Any = self.module[module_id].unwrapped()
         if module.is_stateful():
             return self._prepare_sequences(module, batch, config)
+        inputs = {Columns.OBS: batch.observations}
         with torch.no_grad():
-            values = values_of(module, {Columns.OBS: batch.observations})
+            values = values_of(module, inputs)
         self._add_advantages(batch, values[batch.step_rows], values[batch.last_rows], config)
+        # Modules may take observations apart there, and go by the parts when they are trained.
+        if inputs.keys() != {Columns.OBS} or inputs[Columns.OBS] is not batch.observations:
+            batch.columns.update({name: take_rows(column, batch.step_rows) for name, column in inputs.items()})
         return batch.columns
 
     def _prepare_sequences(self, module: Any, batch: EpisodeBatch, config: Any) -> Batch:

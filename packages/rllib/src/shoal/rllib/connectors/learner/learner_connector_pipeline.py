@@ -13,15 +13,96 @@ from shoal.rllib._internal.learning.episode_batch import by_module
 from shoal.rllib._internal.nested import stack
 from shoal.rllib.connectors.common.frame_stacking import FrameStacking
 from shoal.rllib.connectors.connector_pipeline_v2 import ConnectorPipelineV2, as_pieces
+from shoal.rllib.connectors.connector_v2 import ConnectorV2
 from shoal.rllib.core.columns import Columns
 from shoal.rllib.utils.error import ConfigError
+
+TENSORS, ADVANTAGES = "NumpyToTensor", "GeneralAdvantageEstimation"
+OWN_STEPS = (
+    "AddObservationsFromEpisodesToBatch",
+    "AddColumnsFromEpisodesToTrainBatch",
+    "AddTimeDimToBatchAndZeroPad",
+    "AddStatesFromEpisodesToBatch",
+    "AgentToModuleMapping",
+    "BatchIndividualItems",
+    TENSORS,
+    ADVANTAGES,
+)
+"""What a learner does at once for all episodes, by the names of the pieces that do it one by one."""
+
+
+class OwnStep(ConnectorV2):
+    """Stands, in a learner's pipeline, where it does itself what a piece of this name does. Other pieces are placed by it.
+
+    Args:
+        name: of the piece's class.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def __call__(
+        self, *, rl_module: Any, batch: dict[str, Any], episodes: Sequence[Any], **kwargs: Any
+    ) -> dict[str, Any]:
+        return batch
+
+    def __repr__(self) -> str:
+        return f"<the learner's own {self.name}>"
 
 
 class LearnerConnectorPipeline(ConnectorPipelineV2):
     """From episodes to columns. What the pieces change in episodes, the learner sees; columns that they add go with its own.
 
-    The learner's own columns (observations, actions, advantages, ...) are made after all pieces, at once for all episodes.
+    The learner's own columns (observations, actions, advantages, ...) are made after those pieces, at once for all episodes. A learner
+    with pieces of its own adds them in `build()`, by `self._learner_connector`: `prepend` for one that sees the episodes,
+    `insert_after(NumpyToTensor, ...)` for one that sees the columns, tensors by module, before advantages are computed, and `append` for
+    one that sees all columns.
     """
+
+    def add_own_steps(self) -> None:
+        """Marks where the learner's own steps are, so that pieces can be placed by them."""
+        if not any(isinstance(piece, OwnStep) for piece in self.connectors):
+            self.connectors.extend(OwnStep(name) for name in OWN_STEPS)
+
+    @property
+    def stages(self) -> tuple[list[Any], list[Any], list[Any]]:
+        """The pieces that see episodes, those that see columns before there are advantages, and those that see all columns."""
+        stages: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
+        stage = 0
+        for piece in self.connectors:
+            if not isinstance(piece, OwnStep):
+                stages[stage].append(piece)
+            elif piece.name in (TENSORS, ADVANTAGES):
+                stage += 1
+        return stages
+
+    @property
+    def has_pieces(self) -> bool:
+        """Whether there is anything but the learner's own steps."""
+        return any(not isinstance(piece, OwnStep) for piece in self.connectors)
+
+    def _place(self, name_or_class: str | type[Any]) -> int:
+        name = name_or_class if isinstance(name_or_class, str) else name_or_class.__name__
+        own = [i for i, piece in enumerate(self.connectors) if isinstance(piece, OwnStep) and piece.name == name]
+        try:
+            return super()._place(name_or_class)
+        except ValueError:
+            if own:
+                return own[0]
+            raise
+
+    def remove(self, name_or_class: str | type[Any]) -> ConnectorV2 | None:
+        """Takes a piece out and returns it; None if there is none. Raises ConfigError: it is a step of the learner's own."""
+        try:
+            place = self._place(name_or_class)
+        except ValueError:
+            return None
+        if isinstance(self.connectors[place], OwnStep):
+            raise ConfigError(
+                f"{self.connectors[place].name} cannot be removed: the learner makes these columns itself. Change them by a piece after it"
+            )
+        return super().remove(name_or_class)
 
 
 def build_learner_pipeline(
@@ -48,11 +129,6 @@ def build_learner_pipeline(
     if len(pieces) == 1 and isinstance(pieces[0], LearnerConnectorPipeline):
         return pieces[0]
     return LearnerConnectorPipeline(input_observation_space, input_action_space, connectors=pieces)
-
-
-def has_connectors(config: Any) -> bool:
-    """Whether a learner's episodes go through a pipeline, rather than straight into columns."""
-    return config.learner_connector is not None or not config.add_default_connectors_to_learner_pipeline
 
 
 def _check_n_step(config: Any, pieces: Iterable[Any]) -> None:

@@ -10,6 +10,7 @@ from shoal.rllib._internal.config.changed_modules import with_modules
 from shoal.rllib._internal.learning.episode_batch import EpisodeBatch, batch_of, by_module
 from shoal.rllib._internal.learning.minibatches import Minibatches, batch_rows
 from shoal.rllib._internal.learning.update_report import report_all_modules, report_losses, report_steps
+from shoal.rllib.connectors.connector_pipeline_v2 import through_pieces
 from shoal.rllib.core import COMPONENT_OPTIMIZER, COMPONENT_RL_MODULE
 from shoal.rllib.core.rl_module.multi_rl_module import MultiRLModule, MultiRLModuleSpec
 from shoal.rllib.core.rl_module.rl_module import RLModule, RLModuleSpec
@@ -57,7 +58,7 @@ class Learner(Checkpointable, abc.ABC):
         self._is_built = False
         self._should_module_be_updated = config.is_policy_to_train
         self._weights_seq_no = 0
-        self._pipeline: Any = None
+        self._learner_connector: Any = None
         self._configs: dict[str, AlgorithmConfig] = {}
         # Of the last minibatches, by module and name: tensors, read when the update is over.
         self._logged: dict[str, dict[str, Any]] = {}
@@ -72,16 +73,20 @@ class Learner(Checkpointable, abc.ABC):
         for module_id in self.module:
             self._check_apis(module_id)
         self.configure_optimizers()
-        self._pipeline = self._made_pipeline()
+        self._learner_connector = self._made_pipeline()
         self._is_built = True
 
     def _made_pipeline(self) -> Any:
-        from shoal.rllib.connectors.learner.learner_connector_pipeline import has_connectors
-
-        if not has_connectors(self.config):
-            return None
         first = next(iter(self.module.values()))
-        return self.config.build_learner_connector(first.observation_space, first.action_space, self.device)
+        pipeline = self.config.build_learner_connector(first.observation_space, first.action_space, self.device)
+        if self.config.add_default_connectors_to_learner_pipeline:
+            pipeline.add_own_steps()
+        return pipeline
+
+    @property
+    def has_connectors(self) -> bool:
+        """Whether there are pieces, of the configuration's or of the learner's own, that want to see episodes or their columns."""
+        return bool(self._learner_connector.has_pieces)
 
     def _make_module(self) -> MultiRLModule:
         if self._given_module is not None:
@@ -327,16 +332,30 @@ class Learner(Checkpointable, abc.ABC):
 
     def batch_from_episodes(self, episodes: Sequence[Any]) -> dict[str, Batch]:
         """Returns columns by module, of episodes of single or several agents."""
-        if self._pipeline is not None:
-            episodes, given = self._through_connectors(episodes)
-        else:
-            given = {}
-        batches: dict[str, Batch] = {}
+        on_episodes, on_columns, on_all_columns = self._learner_connector.stages
+        arguments: dict[str, Any] = {
+            "rl_module": self.module,
+            "explore": None,
+            "shared_data": {},
+            "metrics": self.metrics,
+        }
+        given: dict[str, Batch] = {}
+        if on_episodes:
+            episodes, given = self._through_connectors(on_episodes, episodes, arguments)
+        wholes: dict[str, EpisodeBatch] = {}
         for module_id, own in by_module(episodes).items():
             if module_id in self.module and self.should_module_be_updated(module_id):
-                whole = batch_of(own, self.device, extras=self.recorded_outputs)
-                whole.columns.update(given.get(module_id, {}))
+                wholes[module_id] = batch_of(own, self.device, extras=self.recorded_outputs)
+                wholes[module_id].columns.update(given.get(module_id, {}))
+        batches: dict[str, Batch] = {module_id: whole.columns for module_id, whole in wholes.items()}
+        if on_columns:
+            batches = through_pieces(on_columns, batches, episodes=episodes, **arguments)
+        for module_id, whole in wholes.items():
+            if module_id in batches:
+                whole.columns = batches[module_id]
                 batches[module_id] = self.prepare_batch(module_id, whole)
+        if on_all_columns:
+            batches = through_pieces(on_all_columns, batches, episodes=episodes, **arguments)
         if not batches:
             raise ConfigError(
                 f"there are no steps of a module that is trained: modules are {list(self.module.keys())}, and those that acted "
@@ -404,14 +423,14 @@ class Learner(Checkpointable, abc.ABC):
     def _as_tensors(self, batch: Any) -> dict[str, Batch]:
         """Returns columns of tensors by module."""
 
-    def _through_connectors(self, episodes: Sequence[Any]) -> tuple[Sequence[Any], dict[str, Batch]]:
-        """Runs users' connector pieces. Returns the episodes after them, and columns that they added."""
+    def _through_connectors(
+        self, pieces: Sequence[Any], episodes: Sequence[Any], arguments: Mapping[str, Any]
+    ) -> tuple[Sequence[Any], dict[str, Batch]]:
+        """Runs connector pieces. Returns the episodes after them, and columns that they added."""
         from shoal.rllib.connectors.learner.learner_connector_pipeline import columns_by_module
 
         episodes = list(episodes)
-        batch = self._pipeline(
-            rl_module=self.module, batch={}, episodes=episodes, explore=None, shared_data={}, metrics=self.metrics
-        )
+        batch = through_pieces(pieces, {}, episodes=episodes, **arguments)
         return episodes, self._as_tensors(columns_by_module(batch, episodes)) if batch else {}
 
     # --- state --------------------------------------------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ class LearnerGroup(Checkpointable):
         self._actors: list[Any] = []
         self._pending: list[list[Any]] = []
         self._meeting_folder: str | None = None
+        self._has_connectors: bool | None = None
         self._changes = 0  # how often weights may have changed
         self._copies: dict[str, tuple[int, RLModule]] = {}
         spec = module_spec if module_spec is not None else config.get_multi_rl_module_spec()
@@ -239,6 +240,16 @@ class LearnerGroup(Checkpointable):
         return self._finished(limit=0)
 
     # --- all of them --------------------------------------------------------------------------------------------------------------
+
+    @property
+    def has_connectors(self) -> bool:
+        """Whether learners have pieces that want to see episodes or their columns."""
+        if self._learner is not None:
+            return self._learner.has_connectors
+        if self._has_connectors is None:
+            asked = self._actors[0].call.remote(lambda learner: learner.has_connectors, (), None)
+            self._has_connectors = bool(self._answers([asked])[0])
+        return self._has_connectors
 
     def foreach_learner(
         self,

@@ -18,7 +18,8 @@ R = TypeVar("R")
 class MultiRLModule(RLModule):
     """Modules under their ids. A batch for it has a batch for each.
 
-    Derive from it for networks that several modules share: build them in `setup`, and hand them to the modules.
+    Derive from it for networks that several modules share: build them in `setup`, and hand them to the modules; or go forward by all of
+    them at once, in `_forward_exploration` and the like.
 
     Args:
         observation_space: where the modules share something that has one.
@@ -103,13 +104,13 @@ class MultiRLModule(RLModule):
         }
         return found if return_dict else list(found.values())
 
-    def forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    def _forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         return {module_id: self[module_id].forward_inference(part, **kwargs) for module_id, part in batch.items()}
 
-    def forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         return {module_id: self[module_id].forward_exploration(part, **kwargs) for module_id, part in batch.items()}
 
-    def forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         return {module_id: self[module_id].forward_train(part, **kwargs) for module_id, part in batch.items()}
 
     def get_initial_state(self) -> Any:

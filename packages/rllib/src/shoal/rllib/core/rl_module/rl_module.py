@@ -102,17 +102,17 @@ class RLModule(Checkpointable, abc.ABC):
 
     # --- what is called -----------------------------------------------------------------------------------------------------------
 
-    @abc.abstractmethod
     def forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Computes outputs for the likeliest actions, without gradients."""
+        return self._forward_inference(batch, **kwargs)
 
-    @abc.abstractmethod
     def forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Computes outputs that actions are sampled of, without gradients."""
+        return self._forward_exploration(batch, **kwargs)
 
-    @abc.abstractmethod
     def forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Computes outputs for the loss."""
+        return self._forward_train(batch, **kwargs)
 
     def is_stateful(self) -> bool:
         """Whether it has a memory."""
@@ -184,7 +184,11 @@ class RLModule(Checkpointable, abc.ABC):
         inference_only: bool = False,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        raise NotImplementedError
+        """Returns what it has learned: nothing, where it has no parameters."""
+        return {}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Takes what `get_state` gave."""
 
 
 @dataclass

@@ -48,7 +48,8 @@ class TorchLearner(Learner):
     Arguments as of `Learner`.
 
     Example:
-        >>> from shoal.rllib.algorithms.ppo import PPOConfig, PPOTorchLearner
+        >>> from shoal.rllib.algorithms.ppo import PPOConfig
+        >>> from shoal.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
         >>> class Regularised(PPOTorchLearner):
         ...     def compute_loss_for_module(self, *, module_id, config, batch, fwd_out):
         ...         loss = super().compute_loss_for_module(module_id=module_id, config=config, batch=batch, fwd_out=fwd_out)
@@ -177,7 +178,7 @@ class TorchLearner(Learner):
 
     def get_parameters(self, module: RLModule) -> Params:
         """Returns what of a module is trained."""
-        return [param for param in module.parameters() if param.requires_grad]  # type: ignore[attr-defined]
+        return [param for param in module.parameters() if param.requires_grad] if isinstance(module, nn.Module) else []
 
     def get_param_ref(self, param: nn.Parameter) -> nn.Parameter:
         """Returns what stands for a parameter in dictionaries of gradients: itself."""

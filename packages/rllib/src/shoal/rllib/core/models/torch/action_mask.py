@@ -20,6 +20,11 @@ class ActionMask:
     def __init__(self, key: str) -> None:
         self.key = key
 
+    @classmethod
+    def of(cls, space: Any, key: str | None) -> ActionMask | None:
+        """Returns the mask of a space of observations; None where it has none under this key: derived modules may take it away before."""
+        return cls(key) if key is not None and isinstance(space, gym.spaces.Dict) and key in space.spaces else None
+
     def without(self, space: Any) -> Any:
         """Returns a space of observations without the mask: nothing is learned from it."""
         rest = {name: part for name, part in space.spaces.items() if name != self.key}

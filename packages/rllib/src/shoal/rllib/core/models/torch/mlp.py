@@ -41,13 +41,14 @@ class _Layers(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, kinds: Sequence[str], *params: torch.Tensor) -> torch.Tensor:
         values = _values(x, kinds, params)
         ctx.kinds = kinds
-        ctx.save_for_backward(*values, *params)
+        # What the last layer gives is its caller's to change in place (to mask logits, say), unless an activation's way back needs it.
+        ctx.save_for_backward(*(values if kinds[-1] != "none" else values[:-1]), *params)
         return values[-1]
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:
         kinds, wanted = ctx.kinds, ctx.needs_input_grad
-        values, params = ctx.saved_tensors[: len(kinds) + 1], ctx.saved_tensors[len(kinds) + 1 :]
+        values, params = ctx.saved_tensors[: -2 * len(kinds)], ctx.saved_tensors[-2 * len(kinds) :]
         if torch.is_grad_enabled():
             return _gradients_with_gradients(gradient, values[0], kinds, params, wanted)
         found: list[torch.Tensor | None] = [None] * len(wanted)

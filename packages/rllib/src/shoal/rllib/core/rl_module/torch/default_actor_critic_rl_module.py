@@ -30,7 +30,7 @@ class DefaultActorCriticRLModule(TorchRLModule, InferenceOnlyAPI, ValueFunctionA
         except TypeError as error:
             raise UnsupportedSpaceException(str(error)) from error
         outputs = self._distribution_class().required_input_dim(self.action_space)
-        self._mask = None if config.action_mask_key is None else ActionMask(config.action_mask_key)
+        self._mask = ActionMask.of(self.observation_space, config.action_mask_key)
         seen = self.observation_space if self._mask is None else self._mask.without(self.observation_space)
         self.encoder = Encoder(seen, config)
         self._shared = config.vf_share_layers or config.use_lstm

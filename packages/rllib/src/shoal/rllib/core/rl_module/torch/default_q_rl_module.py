@@ -127,7 +127,7 @@ class DefaultQRLModule(TorchRLModule, InferenceOnlyAPI, TargetNetworkAPI, QNetAP
         self.double_q, self.noisy, self.num_atoms = bool(own["double_q"]), bool(own["noisy"]), int(own["num_atoms"])
         self.v_min, self.v_max = float(own["v_min"]), float(own["v_max"])
         self.epsilon = Scheduler(0.0 if self.noisy else own["epsilon"], framework=None)
-        self._mask = None if config.action_mask_key is None else ActionMask(config.action_mask_key)
+        self._mask = ActionMask.of(self.observation_space, config.action_mask_key)
         seen = self.observation_space if self._mask is None else self._mask.without(self.observation_space)
         self.q_net = QNetwork(seen, int(self.action_space.n), config, own)
         self._target_q_net: QNetwork | None = None
