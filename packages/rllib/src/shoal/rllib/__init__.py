@@ -3,3 +3,6 @@
 from __future__ import annotations
 
 from shoal.rllib._internal.version import __version__ as __version__
+
+# Modules that only say what to use instead.
+__path__.append(__path__[0] + "/_absent")
