@@ -217,6 +217,21 @@ def test_modules_stand_together_under_their_ids(tmp_path: Path) -> None:
     assert list(multi) == ["b"]
 
 
+def test_a_state_without_a_value_function_is_taken_and_another_module_s_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    whole, state = made(vf_share_layers=True), made(vf_share_layers=True).get_state()
+    before = whole.get_state()
+    part = {name: value + 1 for name, value in state.items() if not name.startswith("vf.")}
+    whole.set_state(part)
+    after = whole.get_state()
+    assert all(np.array_equal(after[name], part.get(name, before[name])) for name in after)
+    assert "DefaultActorCriticRLModule takes a state without ['vf.0.weight', 'vf.0.bias']" in caplog.text
+    for other in ({**part, "q.0.weight": part["pi.0.weight"]}, {}):
+        with pytest.raises(CheckpointError, match="the state has no '"):
+            whole.set_state(other)
+
+
 def test_of_a_folder_of_modules_the_default_one_is_taken(tmp_path: Path) -> None:
     several = MultiRLModuleSpec(
         rl_module_specs={name: RLModuleSpec.from_module(made()) for name in ("default_policy", "b")}

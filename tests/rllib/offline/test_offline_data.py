@@ -150,14 +150,39 @@ class Doubled(OfflinePreLearner):
         return {"episodes": [episode]}
 
 
+class DoubledAsToday(OfflinePreLearner):
+    def _map_to_episodes(self, batch: Any, to_numpy: bool = False, **kwargs: Any) -> dict[str, Any]:
+        (episode,) = super()._map_to_episodes(batch, to_numpy=to_numpy)["episodes"]
+        episode.set_rewards(new_data=2 * episode.get_rewards())
+        return {"episodes": [episode]}
+
+
+class Made(OfflinePreLearner):
+    @staticmethod
+    def _map_to_episodes(is_multi_agent: bool, batch: Any, schema: Any, *, action_space: Any, **kwargs: Any) -> Any:
+        actions = [action_space.sample() for _ in batch[schema["obs"]]]
+        episode = SingleAgentEpisode(
+            observations=[*batch[schema["obs"]], batch[schema["obs"]][0]],
+            actions=actions,
+            rewards=[2.0] * len(actions),
+            terminated=True,
+            len_lookback_buffer=0,
+        )
+        return {"episodes": [episode]}
+
+
 class Batches(OfflinePreLearner):
     def __call__(self, batch: Any) -> dict[str, list[Any]]:
         return {"batch": [{"default_policy": {"obs": batch["obs"][i : i + 2]}} for i in (0, 2, 4)]}
 
 
-def test_prelearners_of_ones_own_make_episodes_or_batches() -> None:
-    doubled = OfflineData(configured(rows(), prelearner_class=Doubled))
+@pytest.mark.parametrize("kind", [Doubled, DoubledAsToday, Made])
+def test_prelearners_of_ones_own_make_episodes(kind: type[OfflinePreLearner]) -> None:
+    doubled = OfflineData(configured(rows(), prelearner_class=kind))
     assert doubled.sample(num_samples=3)["default_policy"]["rewards"].tolist() == [2.0, 2.0, 2.0]
+
+
+def test_prelearners_of_ones_own_make_batches() -> None:
     dataset = shoal.data.from_items([{"obs": row.tolist()} for row in rows()["obs"]])
     data = OfflineData(configured(dataset, prelearner_class=Batches))
     firsts = [float(data.sample(num_samples=2)["default_policy"]["obs"][0][0]) for _ in range(4)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from shoal.rllib.core.rl_module.apis.inference_only_api import InferenceOnlyAPI
 from shoal.rllib.core.rl_module.rl_module import RLModule
 from shoal.rllib.utils.checkpoints import Components
 from shoal.rllib.utils.error import CheckpointError, ConfigError
+
+logger = logging.getLogger(__name__)
 
 
 class TorchRLModule(nn.Module, RLModule):
@@ -93,8 +96,11 @@ class TorchRLModule(nn.Module, RLModule):
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Takes what `get_state` gave.
 
+        Of a state that has less than this module, as of one that was trained without a value function, all is taken, and a log says what
+        stays as it was.
+
         Raises:
-            CheckpointError: parameters are missing, or have other shapes, or the state is that of several modules.
+            CheckpointError: the state is another module's, or that of several modules, or parameters have other shapes.
         """
         if several := [name for name, value in state.items() if isinstance(value, Mapping)]:
             raise CheckpointError(
@@ -104,9 +110,13 @@ class TorchRLModule(nn.Module, RLModule):
         given = {name: torch.as_tensor(value) for name, value in state.items()}
         mine = self.state_dict()
         if missing := [name for name in mine if name not in given]:
-            raise CheckpointError(
-                f"the state has no {missing[0]!r}, which {type(self).__name__} has; it has {sorted(given)}"
-            )
+            if not mine.keys() > given.keys() > set():
+                raise CheckpointError(
+                    f"the state has no {missing[0]!r}, which {type(self).__name__} has; it has {sorted(given)}"
+                )
+            if not self.inference_only:
+                logger.warning("%s takes a state without %s, which stay as they were", type(self).__name__, missing)
+            mine = {name: value for name, value in mine.items() if name in given}
         for name, value in mine.items():
             if given[name].shape != value.shape:
                 raise CheckpointError(
