@@ -127,7 +127,7 @@ SHOWN_BY = {
     "map_batches_kwargs": "algorithms/test_effects_of_settings.py::test_recorded_data_is_read_as_it_is_asked_for",
     "iter_batches_kwargs": "algorithms/test_effects_of_settings.py::test_recorded_data_is_read_as_it_is_asked_for",
     "ignore_final_observation": "offline/test_offline_data.py::test_bc_needs_neither_rewards_nor_ends",
-    "prelearner_class": "offline/test_offline_data.py::test_prelearners_of_ones_own_make_episodes_or_batches",
+    "prelearner_class": "offline/test_offline_data.py::test_prelearners_of_ones_own_make_episodes",
     "dataset_num_iters_per_learner": "algorithms/test_bc.py::test_iterations_are_as_many_batches_as_asked_for",
     "actions_in_input_normalized": "algorithms/test_effects_of_settings.py::test_recorded_actions_are_as_they_are_said_to_be",
     "output": "offline/test_recording.py::test_files_have_as_many_rows_as_were_asked_for",
@@ -148,6 +148,8 @@ SHOWN_BY = {
     "torch_compile_worker": "learner/test_torch_learner.py::test_compiled_passes_give_the_same",
     "torch_compile_worker_dynamo_backend": "learner/test_torch_learner.py::test_compiled_passes_give_the_same",
     "torch_compile_worker_dynamo_mode": "algorithms/test_effects_of_settings.py::test_how_passes_are_compiled",
+    "_torch_lr_scheduler_classes": "learner/test_torch_learner.py::"
+    "test_torchs_own_schedulers_step_after_each_update_and_go_on_from_a_state",
     "torch_ddp_kwargs": "learner/test_torch_learner.py::test_arguments_of_ddp_that_change_a_result_are_refused",
     "torch_skip_nan_gradients": "learner/test_torch_learner.py::"
     "test_steps_whose_gradients_are_no_numbers_are_left_out_where_that_is_asked_for",

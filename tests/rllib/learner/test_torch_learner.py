@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import gymnasium as gym
@@ -131,3 +132,24 @@ def test_who_acted_is_named_where_no_step_is_of_a_module_that_is_trained() -> No
     foreign.module_id = "other"
     with pytest.raises(ConfigError, match=r"modules are \['default_policy'\], and those that acted \['other'\]"):
         learner(PPOConfig()).update(episodes=[foreign])
+
+
+def test_torchs_own_schedulers_step_after_each_update_and_go_on_from_a_state() -> None:
+    halves = functools.partial(torch.optim.lr_scheduler.ExponentialLR, gamma=0.5)
+    less = functools.partial(torch.optim.lr_scheduler.ConstantLR, factor=0.1, total_iters=2)
+
+    def made() -> Any:
+        return learner(
+            PPOConfig().training(lr=0.8, num_epochs=1).experimental(_torch_lr_scheduler_classes=[less, halves])
+        )
+
+    built = made()
+    rates = []
+    for _ in range(3):
+        rates.append(built.get_optimizer().param_groups[0]["lr"])
+        built.update(episodes=[episode()])
+    assert rates == pytest.approx([0.08, 0.04, 0.2])
+    other = made()
+    other.set_state(built.get_state())
+    other.update(episodes=[episode()])
+    assert other.get_optimizer().param_groups[0]["lr"] == pytest.approx(0.05)

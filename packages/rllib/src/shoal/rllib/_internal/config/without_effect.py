@@ -41,7 +41,6 @@ WITHOUT_EFFECT: dict[str, str] = {
     "offline_eval_runner_class": "offline_loss_for_module_fn gives another loss",
     "off_policy_estimation_methods": _OLD_STACK,
     "_torch_grad_scaler_class": "override a learner's compute_gradients() and apply_gradients()",
-    "_torch_lr_scheduler_classes": "lr takes a schedule: [[timestep, rate], ...]",
     "policy_map_capacity": _OLD_STACK,
     "policy_states_are_swappable": _OLD_STACK,
     "observation_fn": "use a connector: env_runners(env_to_module_connector=...)",

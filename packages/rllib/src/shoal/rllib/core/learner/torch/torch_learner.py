@@ -40,6 +40,7 @@ _DDP_ARGUMENTS = (
     "init_sync",
     "static_graph",
 )
+_LR_SCHEDULERS = "lr_schedulers"
 
 
 class TorchLearner(Learner):
@@ -64,6 +65,7 @@ class TorchLearner(Learner):
         self._optimizers: dict[tuple[str, str], torch.optim.Optimizer] = {}
         self._optimizer_params: dict[tuple[str, str], Params] = {}
         self._schedules: dict[tuple[str, str], Scheduler] = {}
+        self._lr_schedulers: dict[tuple[str, str], list[Any]] = {}  # torch's own, that a configuration asks for
         self._clips: dict[str, Scheduler] = {}
         self._module_params: dict[str, Params] = {}
         self._params: Params = []
@@ -147,6 +149,9 @@ class TorchLearner(Learner):
         if lr_or_lr_schedule is not None:
             self._schedules[key] = Scheduler(lr_or_lr_schedule, framework=None)
             self._set_optimizer_lr(optimizer, float(self._schedules[key].get_current_value()))
+        made = self.config._torch_lr_scheduler_classes or ()
+        of_module = made.get(module_id, ()) if isinstance(made, Mapping) else made
+        self._lr_schedulers[key] = [make(optimizer) for make in of_module]
         self._gather_params()
 
     def _gather_params(self) -> None:
@@ -157,7 +162,7 @@ class TorchLearner(Learner):
 
     def _forget_optimizers(self, module_id: str) -> None:
         for key in [key for key in self._optimizers if key[0] == module_id]:
-            del self._optimizers[key], self._optimizer_params[key]
+            del self._optimizers[key], self._optimizer_params[key], self._lr_schedulers[key]
             self._schedules.pop(key, None)
         self._clips.pop(module_id, None)
         self._gather_params()
@@ -287,12 +292,18 @@ class TorchLearner(Learner):
         for clip in self._clips.values():
             clip.update(now)
         for (module_id, name), schedule in self._schedules.items():
-            if schedule.use_schedule:
+            if schedule.use_schedule and not self._lr_schedulers[module_id, name]:
                 self._set_optimizer_lr(self._optimizers[module_id, name], float(schedule.update(now)))
             lr = self._optimizers[module_id, name].param_groups[0]["lr"]
             self.metrics.log_value((module_id, f"{name}_learning_rate"), lr, window=1)
             if name == DEFAULT_OPTIMIZER:
                 self.metrics.log_value((module_id, "curr_lr"), lr, window=1)
+
+    def after_gradient_based_update(self, *, timesteps: Mapping[str, int]) -> None:
+        super().after_gradient_based_update(timesteps=timesteps)
+        for schedulers in self._lr_schedulers.values():
+            for scheduler in schedulers:
+                scheduler.step()
 
     def _as_tensors(self, batch: Any) -> dict[str, Batch]:
         batches = getattr(batch, "policy_batches", batch)
@@ -327,10 +338,12 @@ class TorchLearner(Learner):
         def plain(leaf: Any) -> Any:
             return leaf.detach().cpu().numpy().copy() if isinstance(leaf, torch.Tensor) else leaf
 
-        return {
-            f"{module_id}/{name}": _map_all(plain, optimizer.state_dict())
-            for (module_id, name), optimizer in self._optimizers.items()
-        }
+        state = {}
+        for (module_id, name), optimizer in self._optimizers.items():
+            state[f"{module_id}/{name}"] = _map_all(plain, optimizer.state_dict())
+            if schedulers := self._lr_schedulers[module_id, name]:
+                state[f"{module_id}/{name}"][_LR_SCHEDULERS] = [scheduler.state_dict() for scheduler in schedulers]
+        return state
 
     def _set_optimizer_state(self, state: Mapping[str, Any]) -> None:
         def tensors(leaf: Any) -> Any:
@@ -340,7 +353,11 @@ class TorchLearner(Learner):
             key = f"{module_id}/{name}"
             if key not in state:
                 raise CheckpointError(f"the state has no optimizer {key!r}; it has {sorted(state)}")
-            optimizer.load_state_dict(_map_all(tensors, state[key]))
+            own = dict(state[key])
+            states = own.pop(_LR_SCHEDULERS, ())
+            optimizer.load_state_dict(_map_all(tensors, own))
+            for scheduler, its in zip(self._lr_schedulers[module_id, name], states, strict=False):
+                scheduler.load_state_dict(its)
 
     def _get_chance(self) -> Any:
         return self._chance.get_state()
