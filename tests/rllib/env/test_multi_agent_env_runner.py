@@ -172,6 +172,10 @@ def test_modules_come_and_go() -> None:
         "agent_1": "one",
         "agent_2": "two",
     }
+    idle = MultiAgentEnvRunner(config=config, num_workers=1, spaces=runner.get_spaces())  # others have environments
+    idle.add_module("two", spec, lambda agent, episode, **kw: "two")
+    idle.remove_module("one")
+    assert list(idle.module) == ["two"]
     runner.remove_module("two", lambda agent, episode, **kw: "one")
     assert {single.module_id for single in runner.sample(num_episodes=1)[0].agent_episodes.values()} == {"one"}
 

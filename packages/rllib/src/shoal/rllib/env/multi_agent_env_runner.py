@@ -41,6 +41,8 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
         MultiAgentEnvError: (a ValueError) the environment is no MultiAgentEnv, or does not do what its spaces say.
     """
 
+    _multi: MultiAgentRecorder | None = None
+
     def _make_envs(self) -> None:
         self.num_envs = self.config.num_envs_per_env_runner
         self.env = VectorMultiAgentEnv([self._make_multi(i) for i in range(self.num_envs)])
@@ -53,7 +55,7 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
         )
         self._stepper: Any = self._maker.shown(stepper, self.env.envs)
         self._recorder = self._live = None
-        self._multi: MultiAgentRecorder | None = None
+        self._multi = None
 
     def _check_env(self) -> None:
         check_multi_agent_env(lambda: self._make_multi(0), self._maker.kind, mask_key=self.config.action_mask_key)
