@@ -284,9 +284,11 @@ class Named(Unseen):
         super().__init__({"steps": 0})
         if config["way"] == "after":
             self.agents = ["a"]
+        if config["way"] == "ids after":
+            self._agent_ids.add("a")
 
 
-@pytest.mark.parametrize("way", ["ids", "before", "after", "spaces"])
+@pytest.mark.parametrize("way", ["ids", "before", "after", "ids after", "spaces"])
 def test_agents_are_those_that_an_environment_names_in_whichever_way(way: str) -> None:
     config = config_of(Named, lambda *a, **kw: "p", {"p"}, environment={"env_config": {"way": way}})
     runner = MultiAgentEnvRunner(config=config)

@@ -50,7 +50,8 @@ class MultiAgentEnv(gym.Env[MultiAgentDict, MultiAgentDict]):
 
     def __init__(self) -> None:
         # Older environments, and some that act in turns, name their agents before they call this.
-        self.agents = getattr(self, "agents", None) or agents_of(getattr(self, "_agent_ids", ()))
+        self._agent_ids: set[AgentID] = getattr(self, "_agent_ids", set())
+        self.agents = getattr(self, "agents", None) or agents_of(self._agent_ids)
         self.possible_agents = getattr(self, "possible_agents", None) or list(self.agents)
         for name in ("observation_space", "action_space", "observation_spaces", "action_spaces"):
             if not hasattr(self, name):

@@ -15,7 +15,7 @@ from shoal.rllib._internal.sampling.pipeline_acting import PipelineActing
 from shoal.rllib._internal.sampling.random_actions import allowed_action
 from shoal.rllib.core.rl_module.torch.compiling import compile_for_acting
 from shoal.rllib.env.env_checks import check_multi_agent_env
-from shoal.rllib.env.multi_agent_env import MultiAgentEnv
+from shoal.rllib.env.multi_agent_env import MultiAgentEnv, agents_of
 from shoal.rllib.env.multi_agent_episode import MultiAgentEpisode
 from shoal.rllib.env.single_agent_env_runner import SingleAgentEnvRunner, _writable
 from shoal.rllib.env.vector.vector_multi_agent_env import VectorMultiAgentEnv
@@ -70,9 +70,8 @@ class MultiAgentEnvRunner(SingleAgentEnvRunner):
                 f"{self._name(vector_index)} is {env!r}, which is no MultiAgentEnv, and config.multi_agent() asks for one"
             )
         if not getattr(inner, "possible_agents", None):
-            inner.possible_agents = list(
-                getattr(inner, "agents", ()) or getattr(inner, "observation_spaces", None) or ()
-            )
+            named = (getattr(inner, name, None) for name in ("agents", "_agent_ids", "observation_spaces"))
+            inner.possible_agents = next((agents_of(agents) for agents in named if agents), [])
         if not inner.possible_agents:
             raise MultiAgentEnvError(f"{self._name(vector_index)} has no possible_agents; set them in __init__")
         return cast(MultiAgentEnv, env)
