@@ -237,3 +237,18 @@ def test_what_cannot_work_is_named(settings: dict[str, Any], text: str) -> None:
 def test_a_module_without_a_target_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"needs TargetNetworkAPI"):
         small().rl_module(rl_module_spec=RLModuleSpec(module_class=DefaultActorCriticRLModule)).build_algo()
+
+
+def test_pieces_see_a_batch_as_it_was_sampled_whenever_it_is_used() -> None:
+    seen: list[float] = []
+
+    def ten_more(*, batch: Any, episodes: Any, **_: Any) -> Any:
+        for one in episodes:
+            seen.extend(one.get_rewards())
+            one.set_rewards(new_data=one.get_rewards() + 10.0, at_indices=slice(None))
+        return batch
+
+    config = small(circular_buffer_num_batches=1, circular_buffer_iterations_per_batch=2)
+    with config.learners(learner_connector=lambda observations, actions: ten_more).build_algo() as algo:
+        algo.train()
+    assert len(seen) > 120 and set(seen) == {1.0}

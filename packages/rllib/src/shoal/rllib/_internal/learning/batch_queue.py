@@ -28,6 +28,9 @@ class BatchQueue:
         (['a', 'b'], None)
     """
 
+    hands_out_again = False
+    """Whether a batch may be handed out more than once."""
+
     def __init__(self, steps: int, size: int) -> None:
         self.steps, self.size = steps, size
         self.dropped = 0
@@ -96,6 +99,8 @@ class CircularBuffer(BatchQueue):
         uses: how often each is handed out at most.
         seed: of chance; None for any.
     """
+
+    hands_out_again = True
 
     def __init__(self, steps: int, size: int, uses: int, seed: int | None) -> None:
         super().__init__(steps, size)

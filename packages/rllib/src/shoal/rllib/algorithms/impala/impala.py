@@ -7,6 +7,7 @@ time, and V-trace corrects for what the policy has become since.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -353,7 +354,10 @@ class IMPALA(Algorithm):
         self._updates += 1
         given: dict[str, Any] = {"episodes_refs": batch}
         if not self._by_reference:
-            given = {"episodes": [episode for part in batch for episode in part]}
+            episodes = [episode for part in batch for episode in part]
+            if self.waiting.hands_out_again and self.learner_group.has_connectors:
+                episodes = copy.deepcopy(episodes)  # pieces may change them, and are to see them as they were next time
+            given = {"episodes": episodes}
         with self.learner_timer():
             results = self.learner_group.update(
                 **given,
