@@ -192,8 +192,20 @@ def test_a_key_is_a_value_or_holds_others() -> None:
     for key in ("a", ("a", "b", "c")):
         with pytest.raises(ValueError, match="already"):
             metrics.log_value(key, 1)
-    metrics.log_value("text", "not a number", window=2)
+    metrics.log_value("text", 1, window=2)
+    metrics.log_value("text", "not a number")
     with pytest.raises(TypeError, match="text"):
         metrics.compile()
     with pytest.raises(TypeError, match="log_dict"):
         metrics.aggregate([{"x": 3}])
+
+
+@pytest.mark.parametrize("value", [[1, 2], "x", {"a": 1}, np.ones(3), None])
+def test_what_is_no_number_is_told_where_it_is_logged(value: Any) -> None:
+    metrics = MetricsLogger()
+    with pytest.raises(TypeError, match=r'^part/found is .* no number.*reduce="item_series"'):
+        metrics.log_value(("part", "found"), value)
+    metrics.log_value(("part", "found"), value, reduce="item_series")
+    metrics.log_value("one", torch.ones((1, 1)))
+    metrics.log_value("sure", np.bool_(True))
+    assert metrics.peek("one") == metrics.peek("sure") == 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +14,8 @@ from shoal.rllib.utils.error import close_matches
 from shoal.rllib.utils.metrics.stats import REDUCTIONS, LifetimeSum, Stats, Sum
 
 Key = str | tuple[str, ...]
+
+_OF_NUMBERS = frozenset(kind for name, kind in REDUCTIONS.items() if name not in ("item", "item_series"))
 
 
 class MetricsLogger:
@@ -86,12 +90,19 @@ class MetricsLogger:
 
         Raises:
             ValueError: an argument cannot be, or the key has parts of its own already.
+            TypeError: the first value of a key is no number, and is to be reduced to one.
         """
         path = key if type(key) is tuple else _path(key)
         with self._lock:
             stats = self._stats.get(path)
             if stats is None:
-                stats = self._make(path, reduce, window, ema_coeff, percentiles, clear_on_reduce, with_throughput)
+                made = self._make(path, reduce, window, ema_coeff, percentiles, clear_on_reduce, with_throughput)
+                if type(made) in _OF_NUMBERS and not _is_number(value):
+                    raise TypeError(
+                        f"{'/'.join(path)} is {value!r}, which is no number; log numbers, or keep what it is with "
+                        'reduce="item" (the latest) or reduce="item_series" (all)'
+                    )
+                stats = self._stats[path] = made
             stats.push(value)
 
     def log_dict(self, value_dict: Mapping[Any, Any], *, key: Key | None = None, **arguments: Any) -> None:
@@ -284,7 +295,7 @@ class MetricsLogger:
             settings["with_throughput"] = True
         if unknown := sorted(set(settings) - set(kind.SETTINGS)):
             raise ValueError(f"{'/'.join(path)}: {unknown[0]} says nothing with reduce={reduce!r}; leave it out")
-        stats = self._stats[path] = kind(**settings)
+        stats = kind(**settings)
         if isinstance(stats, Sum) and stats.with_throughput:
             stats.since = self._clock()
         return stats
@@ -341,3 +352,9 @@ def _flat(nested: Mapping[str, Any], prefix: tuple[str, ...]) -> Iterator[tuple[
             yield from _flat(value, (*prefix, name))
         else:
             yield (*prefix, name), value
+
+
+def _is_number(value: Any) -> bool:
+    if hasattr(value, "detach"):
+    return isinstance(value, numbers.Number) or bool(getattr(value, "shape", None) == ())
+    return isinstance(value, numbers.Number) or getattr(value, "shape", None) == ()
