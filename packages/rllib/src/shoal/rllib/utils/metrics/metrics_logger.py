@@ -356,5 +356,5 @@ def _flat(nested: Mapping[str, Any], prefix: tuple[str, ...]) -> Iterator[tuple[
 
 def _is_number(value: Any) -> bool:
     if hasattr(value, "detach"):
-        return math.prod(value.shape) == 1
+        return bool(math.prod(value.shape) == 1)
     return isinstance(value, numbers.Number) or bool(getattr(value, "shape", None) == ())
