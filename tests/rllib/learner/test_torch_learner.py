@@ -153,3 +153,9 @@ def test_torchs_own_schedulers_step_after_each_update_and_go_on_from_a_state() -
     other.set_state(built.get_state())
     other.update(episodes=[episode()])
     assert other.get_optimizer().param_groups[0]["lr"] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("given", [torch.optim.lr_scheduler.ExponentialLR, [0.9], {"default_policy": "cosine"}])
+def test_schedulers_that_are_none_are_refused_at_once(given: Any) -> None:
+    with pytest.raises(ConfigError, match=r"_torch_lr_scheduler_classes is .*give a list of classes"):
+        PPOConfig().experimental(_torch_lr_scheduler_classes=given)

@@ -118,6 +118,16 @@ def classes_or_none(name: str, value: Any) -> None:
             check_callbacks_class(one)
 
 
+def lr_schedulers_or_none(name: str, value: Any) -> None:
+    for several in value.values() if isinstance(value, Mapping) else [value]:
+        listed = isinstance(several, list | tuple) and all(map(callable, several))
+        if several is not None and not listed:
+            raise ConfigError(
+                f"{name} is {value!r}; give a list of classes of torch.optim.lr_scheduler, or of functions that make one of an optimizer, "
+                "such as functools.partial(ExponentialLR, gamma=0.99); or a dictionary of such lists by module"
+            )
+
+
 def spec_or_none(name: str, value: Any) -> None:
     if value is not None and (isinstance(value, type) or not callable(getattr(value, "build", None))):
         example = getattr(value, "__name__", "MyModule")
@@ -163,6 +173,7 @@ def vectorize_mode(name: str, value: Any) -> None:
 
 
 CHECKS: dict[str, Check] = {
+    "_torch_lr_scheduler_classes": lr_schedulers_or_none,
     "callbacks_class": classes_or_none,
     "framework": torch_alone,
     "framework_str": torch_alone,

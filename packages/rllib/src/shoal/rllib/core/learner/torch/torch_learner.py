@@ -150,7 +150,7 @@ class TorchLearner(Learner):
             self._schedules[key] = Scheduler(lr_or_lr_schedule, framework=None)
             self._set_optimizer_lr(optimizer, float(self._schedules[key].get_current_value()))
         made = self.config._torch_lr_scheduler_classes or ()
-        of_module = made.get(module_id, ()) if isinstance(made, Mapping) else made
+        of_module = (made.get(module_id) or ()) if isinstance(made, Mapping) else made
         self._lr_schedulers[key] = [make(optimizer) for make in of_module]
         self._gather_params()
 
