@@ -27,10 +27,14 @@ def check_form(name: str, space: gym.Space[Any], observation: Any, *, types_too:
                 continue
             array = np.asarray(value)
             wanted = np.dtype(part.dtype)
-            if array.shape != part.shape or (types_too and not _fits(array.dtype, wanted, value)):
+            is_shaped = array.shape == part.shape
+            if not is_shaped or (types_too and not _fits(array.dtype, wanted, value)):
+                convert = (
+                    "" if not is_shaped else ", or have it converted: config.environment(disable_env_checking=True)"
+                )
                 raise EnvError(
                     f"{name}: observation{path} has shape {array.shape} and dtype {array.dtype}, and its space is {part} with dtype "
-                    f"{wanted}; return it as the space says, or declare what it is. It is {short(value)}"
+                    f"{wanted}; return it as the space says, or declare what it is{convert}. It is {short(value)}"
                 )
     except (KeyError, IndexError, TypeError) as error:
         raise EnvError(
