@@ -97,6 +97,17 @@ def test_methods_of_actors_that_the_graph_makes(engine: Any) -> None:
     assert len(engine.actors) == 2
 
 
+def test_calls_of_an_actor_are_made_in_the_order_in_which_they_were_bound(engine: Any) -> None:
+    actor, other = CounterActor.bind(10), CounterActor.bind(10)
+    first = actor.add.bind(1)
+    actor.add.bind(2)
+    other.add.bind(6)
+    node = add.bind(actor.add.bind(4), other.add.bind(0))
+    assert shoal.get(node.execute()) == 17 + 16
+    assert shoal.get(node.apply_recursive(lambda node: node).execute()) == 17 + 16
+    assert shoal.get(first.execute()) == 11
+
+
 def test_methods_of_actors_that_exist(engine: Any) -> None:
     handle: Any = CounterActor.remote(1)
     with InputNode() as value:

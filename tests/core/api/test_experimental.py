@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import shoal
+from shoal import _raylet
 from shoal._common import test_utils
 from shoal._private import internal_api
 from shoal.exceptions import InvalidOptionTypeError, ObjectFreedError, UnsupportedError
@@ -55,6 +56,12 @@ def test_objects_by_hand(session: None) -> None:
     internal_api.global_gc()
     with pytest.raises(ObjectFreedError):
         shoal.get(ref)
+
+
+def test_names_of_internals_are_the_public_things() -> None:
+    assert _raylet.ObjectRefGenerator is shoal.ObjectRefGenerator
+    assert _raylet.DynamicObjectRefGenerator is shoal.DynamicObjectRefGenerator
+    assert _raylet.ObjectRef is shoal.ObjectRef
 
 
 def test_progress(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 class ClassNode(DAGNode):
     """An actor that every execution makes anew. Made by `ActorClass.bind(...)`; its methods are bound in turn:
-    `node.method.bind(...)`."""
+    `node.method.bind(...)`. They are called in the order in which they were bound: a call brings those before it along, also where
+    nobody asks for their results."""
 
     def __init__(self, actor_class: ActorClass[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         super().__init__(args, kwargs, actor_class._default_options)
         self._actor_class = actor_class
+        self._last_call: ClassMethodNode | None = None
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any], execution: Execution) -> Any:
         return self._actor_class.remote(*args, **kwargs)
@@ -47,7 +49,9 @@ class UnboundMethod:
 
     def bind(self, *args: Any, **kwargs: Any) -> ClassMethodNode:
         """Returns the node of a call with these arguments."""
-        return ClassMethodNode(MethodOfNode(self._actor, self._name, self._options), args, kwargs)
+        method = MethodOfNode(self._actor, self._name, self._options, self._actor._last_call)
+        self._actor._last_call = ClassMethodNode(method, args, kwargs)
+        return self._actor._last_call
 
 
 class MethodOfNode:
@@ -57,12 +61,14 @@ class MethodOfNode:
         actor: the actor's node.
         name: the method.
         options: of the call.
+        previous: the call of the same actor that comes before it.
     """
 
-    def __init__(self, actor: DAGNode, name: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, actor: DAGNode, name: str, options: Mapping[str, Any], previous: DAGNode | None) -> None:
         self.actor = actor
         self.name = name
         self.options = dict(options)
+        self.previous = previous
 
 
 class ClassMethodNode(DAGNode):
@@ -81,6 +87,8 @@ class ClassMethodNode(DAGNode):
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any], execution: Execution) -> Any:
         method: Any = self._method
         if isinstance(method, MethodOfNode):
+            if method.previous is not None:
+                execution.result_of(method.previous)
             bound = getattr(execution.result_of(method.actor), method.name)
             method = bound.options(**method.options) if method.options else bound
         return method.remote(*args, **kwargs)
@@ -88,7 +96,9 @@ class ClassMethodNode(DAGNode):
     def _with_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any], apply: Callable[[Any], Any]) -> DAGNode:
         copy = super()._with_arguments(args, kwargs, apply)
         if isinstance(self._method, MethodOfNode) and isinstance(copy, ClassMethodNode):
-            copy._method = MethodOfNode(apply(self._method.actor), self._method.name, self._method.options)
+            method = self._method
+            previous = None if method.previous is None else apply(method.previous)
+            copy._method = MethodOfNode(apply(method.actor), method.name, method.options, previous)
         return copy
 
     def _describe(self) -> str:
