@@ -16,6 +16,7 @@ import msgspec
 from shoal._core.process.arguments import unpack_arguments
 from shoal._core.process.client import Client
 from shoal._core.process.concurrent_executors import DEFAULT_GROUP, AsyncExecutor, ThreadedExecutor
+from shoal._core.process.construction import construct
 from shoal._core.process.execution import Execution, Runner, WorkerExit, current_execution
 from shoal._core.process.peers import Peer
 from shoal._core.process.result_outbox import ResultOutbox
@@ -124,7 +125,7 @@ class Worker:
             actor_class = deserialize(spec.class_data)
             args, kwargs, _ = unpack_arguments(spec.args, spec.deps, spec.slots, client.references, client.node.open)
             spec.args, spec.deps, spec.class_data = b"", [], b""
-            self._instance = actor_class(*args, **kwargs)
+            self._instance = construct(actor_class, args, kwargs)
             del args, kwargs
         except BaseException as error:
             status = exit_of(error).status if isinstance(error, SystemExit) else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from shoal._core.process.construction import construct
 from shoal._core.process.inline.calls import Call
 from shoal._core.process.inline.runner import ActorExit, ProcessExit
 from shoal._core.process.inline.seat import Abandoned, Seat
@@ -99,7 +100,7 @@ class ActorLife:
         try:
             actor_class = self._runner.definition(template.definition)
             args, kwargs = self._runner.arguments(call)
-            self._instance = actor_class(*args, **kwargs)
+            self._instance = construct(actor_class, args, kwargs)
             del args, kwargs
         except Abandoned:
             raise

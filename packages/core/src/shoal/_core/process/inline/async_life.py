@@ -183,7 +183,8 @@ class AsyncLife(ActorLife):
         try:
             if left:
                 loop.run_until_complete(_gone(left))
-            loop.run_until_complete(loop.shutdown_asyncgens())
+            if self._is_constructed:  # else the thread has no turn any more
+                loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             asyncio.set_event_loop(None)
             _end_executor(getattr(loop, "_default_executor", None))
