@@ -104,6 +104,25 @@ def test_generators_give_each_caller_its_own_parts() -> None:
     assert asyncio.run(main()) == [[10, 11, 12], [20, 21, 22]]
 
 
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_a_stream_may_end_before_those_of_others(is_sent: bool) -> None:
+    @serve.batch(max_batch_size=2, batch_wait_timeout_s=10)
+    async def count(lengths: list[int]) -> AsyncIterator[list[Any]]:
+        for step in range(max(lengths)):
+            yield [step if step < length else StopIteration for length in lengths]
+
+    # As in a deployment of a program: the function arrives in copy.
+    stream: Any = cloudpickle.loads(cloudpickle.dumps(count)) if is_sent else count
+
+    async def parts(length: int) -> list[int]:
+        return [part async for part in stream(length)]
+
+    async def main() -> list[list[int]]:
+        return await asyncio.wait_for(asyncio.gather(parts(1), parts(3)), 30)
+
+    assert asyncio.run(main()) == [[0], [0, 1, 2]]
+
+
 def test_who_has_gone_is_left_out() -> None:
     seen: list[list[int]] = []
 

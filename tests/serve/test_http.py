@@ -150,11 +150,31 @@ def test_routes_of_applications_that_are_mounted_and_of_builders(is_built: bool)
         async def get(self) -> None: ...
 
     serve.ingress((lambda: outer) if is_built else outer)(Api)
-    getattr(Api, ASGI_APP).make(Api)
+    getattr(Api, ASGI_APP).make(Api())
     (route,) = inner.routes
     assert not route.dependant.query_params  # type: ignore[attr-defined]
     (injected,) = route.dependant.dependencies  # type: ignore[attr-defined]
     assert injected.call is servable
+
+
+def test_an_application_needs_no_class() -> None:
+    kind = serve.ingress(app)()
+    assert kind is not serve.ingress(app)()
+    bound = kind(1, name="a")
+    assert (bound.args, bound.kwargs) == ((1,), {"name": "a"})
+    assert getattr(bound, ASGI_APP).make(bound) is app
+
+
+def test_an_application_may_be_made_by_the_object() -> None:
+    @serve.ingress()
+    class Late:
+        def __serve_build_asgi_app__(self) -> FastAPI:
+            return app
+
+    late = Late()
+    assert getattr(late, ASGI_APP).make(late) is app
+    with pytest.raises(InvalidArgumentError, match="__serve_build_asgi_app__"):
+        serve.ingress()(type("Nothing", (), {}))
 
 
 def test_fastapi_checks_what_comes_in(shop: str) -> None:

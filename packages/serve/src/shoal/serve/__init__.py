@@ -2,6 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+# Programs for Ray import starlette alone, and then use starlette.requests: there it is loaded with Serve.
+import starlette.requests  # noqa: F401
+
 from shoal.serve._internal.schema.absent_names import absence
 from shoal.serve._internal.version import __version__ as __version__
 from shoal.serve.api import (

@@ -23,18 +23,28 @@ AT_ONCE = 0.001
 
 
 _END = object()
+_ENDS_OF_STREAMS = (StopIteration, StopAsyncIteration)
+"""In the place of a caller's part: its stream is over, and those of others may go on."""
 
 
 class _Item:
     """One caller's argument, and where its result goes: a future, or a queue of parts where the function yields."""
 
-    __slots__ = ("context", "future", "parts", "value")
+    __slots__ = ("_is_over", "context", "future", "parts", "value")
 
     def __init__(self, value: Any, streams: bool, loop: asyncio.AbstractEventLoop) -> None:
         self.value = value
         self.context = CURRENT.get()
         self.future: asyncio.Future[Any] = loop.create_future()
         self.parts: asyncio.Queue[Any] | None = asyncio.Queue() if streams else None
+        self._is_over = False
+        """Whether its stream has ended before those of others."""
+
+    async def all_parts(self) -> AsyncIterator[Any]:
+        """Yields what is for this caller. Not done in the decorated function, which may be pickled with copies of what it refers to."""
+        assert self.parts is not None
+        while (part := await self.parts.get()) is not _END:
+            yield part
 
     def fail(self, error: BaseException) -> None:
         if isinstance(error, StopIteration):
@@ -47,7 +57,12 @@ class _Item:
             self.parts.put_nowait(_END)
 
     def settle(self, result: Any) -> None:
-        if isinstance(result, BaseException):
+        if self._is_over:
+            return
+        if self.parts is not None and _ends_stream(result):
+            self._is_over = True
+            self.parts.put_nowait(_END)
+        elif isinstance(result, BaseException):
             self.fail(result)
         elif self.parts is not None:
             self.parts.put_nowait(result)
@@ -176,6 +191,10 @@ class _Batcher:
             BATCHES.ended(self._name, len(batch), 1e3 * (self._loop.time() - begun))
 
 
+def _ends_stream(part: Any) -> bool:
+    return isinstance(part, _ENDS_OF_STREAMS) or any(part is end for end in _ENDS_OF_STREAMS)
+
+
 def _give_out(batch: list[_Item], results: Sequence[Any]) -> None:
     for item, result in zip(batch, results, strict=True):
         item.settle(result)
@@ -253,8 +272,9 @@ def batch(
     """Makes an async function of a list callable with one item: calls that come at about the same time share a list.
 
     The function returns one result for each item, in order; an exception among them is raised for its caller alone, one that it raises
-    itself for all. An async generator yields such lists, and its callers iterate over their own parts. All items of a list are for one
-    multiplexed model, which `serve.get_multiplexed_model_id()` tells.
+    itself for all. An async generator yields such lists, and its callers iterate over their own parts; `StopIteration` in a caller's place
+    ends its stream, while those of others go on. All items of a list are for one multiplexed model, which
+    `serve.get_multiplexed_model_id()` tells.
 
     Args:
         max_batch_size: items in a list, at most.
@@ -322,9 +342,8 @@ def _batched(function: Callable[..., Any], options: _Options) -> Callable[..., A
 
     async def stream(*args: Any) -> AsyncIterator[Any]:
         batcher, item = submitted(args)
-        assert item.parts is not None
         try:
-            while (part := await item.parts.get()) is not _END:
+            async for part in item.all_parts():
                 yield part
         finally:
             batcher.remove(item)

@@ -46,6 +46,12 @@ class ReplicaContext:
         return self.replica_id
 
 
+def _get_internal_replica_context() -> ReplicaContext | None:
+    """Returns the same as `get_replica_context`; None outside of a deployment. Ray's guide to request routers has people import it."""
+    found: ReplicaContext | None = HERE.get()
+    return found
+
+
 def get_replica_context() -> ReplicaContext:
     """Returns where the code runs. Raises ServeError outside of a deployment."""
     found = HERE.get()

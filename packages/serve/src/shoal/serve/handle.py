@@ -60,6 +60,8 @@ class DeploymentHandle:
         session_id: str | None = None,
         request_serialization: str | None = None,
         response_serialization: str | None = None,
+        _by_reference: bool | None = None,
+        _prefer_local_routing: bool | None = None,
     ) -> DeploymentHandle:
         """Returns a handle that calls otherwise.
 
@@ -71,6 +73,8 @@ class DeploymentHandle:
                 model is named, that counts instead.
             request_serialization: has no effect, as the following one: values travel pickled.
             response_serialization: of what comes back.
+            _by_reference: has no effect: large values go through shared memory in any case.
+            _prefer_local_routing: has no effect on one machine.
 
         Raises:
             InvalidArgumentError: (a ValueError) one of the first three is no text, or `stream` neither True nor False.

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from shoal.serve._internal.process.request_context import HERE
 from shoal.serve._internal.process.user_code import ASGI_APP
 from shoal.serve.exceptions import InvalidArgumentError
 
-C = TypeVar("C", bound=type)
+BUILD_APP = "__serve_build_asgi_app__"
+"""A method that makes the application, where `serve.ingress` got none. Ray has given it that name."""
 
 
-def ingress(app: Any) -> Callable[[C], C]:
+class Ingress:
+    """What `serve.ingress(app)()` makes a deployment of: it keeps what it is bound to."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.args = args
+        self.kwargs = kwargs
+
+
+def ingress(app: Any = None) -> Callable[..., Any]:
     """Has an ASGI application answer for a deployment. Stands below `@serve.deployment`.
 
-    Methods of the class may be routes of a FastAPI application: `self` is the replica's object.
+    Methods of the class may be routes of a FastAPI application: `self` is the replica's object. Where no class is needed,
+    `serve.deployment(serve.ingress(app)())` is a deployment.
 
     Args:
         app: an application of FastAPI or Starlette or any other ASGI application; or a function without arguments that makes one, in each
-            replica.
+            replica. None where the class has a method `__serve_build_asgi_app__(self)`, which returns one; it is called after `__init__`.
 
     Raises:
         InvalidArgumentError: (a ValueError) the app is neither, or the decorated thing is no class, or is a deployment already.
@@ -36,16 +46,26 @@ def ingress(app: Any) -> Callable[[C], C]:
         ...     def add(self, a: int, b: int):
         ...         return a + b
     """
-    if not callable(app):
+    if app is not None and not callable(app):
         raise InvalidArgumentError(
             f"@serve.ingress got {app!r}; give an ASGI application, or a function that makes one"
         )
 
-    def decorate(cls: C) -> C:
+    def decorate(cls: Any = None) -> Any:
+        if cls is None:
+            cls = type(Ingress.__name__, (Ingress,), {})
         if not inspect.isclass(cls):
             raise InvalidArgumentError(
                 f"@serve.ingress is on {cls!r}, which is no class; it stands below @serve.deployment, directly above the class"
             )
+        if app is None:
+            if not callable(getattr(cls, BUILD_APP, None)):
+                raise InvalidArgumentError(
+                    f"@serve.ingress() got no application, and {cls.__name__} has no method {BUILD_APP}(self) that makes one; "
+                    f"give an application, or that method"
+                )
+            setattr(cls, ASGI_APP, OfObject())
+            return cls
         _bind_methods(app, cls)
         setattr(cls, ASGI_APP, Builder(app) if _is_builder(app) else Ready(app))
         return cls
@@ -59,9 +79,9 @@ class Ready:
     def __init__(self, app: Any) -> None:
         self._app = app
 
-    def make(self, cls: type) -> Any:
+    def make(self, instance: Any) -> Any:
         """Returns it. Routers may have been included after the class was decorated."""
-        _bind_methods(self._app, cls)
+        _bind_methods(self._app, type(instance))
         return self._app
 
 
@@ -71,11 +91,19 @@ class Builder:
     def __init__(self, build: Callable[[], Any]) -> None:
         self._build = build
 
-    def make(self, cls: type) -> Any:
+    def make(self, instance: Any) -> Any:
         """Returns it, made now."""
         app = self._build()
-        _bind_methods(app, cls)
+        _bind_methods(app, type(instance))
         return app
+
+
+class OfObject:
+    """An application that the replica's object makes."""
+
+    def make(self, instance: Any) -> Any:
+        """Returns it, made now."""
+        return getattr(instance, BUILD_APP)()
 
 
 def _is_fastapi(app: Any) -> bool:

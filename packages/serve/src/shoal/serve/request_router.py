@@ -65,6 +65,10 @@ class PendingRequest:
     created_at: float = field(default_factory=time.time)
 
 
+ReplicaResult = Any
+"""For annotations of `on_request_routed`, whose `result` is None."""
+
+
 class RequestRouter:
     """Derive from it, and name it in a `RequestRouterConfig`. Each process with handles of the deployment has one, on an event loop for all
     of them: methods return at once, or await.

@@ -26,6 +26,7 @@ from shoal.serve.config import (
     RequestRouterConfig,
     gRPCOptions,
 )
+from shoal.serve.context import ReplicaRank as ReplicaRank
 
 
 class EncodingType(StrEnum):

@@ -64,6 +64,8 @@ class UserCode:
         self.instance: Any = None
         self._kinds: dict[Any, _Kind] = {}
         """By function: asking costs more than many a call."""
+        self._takes_request: bool | None = None
+        """Whether `__call__` takes any argument; None for not looked at yet."""
         self._asgi: Any = None
         self._lifespan: Lifespan | None = None
 
@@ -88,7 +90,7 @@ class UserCode:
             self.instance = definition
         application = getattr(self.instance, ASGI_APP, None)
         if application is not None:
-            self._asgi = application.make(type(self.instance))
+            self._asgi = application.make(self.instance)
             self._lifespan = Lifespan(self._asgi)
             await self._lifespan.start()
 
@@ -112,8 +114,12 @@ class UserCode:
                 )
 
     async def reconfigure(self, user_config: Any) -> None:
-        """Gives the instance its user_config."""
-        await self.run(self.instance.reconfigure, user_config)
+        """Gives the instance its user_config, and the replica's rank where `reconfigure` has a parameter of that name."""
+        function, here = self.instance.reconfigure, HERE.get()
+        if here is not None and "rank" in inspect.signature(function).parameters:
+            await self.run(function, user_config, rank=here.rank)
+        else:
+            await self.run(function, user_config)
 
     async def end(self) -> None:
         """The replica is about to end: `__del__` is called, since Python may not come to that. Raises what it raises."""
@@ -176,8 +182,19 @@ class UserCode:
             return
         from starlette.requests import Request
 
-        value = await self.run(self.method("__call__"), Request(scope, receive, send))
+        function = self.method("__call__")
+        if self._takes_request is None:
+            self._takes_request = _takes_any(function)
+        value = await (self.run(function, Request(scope, receive, send)) if self._takes_request else self.run(function))
         await response_of(value, self)(scope, receive, send)
+
+
+def _takes_any(function: Callable[..., Any]) -> bool:
+    try:
+        return bool(inspect.signature(function).parameters)
+    except ValueError:
+        # Some that are not written in Python do not tell.
+        return True
 
 
 def _called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
