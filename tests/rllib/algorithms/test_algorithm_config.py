@@ -65,6 +65,8 @@ def test_old_names_mean_the_new_ones() -> None:
     rates = [[0, 1e-3], [100, 1e-4]]
     assert config.training(lr_schedule=rates, entropy_coeff_schedule=None).lr == rates
     assert PPOConfig.from_dict({"entropy_coeff_schedule": rates, "lr_schedule": None}).entropy_coeff == rates
+    assert config.rl_module(model_config_dict={"fcnet_hiddens": [9]}).model_config["fcnet_hiddens"] == [9]
+    assert config.experimental(_enable_new_api_stack=True) is config
 
 
 def test_attributes_are_looked_at_as_arguments_are() -> None:

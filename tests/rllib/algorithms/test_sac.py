@@ -13,8 +13,10 @@ import torch
 
 from shoal.rllib.algorithms.sac import SAC, SACConfig
 from shoal.rllib.core.columns import Columns
-from shoal.rllib.core.rl_module.rl_module import RLModuleSpec
+from shoal.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
+from shoal.rllib.core.rl_module.rl_module import RLModule, RLModuleSpec
 from shoal.rllib.core.rl_module.torch.default_sac_rl_module import DefaultSACRLModule
+from shoal.rllib.env.multi_agent_env import MultiAgentEnv
 from shoal.rllib.utils.error import ConfigError
 
 
@@ -193,6 +195,49 @@ def test_one_seed_gives_the_same_weights_also_when_resumed(env: str, tmp_path: P
         assert same(weights_after(resumed, 3), whole)
     with config.build_algo() as again:
         assert same(weights_after(again, 6), whole)
+
+
+class Alternating(MultiAgentEnv):
+    """Two agents that act by turns."""
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__()
+        self.agents = self.possible_agents = ["a", "b"]
+        self.observation_spaces = dict.fromkeys(self.agents, gym.spaces.Box(-1, 1, (2,), np.float32))
+        self.action_spaces = dict.fromkeys(self.agents, gym.spaces.Discrete(3))
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        self.turn = 0
+        return {"a": np.zeros(2, np.float32)}, {}
+
+    def step(self, action_dict: Any) -> Any:
+        self.turn += 1
+        over = {"__all__": self.turn == 40}
+        return {"ab"[self.turn % 2]: np.zeros(2, np.float32)}, {"a": 1.0, "b": 1.0}, over, {"__all__": False}, {}
+
+
+class AlwaysTheFirst(RLModule):
+    """Learns nothing, and has no networks."""
+
+    def _forward(self, batch: Any, **kwargs: Any) -> Any:
+        return {Columns.ACTIONS: np.zeros(len(batch[Columns.OBS]), np.int64)}
+
+
+def test_it_plays_by_turns_against_a_module_that_is_not_trained() -> None:
+    """Random actions that nothing has come of yet, and have no outputs, are followed by the module's, which have."""
+    config = small(num_steps_sampled_before_learning_starts=10).environment(Alternating)
+    config.env_runners(rollout_fragment_length=5).rl_module(model_config={})
+    specs = {"learns": RLModuleSpec(model_config={"fcnet_hiddens": [4]}), "fixed": RLModuleSpec(AlwaysTheFirst)}
+    config.rl_module(rl_module_spec=MultiRLModuleSpec(rl_module_specs=specs))
+    config.multi_agent(
+        policies={"learns", "fixed"},
+        policies_to_train=["learns"],
+        policy_mapping_fn=lambda agent, episode, **kwargs: "learns" if agent == "a" else "fixed",
+    )
+    with config.build_algo() as algo:
+        learned = algo.train()["learners"]
+    assert np.isfinite(learned["learns"]["total_loss"])
+    assert "fixed" not in learned
 
 
 def test_results_have_the_names_that_rllib_gives_them() -> None:

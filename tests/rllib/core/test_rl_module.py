@@ -115,6 +115,14 @@ def test_model_settings_that_cannot_be_are_refused() -> None:
         DefaultModelConfig(lstm_use_prev_action=True)
 
 
+def test_names_of_networks_in_the_old_api_stack_mean_those_of_today() -> None:
+    old = {"post_fcnet_hiddens": [8], "post_fcnet_weights_initializer": "orthogonal_", "uses_new_env_runners": True}
+    config = DefaultModelConfig.of({**old, "post_fcnet_weights_initializer_config": {"gain": 0.1}})
+    assert config.head_fcnet_hiddens == [8]
+    assert config.head_fcnet_kernel_initializer == "orthogonal_"
+    assert config.head_fcnet_kernel_initializer_kwargs == {"gain": 0.1}
+
+
 def test_networks_have_the_form_that_is_asked_for() -> None:
     module = made(fcnet_hiddens=[7, 5], head_fcnet_hiddens=[3], fcnet_activation="relu", vf_share_layers=True)
     shapes = {name: tuple(value.shape) for name, value in module.named_parameters()}

@@ -232,3 +232,19 @@ def test_what_does_not_follow_is_not_joined() -> None:
         episode_of(4).slice(slice(0, 4, 2))
     with pytest.raises(TypeError, match="take slices"):
         episode_of(2)[1]  # type: ignore[index]
+
+
+def test_outputs_are_as_many_as_actions_where_some_were_drawn_at_random() -> None:
+    episode = SingleAgentEpisode()
+    episode.add_env_reset(0)
+    episode.add_env_step(1, 0, 0.0)
+    episode.add_env_step(
+        2, 1, 0.0, extra_model_outputs={"logits": np.array([1.0, 2.0]), "state": {"h": np.array([3.0])}}
+    )
+    episode.add_env_step(3, 0, 0.0)
+    episode.validate()
+    assert np.array_equal(episode.get_extra_model_outputs("logits"), [[0, 0], [1, 2], [0, 0]])
+    assert [given["h"][0] for given in episode.get_extra_model_outputs("state")] == [0, 3, 0]
+    rest = episode.cut()
+    rest.add_env_step(4, 1, 0.0)
+    rest.validate()

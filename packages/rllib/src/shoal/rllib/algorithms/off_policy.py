@@ -22,7 +22,6 @@ from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig
 from shoal.rllib.core.columns import Columns
 from shoal.rllib.core.learner.learner import Batch
 from shoal.rllib.core.learner.torch.torch_learner import TorchLearner
-from shoal.rllib.core.rl_module.apis.self_supervised_loss_api import SelfSupervisedLossAPI
 from shoal.rllib.core.rl_module.apis.target_network_api import TargetNetworkAPI
 from shoal.rllib.core.rl_module.multi_rl_module import MultiRLModule
 from shoal.rllib.core.rl_module.rl_module import RLModule, RLModuleSpec
@@ -193,11 +192,6 @@ def _make_targets(module: Any) -> None:
     inner = module.unwrapped()
     if isinstance(inner, TargetNetworkAPI):
         inner.make_target_networks()
-    elif not isinstance(inner, SelfSupervisedLossAPI):  # which has a loss of its own
-        raise ConfigError(
-            f"{type(inner).__name__} has no target networks; derive it from TargetNetworkAPI, too, and define make_target_networks, "
-            "get_target_network_pairs and forward_target"
-        )
 
 
 class OffPolicyAlgorithm(Algorithm):

@@ -188,6 +188,8 @@ class SingleAgentEpisode:
     ) -> None:
         """Adds a step: an action, and what came of it.
 
+        Outputs that a step does not have, as its action was drawn at random, are zeros where others have them.
+
         Raises:
             ValueError: the episode has not started, or is over.
         """
@@ -199,10 +201,19 @@ class SingleAgentEpisode:
         self.infos.append({} if infos is None else infos)
         self.actions.append(action)
         self.rewards.append(reward)
-        for key, value in (extra_model_outputs or {}).items():
+        given = extra_model_outputs or {}
+        for key, value in given.items():
             if key not in self.extra_model_outputs:
-                self.extra_model_outputs[key] = InfiniteLookbackBuffer()
+                before = [map_leaves(np.zeros_like, value)] * (len(self.rewards) - 1)
+                self.extra_model_outputs[key] = InfiniteLookbackBuffer(before)
             self.extra_model_outputs[key].append(value)
+        if len(given) < len(self.extra_model_outputs):
+            for key in self.extra_model_outputs.keys() - given.keys():
+                buffer = self.extra_model_outputs[key]
+                if buffer.len_incl_lookback():
+                    buffer.append(map_leaves(np.zeros_like, buffer.get(-1)))
+                else:
+                    del self.extra_model_outputs[key]
         self.is_terminated = terminated
         self.is_truncated = truncated
         self.t += 1

@@ -33,6 +33,7 @@ OLD_NAMES = {
     "entropy_coeff_schedule": "entropy_coeff",
     "lambda": "lambda_",
     "input": "input_",
+    "model_config_dict": "model_config",
 }
 """Old names that mean the same as these."""
 

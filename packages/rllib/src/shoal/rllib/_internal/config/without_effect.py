@@ -125,7 +125,7 @@ WITHOUT_MEANING: dict[str, str] = {
 }
 """Settings of Ray's, most of its old API stack, that are no settings here, and what there is instead."""
 
-_STACK = ("enable_rl_module_and_learner", "enable_env_runner_and_connector_v2")
+_STACK = ("enable_rl_module_and_learner", "enable_env_runner_and_connector_v2", "_enable_new_api_stack")
 
 
 def tell(name: str, value: Any, before: Any) -> None:

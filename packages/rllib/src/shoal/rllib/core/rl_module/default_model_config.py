@@ -20,9 +20,16 @@ _INSTEAD = {
     "dim": _WRAPPER,
     "grayscale": _WRAPPER,
     "zero_mean": _WRAPPER,
-    "post_fcnet_": "it is head_fcnet_hiddens and head_fcnet_activation now",
 }
 """By the beginnings of names that networks of Ray's old API stack had, what there is instead."""
+_ASKS_FOR_WHAT_IS = ("uses_new_env_runners",)
+"""Marks of Ray's that say what is so anyway."""
+_OLD_PARTS = {
+    "post_fcnet_": "head_fcnet_",
+    "_weights_initializer": "_kernel_initializer",
+    "_initializer_config": "_initializer_kwargs",
+}
+"""Parts of names that settings had in Ray's old API stack, and have now."""
 
 
 @dataclass
@@ -129,6 +136,7 @@ class DefaultModelConfig:
     def of(cls, given: dict[str, Any]) -> DefaultModelConfig:
         """Returns a dict's settings as this. Raises UnknownSettingError."""
         known = {item.name for item in fields(cls)}
+        given = {_of_today(name): value for name, value in given.items() if name not in _ASKS_FOR_WHAT_IS}
         for name in given:
             if name not in known:
                 instead = next((text for start, text in _INSTEAD.items() if name.startswith(start)), None)
@@ -137,6 +145,12 @@ class DefaultModelConfig:
                     f"model_config has no setting {name!r}{hint} Default modules know: {', '.join(sorted(known))}"
                 )
         return cls(**given)
+
+
+def _of_today(name: str) -> str:
+    for old, new in _OLD_PARTS.items():
+        name = name.replace(old, new)
+    return name
 
 
 def mask_key(observations: Any, actions: Any, key: str) -> str | None:
