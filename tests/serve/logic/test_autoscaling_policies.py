@@ -41,6 +41,30 @@ def test_a_policy_knows_its_deployment_and_its_own_state() -> None:
     assert (first.last_scale_up_time, second.last_scale_up_time) == (None, 0.0)
 
 
+class Counts:
+    """A policy with a state of its own."""
+
+    made = 0
+
+    def __init__(self, step: int) -> None:
+        Counts.made += 1
+        self.step, self.calls = step, 0
+
+    def __call__(self, context: AutoscalingContext) -> tuple[int, Mapping[str, Any]]:
+        self.calls += 1
+        return self.step * self.calls, {}
+
+
+def test_a_class_is_made_an_object_of_once() -> None:
+    asked = scaling(Counts, kwargs={"step": 2})
+    assert [asked.decide(1, now=float(time)) for time in range(3)] == [2, 4, 6]
+    assert Counts.made == 1
+
+
+def test_a_policy_is_asked_while_nobody_asks_for_anything() -> None:
+    assert scaling(lambda context: (2, {}), metrics_interval_s=5).deadline(1, now=1.0) == 6.0
+
+
 def test_limits_and_delays_hold() -> None:
     asked = scaling(lambda context: (50, {}), upscale_delay_s=10)
     assert asked.decide(1, now=0.0) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -77,8 +79,9 @@ class AutoscalingPolicy(_Frozen):
 
     Args:
         policy_function: takes an `AutoscalingContext`, and returns (replicas, state); or its import path, 'module:name'. It runs in the
-            controller, and should return at once. One that raises changes nothing.
-        policy_kwargs: more arguments of the function.
+            controller, on its event loop, and should return at once. One that raises changes nothing. A class is made an object of once,
+            in the controller, and that is called.
+        policy_kwargs: more arguments of the function, or those of the class.
 
     Raises:
         pydantic.ValidationError: (a ValueError) it is neither a function nor a path.
@@ -120,11 +123,15 @@ class AutoscalingPolicy(_Frozen):
             raise ValueError(f"policy_function is {function!r}, which is {found!r}; give a function")
         return AutoscalingPolicy(policy_function=found, policy_kwargs=self.policy_kwargs)
 
-    def decide(self, context: AutoscalingContext) -> tuple[float, Mapping[str, Any]]:
-        """Returns what the function returns. Raises what it raises."""
-        assert not isinstance(self.policy_function, str)
-        found: tuple[float, Mapping[str, Any]] = self.policy_function(context, **self.policy_kwargs)
-        return found
+    def made(self) -> Callable[[AutoscalingContext], tuple[float, Mapping[str, Any]]]:
+        """Returns what decides: the function with its arguments, or an object of the class. Raises what its constructor raises."""
+        decider: Any = self.policy_function
+        assert not isinstance(decider, str)
+        with_arguments: Callable[..., Any] = functools.partial(decider, **self.policy_kwargs)
+        if not inspect.isclass(decider):
+            return with_arguments
+        instance: Callable[..., Any] = with_arguments()
+        return instance
 
 
 def _policy_from(function: bytes, kwargs: dict[str, Any]) -> AutoscalingPolicy:

@@ -107,6 +107,11 @@ class RequestRouter:
         """Replicas that take requests now."""
         return self._replicas
 
+    def select_available_replicas(self, candidates: list[RunningReplica] | None = None) -> list[RunningReplica]:
+        """Returns those of these replicas, or of all, that have room for another request, as far as this process knows."""
+        asked = list(self._replicas.values()) if candidates is None else candidates
+        return [one for one in asked if one.ongoing_requests < one.max_ongoing_requests]
+
     def update_running_replicas(self, running_replicas: Sequence[RunningReplica]) -> None:
         """Called when replicas have come or gone."""
         self._replicas = {one.replica_id: one for one in running_replicas}

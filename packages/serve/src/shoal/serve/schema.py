@@ -27,6 +27,12 @@ from shoal.serve.config import (
     gRPCOptions,
 )
 from shoal.serve.context import ReplicaRank as ReplicaRank
+from shoal.serve.status import ApplicationStatus as ApplicationStatus
+from shoal.serve.status import ApplicationStatusOverview as ApplicationStatusOverview
+from shoal.serve.status import DeploymentStatus as DeploymentStatus
+from shoal.serve.status import DeploymentStatusOverview as DeploymentStatusOverview
+from shoal.serve.status import ProxyStatus as ProxyStatus
+from shoal.serve.status import ServeStatus as ServeStatus
 
 
 class EncodingType(StrEnum):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from shoal.serve.config import AutoscalingConfig, AutoscalingContext
@@ -38,6 +38,8 @@ class Autoscaling:
         self._config = config
         self._deployment = deployment
         self._max_ongoing = max_ongoing
+        self._policy: Callable[[AutoscalingContext], tuple[float, Mapping[str, Any]]] | None = None
+        """What the policy decides by, made when it is first asked."""
         self._policy_state: Mapping[str, Any] = {}
         self._went_up_at: float | None = None
         self._went_down_at: float | None = None
@@ -96,7 +98,9 @@ class Autoscaling:
             config=config,
         )
         try:
-            wanted, state = config.policy.decide(context)
+            if self._policy is None:
+                self._policy = config.policy.made()
+            wanted, state = self._policy(context)
             wanted = float(wanted)
             if not math.isfinite(wanted):
                 raise ValueError(f"it returned {wanted} replicas")
@@ -155,6 +159,7 @@ class Autoscaling:
     def deadline(self, replicas: int, now: float) -> float | None:
         """Returns when to decide again, with no word from anybody; None for not before there is one."""
         self._forget(now)
-        if not self._samples and replicas <= self._config.min_replicas:
+        # A policy of the user's may go by the time of day, or by what it is told elsewhere.
+        if not self._samples and replicas <= self._config.min_replicas and self._config.policy is None:
             return None
         return now + self._config.metrics_interval_s

@@ -35,6 +35,33 @@ class RequestMeta(NamedTuple):
         """What says which replica it is for: the same for all of one model, or else of one session; empty where any will do."""
         return self.model_id or self.session_id
 
+    # What request routers written for Ray know them by.
+
+    @property
+    def multiplexed_model_id(self) -> str:
+        """The same as `model_id`."""
+        return self.model_id
+
+    @property
+    def call_method(self) -> str:
+        """The same as `method`."""
+        return self.method
+
+    @property
+    def app_name(self) -> str:
+        """The same as `app`."""
+        return self.app
+
+    @property
+    def is_streaming(self) -> bool:
+        """The same as `stream`."""
+        return self.stream
+
+    @property
+    def internal_request_id(self) -> str:
+        """The same as `call_id`: what `on_request_completed` gets."""
+        return self.call_id
+
 
 class HttpRequest(NamedTuple):
     """An ASGI scope of HTTP or a WebSocket, but for what only makes sense where the connection is, and the first message that came."""
