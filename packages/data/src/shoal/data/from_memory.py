@@ -10,6 +10,7 @@ import pyarrow as pa
 
 import shoal
 from shoal.data._internal.api.arguments import positive
+from shoal.data._internal.api.old_parallelism import takes_parallelism
 from shoal.data._internal.blocks.build import array_of, table_of_batch, table_of_rows
 from shoal.data._internal.blocks.combine import size_bytes, slice_rows
 from shoal.data._internal.execution.physical import blocks_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 64 * 1024 * 1024
 
 
+@takes_parallelism
 def from_items(items: Sequence[Any], *, override_num_blocks: int | None = None) -> MaterializedDataset:
     """Makes a dataset of a list.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shoal.data._internal.api.arguments import compute_of, not_negative, positive
+from shoal.data._internal.api.old_parallelism import takes_parallelism
 from shoal.data._internal.plan.operators import Read
 from shoal.data._internal.sources.datasource import Datasource, DatasourceSource
 from shoal.data._internal.sources.ranges import RangeSource
@@ -15,6 +16,7 @@ from shoal.data.dataset import Dataset
 from shoal.data.exceptions import InvalidArgumentError
 
 
+@takes_parallelism
 def range(n: int, *, concurrency: int | None = None, override_num_blocks: int | None = None) -> Dataset:  # noqa: A001  Ray's name
     """Makes a dataset of the numbers 0 to n - 1, in the column `id`.
 
@@ -34,6 +36,7 @@ def range(n: int, *, concurrency: int | None = None, override_num_blocks: int | 
     return reading(RangeSource(not_negative("n", n)), override_num_blocks, concurrency)
 
 
+@takes_parallelism
 def range_tensor(
     n: int, *, shape: Sequence[int] = (1,), concurrency: int | None = None, override_num_blocks: int | None = None
 ) -> Dataset:
@@ -71,6 +74,7 @@ def reading(
     return Dataset(Read(source, blocks, compute))
 
 
+@takes_parallelism
 def read_datasource(
     datasource: Datasource,
     *,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shoal.data._internal.api.old_parallelism import takes_parallelism
 from shoal.data._internal.sources.file_extensions import (
     ARROW_EXTENSIONS,
     AUDIO_EXTENSIONS,
@@ -29,6 +30,7 @@ from shoal.data.read_api import reading
 _HIVE = Partitioning("hive")
 
 
+@takes_parallelism
 def read_csv(
     paths: Paths,
     *,
@@ -100,6 +102,7 @@ def read_csv(
     return reading(source, override_num_blocks, concurrency, options)
 
 
+@takes_parallelism
 def read_json(
     paths: Paths,
     *,
@@ -149,6 +152,7 @@ def read_json(
     return reading(source, override_num_blocks, concurrency, options)
 
 
+@takes_parallelism
 def read_parquet(
     paths: Paths,
     *,
@@ -230,6 +234,7 @@ def read_parquet(
     )
 
 
+@takes_parallelism
 def read_text(
     paths: Paths,
     *,
@@ -279,6 +284,7 @@ def read_text(
     return reading(source, override_num_blocks, concurrency, options)
 
 
+@takes_parallelism
 def read_binary_files(
     paths: Paths,
     *,
@@ -318,6 +324,7 @@ def read_binary_files(
     return reading(source, override_num_blocks, concurrency, options)
 
 
+@takes_parallelism
 def read_images(
     paths: Paths,
     *,
@@ -375,6 +382,7 @@ def read_images(
     return reading(source, override_num_blocks, concurrency, options)
 
 
+@takes_parallelism
 def read_numpy(
     paths: Paths,
     *,
@@ -424,6 +432,7 @@ def read_numpy(
     return reading(source, override_num_blocks, concurrency, options)
 
 
+@takes_parallelism
 def read_arrow(
     paths: Paths,
     *,
@@ -463,6 +472,7 @@ def read_arrow(
     return reading(source, override_num_blocks, concurrency, options)
 
 
+@takes_parallelism
 def read_orc(
     paths: Paths,
     *,
@@ -502,6 +512,7 @@ def read_orc(
     return reading(source, override_num_blocks, concurrency, options)
 
 
+@takes_parallelism
 def read_avro(
     paths: Paths,
     *,
@@ -541,6 +552,7 @@ def read_avro(
     return reading(source, override_num_blocks, concurrency, options)
 
 
+@takes_parallelism
 def read_audio(
     paths: Paths,
     *,
@@ -582,6 +594,7 @@ def read_audio(
     return reading(source, override_num_blocks, concurrency, options)
 
 
+@takes_parallelism
 def read_videos(
     paths: Paths,
     *,
@@ -636,6 +649,7 @@ def read_videos(
     return reading(source, override_num_blocks, concurrency, options)
 
 
+@takes_parallelism
 def read_tfrecords(
     paths: Paths,
     *,
@@ -682,6 +696,7 @@ def read_tfrecords(
     return reading(source, override_num_blocks, concurrency, options)
 
 
+@takes_parallelism
 def read_webdataset(
     paths: Paths,
     *,

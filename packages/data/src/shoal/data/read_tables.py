@@ -10,11 +10,13 @@ from typing import Any
 import pyarrow as pa
 
 from shoal.data._internal.api.arguments import names
+from shoal.data._internal.api.old_parallelism import takes_parallelism
 from shoal.data.dataset import Dataset
 from shoal.data.exceptions import InvalidArgumentError
 from shoal.data.read_api import reading
 
 
+@takes_parallelism
 def read_sql(
     sql: str,
     connection_factory: Callable[[], Any],
@@ -83,6 +85,7 @@ def read_sql(
     return reading(SqlSource(query, shards), override_num_blocks, concurrency, ray_remote_args, **options)
 
 
+@takes_parallelism
 def read_delta(
     path: str | os.PathLike[str],
     version: int | str | datetime.datetime | None = None,
@@ -137,6 +140,7 @@ def read_delta(
     return reading(source, override_num_blocks, concurrency, ray_remote_args)
 
 
+@takes_parallelism
 def read_iceberg(
     *,
     table_identifier: str,
@@ -186,6 +190,7 @@ def read_iceberg(
     return reading(source, override_num_blocks, concurrency, ray_remote_args, **options)
 
 
+@takes_parallelism
 def read_lance(
     uri: str | os.PathLike[str],
     *,
@@ -231,6 +236,7 @@ def read_lance(
     return reading(source, override_num_blocks, concurrency, ray_remote_args, **options)
 
 
+@takes_parallelism
 def read_mongo(
     uri: str,
     database: str,

@@ -11,7 +11,7 @@ from shoal.tune.trainable.placement_group_factory import PlacementGroupFactory
 if TYPE_CHECKING:
     from shoal.train import ScalingConfig
 
-    Resources = Mapping[str, float] | PlacementGroupFactory | ScalingConfig | Callable[[dict[str, Any]], Any]
+    Resources = Mapping[str, Any] | PlacementGroupFactory | ScalingConfig | Callable[[dict[str, Any]], Any]
 
 
 class WithResources:
@@ -31,8 +31,8 @@ def with_resources(trainable: Any, resources: Resources) -> Any:
 
     Args:
         trainable: a function, a class, a trainer or a registered name.
-        resources: a dict (`cpu`, `gpu`, `memory` in bytes, or any resource by name), a PlacementGroupFactory, a ScalingConfig, or a
-            function from a configuration to one of these.
+        resources: a dict (`cpu`, `gpu`, `memory` in bytes, or any resource by name, also in `custom_resources`), a
+            PlacementGroupFactory, a ScalingConfig, or a function from a configuration to one of these.
 
     Raises:
         InvalidArgumentError: (a ValueError) resources is none of these.
@@ -57,7 +57,11 @@ def bundles_for(resources: Any) -> PlacementGroupFactory:
         return PlacementGroupFactory([{}, *workers], strategy=resources.placement_strategy)
     if isinstance(resources, Mapping):
         bundle: dict[str, float] = {}
-        for name, amount in resources.items():
+        own = resources.get("custom_resources", {})
+        if not isinstance(own, Mapping):
+            raise InvalidArgumentError(f"resources has 'custom_resources': {own!r}; give a dict of names and amounts")
+        named = [(name, amount) for name, amount in resources.items() if name != "custom_resources"]
+        for name, amount in [*named, *own.items()]:
             if isinstance(amount, bool) or not isinstance(amount, int | float):
                 raise InvalidArgumentError(f"resources has {name!r}: {amount!r}; give an amount >= 0")
             bundle[_NAMES.get(str(name), str(name))] = float(amount)
