@@ -142,6 +142,29 @@ def test_another_ingress_answers_only_once_it_runs(url: str) -> None:
     serve.delete("shop")
 
 
+MOST: dict[str, Any] = {"num_cpus": 5}
+"""Of the CPUs: two of these do not fit at a time."""
+
+
+def test_what_is_left_out_makes_room_where_there_is_too_little(url: str) -> None:
+    for name in ("First", "Second"):
+        deployment = Alone.options(name=name, ray_actor_options=MOST)
+        serve.run(deployment.bind(), name="shop", route_prefix="/shop")
+        assert list(serve.status().applications["shop"].deployments) == [name]
+        assert httpx.get(f"{url}/shop").text == "alone"
+    serve.delete("shop")
+
+
+@pytest.mark.slow
+def test_what_made_room_comes_back_where_the_new_version_does_not_start(url: str) -> None:
+    serve.run(Alone.options(ray_actor_options=MOST).bind(), name="shop", route_prefix="/shop")
+    with pytest.raises(DeployFailedError, match="no weights"):
+        serve.run(Broken.options(ray_actor_options=MOST).bind(), name="shop", route_prefix="/shop")
+    assert httpx.get(f"{url}/shop", timeout=30).text == "alone"
+    assert list(serve.status().applications["shop"].deployments) == ["Alone"]
+    serve.delete("shop")
+
+
 def test_user_config_is_there_when_run_returns_and_what_is_refused_is_taken_back() -> None:
     def deployed(config: Any) -> serve.DeploymentHandle:
         return serve.run(Configured.options(user_config=config).bind(), name="configured", route_prefix=None)

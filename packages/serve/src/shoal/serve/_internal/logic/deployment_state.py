@@ -306,6 +306,11 @@ class DeploymentState:
         replica = self.replicas.get(replica_id)
         return replica.spec.config if replica is not None else None
 
+    def configs(self, is_ending: bool) -> list[DeploymentConfig]:
+        """Returns the options of each replica that is about to end, or of each that runs and is not."""
+        state = ReplicaState.STOPPING if is_ending else ReplicaState.RUNNING
+        return [one.spec.config for one in self.replicas.values() if one.state is state]
+
     @property
     def has_old_replicas(self) -> bool:
         """Whether replicas of other versions may still work on requests."""

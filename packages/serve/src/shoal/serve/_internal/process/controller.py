@@ -25,6 +25,7 @@ from shoal.serve._internal.logic.deployment_state import (
     StopReplica,
 )
 from shoal.serve._internal.logic.metric_text import Sample
+from shoal.serve._internal.logic.room import has_to_give_way
 from shoal.serve._internal.process.background_tasks import BackgroundTasks
 from shoal.serve._internal.process.controller_link import NAMESPACE
 from shoal.serve._internal.process.deployed_application import Application
@@ -207,11 +208,34 @@ class Controller:
         if before is not None:
             before.settle(f"the application {spec.name} was deployed anew before this version ran")
         self._values.set(CHANGES, None)
+        needs_room = self._needs_room_of(application)
         # A deployment is there before those that use it.
         for one in spec.deployments:
             self._deploy(one)
+        if needs_room:
+            # Requests wait for it from now on: what they went to ends.
+            application.serving = spec
+            self._tasks.start(self._make_room(application))
         self._publish_routes()
         return application
+
+    def _needs_room_of(self, application: Application) -> bool:
+        """Whether it cannot start before deployments that it leaves out have ended."""
+        left = [self._deployments[one] for one in application.leftovers if one in self._deployments]
+        if not left:
+            return False
+        to_start = []
+        for spec in application.spec.deployments:
+            state = self._deployments.get(spec.id)
+            there = len(state.configs(is_ending=False)) if state is not None else 0
+            to_start += [spec.config] * (spec.config.initial_replicas - there)
+        ending = [config for state in self._deployments.values() for config in state.configs(is_ending=True)]
+        running = [config for state in left for config in state.configs(is_ending=False)]
+        return has_to_give_way(running, to_start, ending, shoal.available_resources())
+
+    async def _make_room(self, application: Application) -> None:
+        await self._values.seen_by_all("routes")
+        await self._end_all(application.leftovers, application.ingresses)
 
     def _deploy(self, spec: DeploymentSpec) -> None:
         state = self._deployments.get(spec.id)

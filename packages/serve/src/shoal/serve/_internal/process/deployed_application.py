@@ -52,6 +52,8 @@ class Application:
         if not error:
             self.works = True
             self.serving = self.spec
+        elif self.fallback is not None:
+            self.serving = self.fallback
         self.settled.set()
 
     def overview(self, states: Mapping[DeploymentId, DeploymentState]) -> ApplicationStatusOverview:

@@ -17,6 +17,7 @@ from shoal.serve._internal.logic.deployment_state import (
     StartReplica,
     StopReplica,
 )
+from shoal.serve._internal.logic.room import fits, resources_of
 from shoal.serve._internal.process.actor_death import is_death
 from shoal.serve._internal.process.background_tasks import BackgroundTasks
 from shoal.serve._internal.process.controller_link import NAMESPACE
@@ -76,7 +77,7 @@ class ReplicaActors:
         """Starts a replica, and watches it."""
         replica_id, config = start.replica_id, start.spec.config
         options = {"num_cpus": 1, **config.ray_actor_options}
-        if not _fits(options, config.placement_group_bundles):
+        if not fits(resources_of(config), shoal.available_resources()):
             self._tell(deployment, "has_no_room", replica_id)
         try:
             resources = await self._placement.reserved(replica_id, config)
@@ -216,15 +217,3 @@ def _told(error: Exception) -> str:
     """Returns what was raised, and then where."""
     cause = error.cause if isinstance(error, shoal.exceptions.TaskError) else None
     return f"{type(error).__name__}: {error}" if cause is None else f"{type(cause).__name__}: {cause}\n{error}"
-
-
-def _fits(options: dict[str, Any], bundles: list[dict[str, float]] | None) -> bool:
-    """Whether resources for another replica are free now."""
-    there = shoal.available_resources()
-    asked: Counter[str] = Counter()
-    if bundles is None:
-        asked.update({"CPU": options.get("num_cpus") or 0, "GPU": options.get("num_gpus") or 0})
-        asked.update(options.get("resources") or {})
-    for bundle in bundles or ():
-        asked.update(bundle)
-    return all(amount <= there.get(name, 0.0) for name, amount in asked.items())
