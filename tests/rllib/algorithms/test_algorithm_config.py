@@ -44,7 +44,7 @@ def test_unknown_arguments_are_refused_with_what_looks_like_them() -> None:
     with pytest.raises(TypeError, match=r"It is set by env_runners\(num_env_runners"):
         PPOConfig().training(num_env_runners=2)
     with pytest.raises(TypeError, match=r"It is set by env_runners\(num_cpus_per_env_runner=\.\.\.\)"):
-        PPOConfig().resources(num_cpus_per_worker=2)
+        PPOConfig().learners(num_cpus_per_worker=2)
     with pytest.raises(TypeError, match=r"rl_module\(model_config=\{'vf_share_layers'"):
         PPOConfig().training(vf_share_layers=True)
     with pytest.raises(UnknownSettingError, match="'clip_param'"):
@@ -67,6 +67,17 @@ def test_old_names_mean_the_new_ones() -> None:
     assert PPOConfig.from_dict({"entropy_coeff_schedule": rates, "lr_schedule": None}).entropy_coeff == rates
     assert config.rl_module(model_config_dict={"fcnet_hiddens": [9]}).model_config["fcnet_hiddens"] == [9]
     assert config.experimental(_enable_new_api_stack=True) is config
+
+
+def test_what_another_setter_was_given_before_is_set() -> None:
+    config = PPOConfig().resources(num_learner_workers=2, num_cpus_per_worker=3, num_gpus_per_worker=0, local_gpu_idx=1)
+    assert (config.num_learners, config.num_cpus_per_env_runner, config.local_gpu_idx) == (2, 3, 1)
+    config.training(lr=0.1, max_requests_in_flight_per_sampler_worker=4)
+    assert (config.lr, config.max_requests_in_flight_per_env_runner) == (0.1, 4)
+    config.multi_agent(algorithm_config_overrides_per_module={"default_policy": {"lr": 0.2}})
+    assert config.get_config_for_module("default_policy").lr == 0.2
+    with pytest.raises(ConfigError, match="num_learners is -1"):
+        config.resources(num_learner_workers=-1)
 
 
 def test_attributes_are_looked_at_as_arguments_are() -> None:

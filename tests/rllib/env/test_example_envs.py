@@ -9,7 +9,7 @@ import gymnasium as gym
 import pytest
 
 from shoal.rllib.env.env_checks import check_env, check_multi_agent_env
-from shoal.rllib.examples.envs.classes import multi_agent
+from shoal.rllib.examples.envs.classes import cartpole_crashing, multi_agent, random_env
 from shoal.rllib.examples.envs.classes.cartpole_crashing import CartPoleCrashing, EnvCrashed
 from shoal.rllib.examples.envs.classes.repeat_after_me_env import RepeatAfterMeEnv
 from shoal.rllib.examples.envs.classes.simple_corridor import SimpleCorridor
@@ -37,6 +37,11 @@ MULTI = ["MultiAgentCartPole", "MultiAgentPendulum", "MultiAgentMountainCar", "M
 def test_multi_agent_ones(name: str) -> None:
     cls = getattr(multi_agent, name)
     check_multi_agent_env(lambda: cls({"num_agents": 2} if name.startswith("Multi") else {}), name)
+
+
+def test_several_copies_are_also_where_one_is() -> None:
+    assert random_env.RandomMultiAgentEnv is multi_agent.MultiAgentRandomEnv
+    assert cartpole_crashing.MultiAgentCartPoleCrashing is multi_agent.MultiAgentCartPoleCrashing
 
 
 def test_a_corridor_ends_at_its_goal() -> None:

@@ -19,6 +19,7 @@ OLD_NAMES = {
     "recreate_failed_env_runners": "restart_failed_env_runners",
     "recreate_failed_workers": "restart_failed_env_runners",
     "ignore_worker_failures": "ignore_env_runner_failures",
+    "max_requests_in_flight_per_sampler_worker": "max_requests_in_flight_per_env_runner",
     "max_num_worker_restarts": "max_num_env_runner_restarts",
     "delay_between_worker_restarts_s": "delay_between_env_runner_restarts_s",
     "num_consecutive_worker_failures_tolerance": "num_consecutive_env_runner_failures_tolerance",
@@ -39,3 +40,22 @@ OLD_NAMES = {
 
 SCHEDULES = frozenset({"lr_schedule", "entropy_coeff_schedule"})
 """Those of which None means that there is none, rather than a value."""
+
+MOVED: dict[str, tuple[str, ...]] = {
+    "resources": (
+        "num_cpus_per_worker",
+        "num_gpus_per_worker",
+        "custom_resources_per_worker",
+        "num_learner_workers",
+        "num_cpus_per_learner_worker",
+        "num_gpus_per_learner_worker",
+        "local_gpu_idx",
+    ),
+    "training": (
+        "num_aggregator_actors_per_learner",
+        "max_requests_in_flight_per_aggregator_actor",
+        "max_requests_in_flight_per_sampler_worker",
+    ),
+    "multi_agent": ("algorithm_config_overrides_per_module",),
+}
+"""By setter, what it was given before, and another is given now."""

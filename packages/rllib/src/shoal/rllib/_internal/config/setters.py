@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from shoal.rllib._internal.config.checks import check_setting
 from shoal.rllib._internal.config.hooks import check_hook
-from shoal.rllib._internal.config.old_names import OLD_NAMES, SCHEDULES
+from shoal.rllib._internal.config.old_names import MOVED, OLD_NAMES, SCHEDULES
 from shoal.rllib._internal.config.settings import Settings
 from shoal.rllib._internal.config.unset import UNSET
 from shoal.rllib._internal.config.without_effect import passed_over, tell
@@ -735,6 +735,7 @@ class ConfigSetters(Settings):
         names = [name for name in given if name not in ("self", "__class__")]
         known = self._known(method)
         others = {name: value for name, value in others.items() if value is not None or name not in SCHEDULES}
+        moved = {name: others.pop(name) for name in MOVED.get(method, ()) if name in others}
         renamed = {OLD_NAMES[name]: value for name, value in others.items() if OLD_NAMES.get(name) in known}
         unknown = {name: value for name, value in others.items() if OLD_NAMES.get(name) not in known}
         self._refuse_unknown(method, unknown, known)
@@ -743,6 +744,9 @@ class ConfigSetters(Settings):
             check_setting(name, value)
             tell(name, value, getattr(self, name, None))
             self._assign((rename or {}).get(name, name), value)
+        for name, value in moved.items():
+            today = OLD_NAMES.get(name, name)
+            getattr(self, str(_home_of(type(self), today)))(**{today: value})
         return self
 
     def _known(self, method: str) -> list[str]:

@@ -26,6 +26,7 @@ _ASKS_FOR_WHAT_IS = ("uses_new_env_runners",)
 """Marks of Ray's that say what is so anyway."""
 _OLD_PARTS = {
     "post_fcnet_": "head_fcnet_",
+    "cnn_filter_specifiers": "conv_filters",
     "_weights_initializer": "_kernel_initializer",
     "_initializer_config": "_initializer_kwargs",
 }

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from gymnasium.envs.classic_control import CartPoleEnv
 
+from shoal.rllib.env.multi_agent_env import MultiAgentEnv, make_multi_agent
+
 
 class EnvCrashed(RuntimeError):
     """Raised by CartPoleCrashing."""
@@ -64,3 +66,6 @@ class CartPoleCrashing(CartPoleEnv):  # type: ignore[misc,unused-ignore]
 
 def _is_among(index: int, given: Any) -> bool:
     return given is None or index in given
+
+
+MultiAgentCartPoleCrashing: type[MultiAgentEnv] = make_multi_agent(lambda config: CartPoleCrashing(config))

@@ -7,6 +7,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from shoal.rllib.env.multi_agent_env import MultiAgentEnv, make_multi_agent
+
 
 class RandomEnv(gym.Env[Any, Any]):
     """Observations and rewards are drawn from spaces; actions do nothing. To try out spaces with.
@@ -51,3 +53,6 @@ class RandomLargeObsSpaceEnv(RandomEnv):
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         super().__init__({"observation_space": gym.spaces.Box(-1.0, 1.0, (5000,), np.float32), **(config or {})})
+
+
+RandomMultiAgentEnv: type[MultiAgentEnv] = make_multi_agent(lambda config: RandomEnv(config))
