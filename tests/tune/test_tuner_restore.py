@@ -37,7 +37,13 @@ def failed(tmp_path: Path) -> tune.ResultGrid:
 
 
 def test_what_is_over_stays(failed: tune.ResultGrid) -> None:
-    results = tune.Tuner.restore(failed.experiment_path, fails_without).fit()
+    tuner = tune.Tuner.restore(failed.experiment_path, fails_without)
+    before = tuner.get_results()
+    results = tuner.fit()
+    assert tuner.get_results() is results
+    assert [result.path for result in before] == [result.path for result in failed]
+    assert (before.num_errors, before.get_best_result().config["x"]) == (1, 3)
+    assert [result.metrics.get("loss") for result in before if result.metrics] == [1, None, 3]
     assert results.num_errors == 1
     assert isinstance(results.errors[0], ValueError)
     assert [result.path for result in results] == [result.path for result in failed]

@@ -12,7 +12,7 @@ import fsspec
 import pytest
 from pyarrow import fs
 
-from shoal.train import Checkpoint
+from shoal.train import Checkpoint, _checkpoint
 from shoal.train.exceptions import InvalidArgumentError
 
 
@@ -110,3 +110,7 @@ def test_wrong_places(tmp_path: Path) -> None:
         Checkpoint("x", 3)
     with pytest.raises(FileNotFoundError, match="is not there"):
         Checkpoint(tmp_path / "missing").to_directory()
+
+
+def test_pages_of_rays_import_it_from_here() -> None:
+    assert _checkpoint.Checkpoint is Checkpoint

@@ -50,7 +50,7 @@ def test_a_result_reads_what_its_trial_reported(grid: ResultGrid) -> None:
     assert frame["loss"].tolist() == [3.0, 2.0, 1.0]
     assert frame["eval/acc"].tolist() == [3.0, 2.0, 1.0]
     assert frame["config/lr"].tolist() == [0.2] * 3
-    assert grid[3].metrics is None
+    assert grid[3].metrics == {"trial_id": grid.trials[3].trial_id}
     assert len(grid[3].metrics_dataframe) == 0
 
 

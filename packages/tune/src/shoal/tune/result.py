@@ -35,7 +35,8 @@ SHOULD_CHECKPOINT = "should_checkpoint"
 
 
 class TrialResult(Result):
-    """The result of one trial: a `shoal.train.Result` whose history is read from the trial's folder when it is needed.
+    """The result of one trial: a `shoal.train.Result` whose history is read from the trial's folder when it is needed. Its metrics have the
+    trial's id also where there was no report.
 
     Args:
         trial: which.
@@ -50,7 +51,7 @@ class TrialResult(Result):
             return list(trial.checkpoints) or kept_checkpoints(trial.path, filesystem, self.history)
 
         super().__init__(
-            metrics=trial.last_result or None,
+            metrics=trial.last_result or {"trial_id": trial.trial_id},
             checkpoint=trial.checkpoint,
             error=trial.error,
             path=trial.path,

@@ -10,7 +10,9 @@ from shoal.train import Checkpoint, RunConfig
 from shoal.tune._internal.process.restoring import StoredSearch
 from shoal.tune._internal.process.search import Search, default_name
 from shoal.tune._internal.process.search_storage import SearchStorage
+from shoal.tune.analysis.stored_trials import known_trials
 from shoal.tune.exceptions import InvalidArgumentError, TuneError
+from shoal.tune.experiment.trial import Trial
 from shoal.tune.result_grid import ResultGrid
 from shoal.tune.resume_config import ResumeConfig
 from shoal.tune.trainable.resolved import ResolvedTrainable
@@ -140,15 +142,7 @@ class Tuner:
         search = Search(
             self._trainable, self._space, self._tune_config, run, storage, resume, start_from=self._start_from
         )
-        trials = search.run()
-        metric, mode = self._tune_config.metric, self._tune_config.mode
-        self._results = ResultGrid(
-            trials,
-            storage.path,
-            storage.filesystem,
-            metric if isinstance(metric, str) else None,
-            mode if isinstance(mode, str) else None,
-        )
+        self._results = self._grid(search.run(), storage)
         return self._results
 
     def go_on_from(self, storage: SearchStorage, resume: ResumeConfig) -> None:
@@ -164,7 +158,24 @@ class Tuner:
         self._start_from = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
 
     def get_results(self) -> ResultGrid:
-        """Returns what `fit` returned. Raises TuneError before."""
-        if self._results is None:
+        """Returns what `fit` returned; of a restored search also before that: what its trials have reported so far.
+
+        Raises:
+            TuneError: the search is not restored, and `fit` was not called.
+        """
+        if self._results is not None:
+            return self._results
+        if self._restored is None:
             raise TuneError("there are no results yet; call fit()")
-        return self._results
+        storage, _ = self._restored
+        return self._grid(known_trials(storage.path, storage.filesystem), storage)
+
+    def _grid(self, trials: list[Trial], storage: SearchStorage) -> ResultGrid:
+        metric, mode = self._tune_config.metric, self._tune_config.mode
+        return ResultGrid(
+            trials,
+            storage.path,
+            storage.filesystem,
+            metric if isinstance(metric, str) else None,
+            mode if isinstance(mode, str) else None,
+        )

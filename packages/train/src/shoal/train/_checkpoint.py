@@ -1,0 +1,7 @@
+"""Checkpoints, where pages of Ray's import them from."""
+
+from __future__ import annotations
+
+from shoal.train.checkpoint import Checkpoint
+
+__all__ = ["Checkpoint"]
