@@ -194,6 +194,12 @@ def test_a_killed_proxy_listens_again(sums: SumsStub) -> None:
     assert calls[-1].result().value == 8
 
 
+def test_a_service_may_have_a_method_that_is_called_as_a_deployment_is() -> None:
+    from shoal.serve._internal.process.grpc_proxy import Servicer
+
+    assert (Servicer().__call__, Servicer().Double) == ("__call__", "Double")
+
+
 def test_a_service_that_cannot_be_imported_is_named(url: str) -> None:
     from shoal.serve._internal.process.grpc_proxy import service_functions
 

@@ -36,6 +36,19 @@ def reversals(changes: list[tuple[float, int]]) -> int:
     return sum(a != b for a, b in itertools.pairwise(steps))
 
 
+@pytest.mark.parametrize(
+    ("older", "factors"),
+    [
+        ({"smoothing_factor": 0.5}, (0.5, 0.5)),
+        ({"smoothing_factor": 1.0, "upscale_smoothing_factor": None, "downscale_smoothing_factor": 2}, (1.0, 2.0)),
+        ({"upscale_smoothing_factor": 2, "upscaling_factor": 3}, (3.0, None)),
+    ],
+)
+def test_older_names_of_factors(older: dict[str, float | None], factors: tuple[float, float | None]) -> None:
+    config = AutoscalingConfig.model_validate(older)
+    assert (config.upscaling_factor, config.downscaling_factor) == factors
+
+
 def test_a_step_goes_up_and_stays() -> None:
     changes = simulated(DEFAULT, lambda now: 0 if now < 100 else 20, 2000)
     assert changes[-1][1] == 10

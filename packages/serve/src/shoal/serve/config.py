@@ -182,6 +182,23 @@ class AutoscalingConfig(_Frozen):
     aggregation_function: AggregationFunction = AggregationFunction.MEAN
     policy: AutoscalingPolicy | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _older_names(cls, given: Any) -> Any:
+        """Files that Ray has written have the factors under the names that they had, too."""
+        if not isinstance(given, Mapping):
+            return given
+        known = dict(given)
+        for_both = known.pop("smoothing_factor", None)
+        for name, older in (
+            ("upscaling_factor", "upscale_smoothing_factor"),
+            ("downscaling_factor", "downscale_smoothing_factor"),
+        ):
+            factor = known.pop(older, None)
+            if known.get(name) is None and (factor is not None or for_both is not None):
+                known[name] = for_both if factor is None else factor
+        return known
+
     @model_validator(mode="after")
     def _ordered(self) -> AutoscalingConfig:
         if self.min_replicas > self.max_replicas:

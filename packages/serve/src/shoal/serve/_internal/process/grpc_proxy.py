@@ -34,7 +34,8 @@ class Servicer:
     """Stands where a service's methods are asked for: each is answered elsewhere."""
 
     def __getattr__(self, name: str) -> str:
-        if name.startswith("__"):
+        # A service may have a method of that name: it calls what a deployment does by default.
+        if name.startswith("__") and name != "__call__":
             raise AttributeError(name)
         return name
 
