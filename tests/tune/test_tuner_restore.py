@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pyarrow import fs
 
+import shoal
 from shoal import tune
 from shoal.tune.exceptions import RestoreError
 
@@ -75,6 +76,23 @@ def test_what_does_not_fit_is_told(failed: tune.ResultGrid, tmp_path: Path) -> N
             tune.Tuner.restore(path, fails_without, param_space=space)
     again = tune.Tuner.restore(path, fails_without, param_space={"x": tune.grid_search([1, 2, 3]), "flag": flag})
     assert len(again.fit()) == 3
+
+
+def test_objects_that_are_made_anew(tmp_path: Path) -> None:
+    def add(config: dict[str, Any]) -> dict[str, Any]:
+        if not Path(config["flag"]).exists():
+            raise ValueError("not yet")
+        return {"sum": shoal.get(config["one"]) + shoal.get(config["other"])}
+
+    def space(one: int) -> dict[str, Any]:
+        others = tune.grid_search([shoal.put(one + 1), shoal.put(one + 2)])
+        return {"one": shoal.put(one), "other": others, "flag": str(tmp_path / "flag")}
+
+    run_config = tune.RunConfig(storage_path=tmp_path, name="search", verbose=0)
+    assert tune.Tuner(add, param_space=space(0), run_config=run_config).fit().num_errors == 2
+    (tmp_path / "flag").touch()
+    tuner = tune.Tuner.restore(tmp_path / "search", add, param_space=space(10), resume_errored=True)
+    assert [result.metrics["sum"] for result in tuner.fit() if result.metrics] == [21, 22]
 
 
 def test_a_folder_that_was_moved(failed: tune.ResultGrid, tmp_path: Path) -> None:

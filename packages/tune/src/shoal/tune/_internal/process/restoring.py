@@ -9,6 +9,7 @@ from typing import Any
 from shoal.air.callback import Callback
 from shoal.train import RunConfig
 from shoal.tune._internal.logic.metrics import flat_result
+from shoal.tune._internal.logic.renewed_objects import is_same_grid, with_renewed_objects
 from shoal.tune._internal.logic.search_state import SearchState
 from shoal.tune._internal.process.search_storage import SearchStorage
 from shoal.tune._internal.process.trial_record import TrialRecord
@@ -61,7 +62,11 @@ def check_same_space(stored: Any, given: Any, path: str = "param_space") -> None
     """Raises RestoreError where a space differs from the stored one in more than constants."""
     if isinstance(stored, Mapping) or isinstance(given, Mapping):
         is_grid = isinstance(stored, Mapping) and set(stored) == {"grid_search"}
-        if not isinstance(stored, Mapping) or not isinstance(given, Mapping) or (is_grid and stored != given):
+        if (
+            not isinstance(stored, Mapping)
+            or not isinstance(given, Mapping)
+            or (is_grid and not is_same_grid(stored, given))
+        ):
             raise RestoreError(_changed(path, stored, given))
         for name in stored.keys() | given.keys():
             if name not in given:
@@ -90,8 +95,10 @@ def take_up(
     resume: ResumeConfig,
     callbacks: Sequence[Callback],
     stopper: Any,
+    space: Mapping[str, Any],
 ) -> None:
-    """Brings a new state to where the stored search was."""
+    """Brings a new state to where the stored search was. `space`: as it is now, with objects that were made anew."""
+    stored_space = storage.tuner()["space"]
     known = storage.search()
     state.time_used = known["time_used"]
     state.suggestions.set_state(known["suggestions"])
@@ -104,6 +111,7 @@ def take_up(
     if state.scheduler.ties_trials:
         storage.go_back()
     for record in storage.trials():
+        record.trial.config = with_renewed_objects(record.trial.config, stored_space, space)
         _adopt(state, record, resume, known)
 
 

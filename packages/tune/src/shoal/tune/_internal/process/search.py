@@ -94,7 +94,7 @@ class Search:
         fail_fast = (self.run_config.failure_config or FailureConfig()).fail_fast
         run = SearchRun(state, executors, saving, callbacks, raises=fail_fast == "raise")
         if self.resume is not None:
-            take_up(state, self.storage, self.resume, callbacks, stopper)
+            take_up(state, self.storage, self.resume, callbacks, stopper, self.space)
         else:
             self.storage.set_aside()
             self.storage.save_tuner(self._arguments())
