@@ -17,6 +17,7 @@ from shoal.tune.exceptions import InfeasibleTrialError, MetricNotReportedError, 
 from shoal.tune.experiment.trial import ERROR, PAUSED, PENDING, TERMINATED, Trial
 from shoal.tune.schedulers.trial_scheduler import TrialScheduler
 from shoal.tune.search.searcher import Searcher
+from shoal.tune.stopper import FunctionStopper
 
 
 def five(config: dict[str, Any], start: int) -> Iterator[Step]:
@@ -34,6 +35,19 @@ def test_all_trials_run_to_their_end_and_processes_are_used_again() -> None:
     assert [trial.last_result["training_iteration"] for trial in search.state.trials] == [5] * 4
     assert all(trial.last_result["done"] for trial in search.state.trials)
     assert search.executors_started == 2
+
+
+def test_stoppers_see_nested_metrics_as_they_were_reported_and_by_flat_names() -> None:
+    def nested(config: dict[str, Any], start: int) -> Iterator[Step]:
+        for step in range(start, 5):
+            yield 1.0, {"env_runners": {"step": step}}, False
+
+    def stopper(trial_id: str, result: Any) -> bool:
+        return bool(result["env_runners"]["step"] == result["env_runners/step"] == 2)
+
+    search = SimulatedSearch(nested, {}, stopper=FunctionStopper(stopper)).run()
+    assert search.state.trials[0].last_result["training_iteration"] == 3
+    assert search.state.trials[0].last_result["env_runners"] == {"step": 2}
 
 
 def test_without_reuse_each_trial_has_a_process_of_its_own() -> None:

@@ -12,7 +12,7 @@ class Stopper:
     """Ends trials. Derive from it."""
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
-        """Returns whether the trial that reported ends."""
+        """Returns whether the trial that reported ends. Nested metrics are in `result` as they were reported, and as 'a/b'."""
         raise NotImplementedError(f"{type(self).__name__} has to define __call__(trial_id, result)")
 
     def stop_all(self) -> bool:
