@@ -28,7 +28,7 @@ from shoal.rllib.core.learner.learner_group import LearnerGroup
 from shoal.rllib.env.env_runner_group import EnvRunnerGroup
 from shoal.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from shoal.rllib.offline.offline_data import OfflineData
-from shoal.rllib.utils.error import ConfigError, EnvError
+from shoal.rllib.utils.error import ConfigError, EnvError, OfflineDataError
 from shoal.rllib.utils.metrics.stats import Mean
 
 # --- runners -----------------------------------------------------------------------------------------------------------------------
@@ -517,3 +517,6 @@ def test_recorded_actions_are_as_they_are_said_to_be() -> None:
 
     assert actions(True) == [1.0, -0.5]
     assert actions(False) == [0.25, -0.125]
+    rows["actions"][1] = 1.5
+    with pytest.raises(OfflineDataError, match=r"action \[1.5\], which is not between -1 and 1.*cut them at -1 and 1"):
+        actions(True)

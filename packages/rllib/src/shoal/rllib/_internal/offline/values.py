@@ -171,7 +171,7 @@ def check_actions(actions: Any, space: gym.Space[Any], *, normalized: bool, row_
         for values, part in zip(actions, space.spaces, strict=True):
             check_actions(values, part, normalized=normalized, row_name=row_name)
         return
-    hint = ""
+    bounds, fix = f"in {space}", "Give the action_space that the data was recorded with, or leave such rows out"
     if isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete):
         low = np.asarray(space.start)
         high = low + (space.n if isinstance(space, gym.spaces.Discrete) else space.nvec) - 1
@@ -180,7 +180,11 @@ def check_actions(actions: Any, space: gym.Space[Any], *, normalized: bool, row_
         low, high = space.low, space.high
         if normalized and is_scaled(space):
             low, high = np.full_like(low, -1), np.full_like(high, 1)
-            hint = " Where they are as the environment takes them, set offline_data(actions_in_input_normalized=False)."
+            bounds = "between -1 and 1, as offline_data(actions_in_input_normalized=True) says"
+            fix = (
+                "Where actions are as the environment takes them, which is how they are recorded here, leave that out; where they are a "
+                "policy's, from before they were cut at the bounds, cut them at -1 and 1"
+            )
         leeway = _LEEWAY * np.where(np.isfinite(high) & np.isfinite(low), high - low, 1.0)
         wrong = (actions < low - leeway) | (actions > high + leeway)
     elif isinstance(space, gym.spaces.MultiBinary):
@@ -190,8 +194,7 @@ def check_actions(actions: Any, space: gym.Space[Any], *, normalized: bool, row_
     if wrong.any():
         row = first_row(wrong)
         raise OfflineDataError(
-            f"{row_name(row)} has the action {actions[row].tolist()!r}, which is not in {space}.{hint} Give the action_space that the data "
-            "was recorded with, or leave such rows out"
+            f"{row_name(row)} has the action {actions[row].tolist()!r}, which is not {bounds}. {fix}"
         )
 
 
