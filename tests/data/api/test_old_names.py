@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import shoal
+import shoal.data.datasource
 from shoal.data import preprocessors
 from shoal.data._internal.api.old_parallelism import takes_parallelism
 
@@ -50,3 +51,11 @@ def test_readers_take_it() -> None:
 def test_modules_of_preprocessors(module: str, name: str) -> None:
     found = getattr(importlib.import_module(f"shoal.data.preprocessors.{module}"), name)
     assert found is getattr(preprocessors, name)
+
+
+def test_names_that_are_at_home_elsewhere_too() -> None:
+    assert shoal.data.DatasetContext is shoal.data.DataContext
+    assert shoal.data.NodeIdStr is str
+    assert shoal.data.Preprocessor is preprocessors.Preprocessor
+    assert shoal.data.RowBasedFileDatasink is shoal.data.datasource.RowBasedFileDatasink
+    assert shoal.data.BlockBasedFileDatasink is shoal.data.datasource.BlockBasedFileDatasink

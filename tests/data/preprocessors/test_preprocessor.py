@@ -205,3 +205,9 @@ def test_in_tasks(ds: Any) -> None:
     many = shoal.data.range(1000, override_num_blocks=4)
     made = MinMaxScaler(["id"]).fit_transform(many, transform_num_cpus=1, transform_batch_size=100)
     assert made.sum("id") == pytest.approx(500.0)
+
+
+def test_whole_numbers_are_filled_with_their_mean() -> None:
+    ds = shoal.data.from_items([{"x": 0}, {"x": 3}, {"x": None}, {"x": 4}, {"x": 3}])
+    assert [row["x"] for row in SimpleImputer(["x"]).fit_transform(ds).take_all()] == [0.0, 3.0, 2.5, 4.0, 3.0]
+    assert [row["x"] for row in SimpleImputer(["x"], "most_frequent").fit_transform(ds).take_all()] == [0, 3, 3, 4, 3]

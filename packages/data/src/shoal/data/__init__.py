@@ -7,12 +7,16 @@ if TYPE_CHECKING:
     from shoal.data._internal.api.arguments import TaskPoolStrategy as TaskPoolStrategy
     from shoal.data._internal.version import __version__ as __version__
     from shoal.data.context import DataContext as DataContext
+    from shoal.data.context import DatasetContext as DatasetContext
     from shoal.data.context import ExecutionOptions as ExecutionOptions
     from shoal.data.context import ExecutionResources as ExecutionResources
+    from shoal.data.context import NodeIdStr as NodeIdStr
     from shoal.data.context import ShuffleStrategy as ShuffleStrategy
     from shoal.data.dataset import Dataset as Dataset
     from shoal.data.dataset import MaterializedDataset as MaterializedDataset
+    from shoal.data.datasource.datasink import BlockBasedFileDatasink as BlockBasedFileDatasink
     from shoal.data.datasource.datasink import Datasink as Datasink
+    from shoal.data.datasource.datasink import RowBasedFileDatasink as RowBasedFileDatasink
     from shoal.data.datasource.datasource import Datasource as Datasource
     from shoal.data.datasource.datasource import ReadTask as ReadTask
     from shoal.data.datasource.file_based_datasource import FileShuffleConfig as FileShuffleConfig
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from shoal.data.from_memory import from_pandas_refs as from_pandas_refs
     from shoal.data.grouped_data import GroupedData as GroupedData
     from shoal.data.iterator import DataIterator as DataIterator
+    from shoal.data.preprocessors.preprocessor import Preprocessor as Preprocessor
     from shoal.data.read_api import range as range
     from shoal.data.read_api import range_tensor as range_tensor
     from shoal.data.read_api import read_datasource as read_datasource
@@ -115,11 +120,20 @@ _HOMES: dict[str, str] = {
     "from_pandas_refs": "from_memory",
 }
 
+_HOMES_OF_OTHERS: dict[str, str] = {
+    "BlockBasedFileDatasink": "datasource.datasink",
+    "DatasetContext": "context",
+    "NodeIdStr": "context",
+    "Preprocessor": "preprocessors.preprocessor",
+    "RowBasedFileDatasink": "datasource.datasink",
+}
+"""Old names, and those of other modules, that Ray has here as well."""
+
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    home = _HOMES.get(name)
+    home = _HOMES.get(name) or _HOMES_OF_OTHERS.get(name)
     if home is not None:
         value = getattr(import_module(f"shoal.data.{home}"), name)
         globals()[name] = value

@@ -11,6 +11,9 @@ from shoal.data.exceptions import InvalidArgumentError
 
 MIB = 1024 * 1024
 
+NodeIdStr = str
+"""Names a node, in hints about where data shall be."""
+
 
 class ShuffleStrategy(StrEnum):
     """Names of Ray's shuffle implementations. shoal has one, and takes any of them for it."""
@@ -187,3 +190,7 @@ class DataContext:
                 f"DataContext.max_tasks_in_flight_per_actor is {in_flight!r}; give a number >= 1, or None to choose"
             )
         return self
+
+
+DatasetContext = DataContext
+"""Its name in older versions of Ray."""

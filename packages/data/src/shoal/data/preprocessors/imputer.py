@@ -70,6 +70,8 @@ class SimpleImputer(Preprocessor):
             value, values = self.stats_[column], df[column]
             if str(values.dtype) == "category" and value not in values.cat.categories:
                 values = values.cat.add_categories([value])
+            elif values.dtype.kind in "iu" and int(value) != value and values.isna().any():
+                values = values.astype("float64")
             df[output] = values.fillna(value) if not values.isna().all() else [value] * len(df)
         return df
 
