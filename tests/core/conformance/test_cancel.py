@@ -87,7 +87,7 @@ def test_forced_cancellation_ends_the_worker(wait_for, gate) -> None:
         shoal.get(ref)
 
 
-@pytest.mark.shoal_only  # what has just ended must not be cancelled on Ray 2.60: now and then it ends the program (a check of its task manager)
+@pytest.mark.shoal_only  # by cancelling what has just ended Ray 2.60 now and then ends the program (a check in its task manager)
 def test_finished_task_stays_finished() -> None:
     @shoal.remote
     def one():
@@ -166,7 +166,7 @@ def test_task_that_uses_a_cancelled_result(wait_for, gate, counter) -> None:
 
 
 @pytest.mark.needs("cancel_running")
-@pytest.mark.shoal_only  # what has just ended must not be cancelled on Ray 2.60: now and then it ends the program (a check of its task manager)
+@pytest.mark.shoal_only  # by cancelling what has just ended Ray 2.60 now and then ends the program (a check in its task manager)
 def test_cancelling_twice(wait_for, gate) -> None:
     ref = wait_for.remote(gate)
     shoal.get(gate.arrivals.remote(1))
