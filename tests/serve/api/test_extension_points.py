@@ -131,3 +131,48 @@ def test_threads_share_a_router_of_the_users() -> None:
     assert len(answers) == 120
     assert len(set(answers)) == 2
     serve.delete("routed")
+
+
+class ByStats(RequestRouter):
+    """Sends requests to who says that it is the best; to anybody until somebody has said so."""
+
+    async def choose_replicas(
+        self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
+    ) -> list[list[RunningReplica]]:
+        best = [one for one in candidate_replicas if one.routing_stats.get("best")]
+        return [best or candidate_replicas]
+
+
+def as_many_as_are_told(context: Any) -> tuple[float, dict[str, Any]]:
+    return max(context.aggregated_metrics.get("wanted", {}).values(), default=1), {}
+
+
+@serve.deployment(
+    ray_actor_options={"num_cpus": 0},
+    request_router_config=RequestRouterConfig(request_router_class=ByStats, request_routing_stats_period_s=0.05),
+    autoscaling_config=AutoscalingConfig(
+        max_replicas=5,
+        metrics_interval_s=0.05,
+        upscale_delay_s=0,
+        policy=AutoscalingPolicy(policy_function=as_many_as_are_told),
+    ),
+)
+class Tells:
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        return {"wanted": 2}
+
+    async def record_routing_stats(self) -> dict[str, Any]:
+        rank = serve.get_replica_context().rank
+        return {"best": rank is not None and rank.rank == 1}
+
+    def __call__(self) -> int | None:
+        rank = serve.get_replica_context().rank
+        return rank.rank if rank is not None else None
+
+
+def test_replicas_tell_policies_and_routers_of_themselves() -> None:
+    handle = serve.run(Tells.bind(), name="tells", route_prefix=None)
+    while handle.remote().result() != 1:
+        pass  # Until there are two, and this process has heard which is the best.
+    assert [handle.remote().result() for _ in range(8)] == [1] * 8
+    serve.delete("tells")

@@ -55,6 +55,25 @@ class Counts:
         return self.step * self.calls, {}
 
 
+def test_a_policy_knows_what_replicas_tell_of_themselves() -> None:
+    seen: list[AutoscalingContext] = []
+
+    def policy(context: AutoscalingContext) -> tuple[int, Mapping[str, Any]]:
+        seen.append(context)
+        return 1, {}
+
+    asked = scaling(policy, look_back_period_s=10)
+    asked.told("a", {"cpu": 20}, now=0.0)
+    asked.told("a", {"cpu": 40}, now=8.0)
+    asked.told("b", {"cpu": 90, "memory": 5}, now=9.0)
+    for now in (9.0, 15.0, 30.0):
+        asked.decide(1, now)
+    assert seen[0].raw_metrics == {"cpu": {"a": [20, 40], "b": [90]}, "memory": {"b": [5]}}
+    assert seen[0].aggregated_metrics == {"cpu": {"a": 30, "b": 90}, "memory": {"b": 5}}
+    assert seen[1].aggregated_metrics == {"cpu": {"a": 40, "b": 90}, "memory": {"b": 5}}
+    assert seen[2].aggregated_metrics == {}
+
+
 def test_a_class_is_made_an_object_of_once() -> None:
     asked = scaling(Counts, kwargs={"step": 2})
     assert [asked.decide(1, now=float(time)) for time in range(3)] == [2, 4, 6]

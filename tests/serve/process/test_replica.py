@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from shoal import cloudpickle
+from shoal import cloudpickle, serve
 from shoal.serve._internal.process.line_server import LineServer
 from shoal.serve._internal.process.replica import Replica
 from shoal.serve._internal.schema.deployments import NOWHERE, DeploymentId, DeploymentSpec
@@ -114,3 +115,41 @@ def test_a_replica_serves_where_no_socket_listens(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(replica, "_say", said.append)
     assert asyncio.run(replica._address()) == ""
     assert "no such names here" in said[0]
+
+
+class Looks:
+    """Asks where it is in each of its hooks."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def look(self) -> None:
+        self.seen.append(serve.get_replica_context().replica_id)
+
+    def reconfigure(self, user_config: Any, rank: Any) -> None:
+        self.look()
+        self.rank = rank
+
+    async def check_health(self) -> None:
+        self.look()
+
+    def record_routing_stats(self) -> dict[str, int]:
+        self.look()
+        return {"seen": len(self.seen)}
+
+
+def test_hooks_know_where_they_are() -> None:
+    async def main() -> None:
+        first = spec_of(Looks, 2)
+        replica = Replica(first, "app#One#0", rank=3, is_local=True)
+        await replica.start()
+        changed = replace(first, config=first.config.model_copy(update={"user_config": {"a": 1}}))
+        # The controller's calls are made by tasks that have nothing to do with the one in which it was started.
+        for call in (replica.reconfigure(changed), replica.check_health(), replica.stats("record_routing_stats")):
+            await asyncio.get_running_loop().create_task(call, context=contextvars.Context())
+        looks = replica._code.instance
+        assert looks.seen == ["app#One#0"] * 3
+        assert looks.rank.rank == 3
+        assert await replica.stats("record_nothing") is None
+
+    asyncio.run(asyncio.wait_for(main(), 30))

@@ -54,7 +54,9 @@ class AutoscalingContext:
         last_scale_down_time: when there were to be fewer, last; None for never.
         current_time: now, in seconds, on the clock of the other times.
         config: of the deployment's autoscaling.
-        aggregated_metrics: of the deployment's own; empty.
+        aggregated_metrics: of what `record_autoscaling_stats` of the replicas returned in the look-back period, by name and replica, one
+            number each.
+        raw_metrics: the same, all numbers.
     """
 
     deployment_id: Any
@@ -71,7 +73,8 @@ class AutoscalingContext:
     last_scale_down_time: float | None
     current_time: float
     config: AutoscalingConfig
-    aggregated_metrics: Mapping[str, Any] = field(default_factory=dict)
+    aggregated_metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    raw_metrics: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
 
 
 class AutoscalingPolicy(_Frozen):
@@ -307,7 +310,9 @@ class RequestRouterConfig(_Frozen):
         request_router_class: a class derived from `shoal.serve.request_router.RequestRouter`, or its import path, 'module:name'. The
             default is the less busy of two replicas by chance.
         request_router_kwargs: arguments of its `initialize_state`.
-        request_routing_stats_period_s: has no effect, as the following ones: nothing is asked again and again, and nobody backs off.
+        request_routing_stats_period_s: seconds between two calls of a replica's `record_routing_stats`, where it has one.
+        request_routing_stats_timeout_s: seconds that one of them may take.
+        initial_backoff_s: has no effect, as the following ones: nobody backs off.
 
     Raises:
         pydantic.ValidationError: (a ValueError) it is neither a class nor a path.

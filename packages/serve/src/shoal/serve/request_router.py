@@ -31,7 +31,7 @@ class RunningReplica:
         max_ongoing_requests: that it takes at a time.
         ongoing_requests: that this process has sent it, and that are not over.
         multiplexed_model_ids: of models that it is known to hold.
-        routing_stats: of its own; empty.
+        routing_stats: what its `record_routing_stats` returned last; empty for nothing yet.
         replica_metadata: of its own; empty.
         actor_id: of its actor.
         availability_zone: None.

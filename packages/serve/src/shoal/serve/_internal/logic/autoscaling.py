@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from shoal.serve.config import AutoscalingConfig, AutoscalingContext
@@ -41,12 +41,32 @@ class Autoscaling:
         self._policy: Callable[[AutoscalingContext], tuple[float, Mapping[str, Any]]] | None = None
         """What the policy decides by, made when it is first asked."""
         self._policy_state: Mapping[str, Any] = {}
+        self._own: dict[str, dict[str, deque[tuple[float, float]]]] = {}
+        """What replicas told of themselves, and when: by name and replica."""
         self._went_up_at: float | None = None
         self._went_down_at: float | None = None
         self._samples: deque[tuple[float, float]] = deque()
         self._up_since: float | None = None
         self._down_since: float | None = None
         self._down_to = 0
+
+    def told(self, replica_id: str, stats: Mapping[str, float], now: float) -> None:
+        """A replica has numbers of its own for the policy."""
+        for name, value in stats.items():
+            self._own.setdefault(name, {}).setdefault(replica_id, deque()).append((now, float(value)))
+
+    def _own_since(self, since: float) -> dict[str, dict[str, list[float]]]:
+        """Returns these numbers, by name and replica, and forgets those before."""
+        found: dict[str, dict[str, list[float]]] = {}
+        for name, by_replica in self._own.items():
+            for replica_id, values in list(by_replica.items()):
+                while values and values[0][0] < since:
+                    values.popleft()
+                if values:
+                    found.setdefault(name, {})[replica_id] = [value for _, value in values]
+                else:
+                    del by_replica[replica_id]
+        return found
 
     def record(self, requests: float, now: float) -> None:
         """So many requests are being worked on or wait."""
@@ -63,6 +83,9 @@ class Autoscaling:
         values = [value for _, value in self._samples]
         if not values:
             return 0.0
+        return self._as_one(values)
+
+    def _as_one(self, values: Sequence[float]) -> float:
         if self._config.aggregation_function == "max":
             return max(values)
         return min(values) if self._config.aggregation_function == "min" else sum(values) / len(values)
@@ -81,6 +104,7 @@ class Autoscaling:
         config, load = self._config, self.load(now)
         assert config.policy is not None
         app, name = self._deployment
+        own = self._own_since(now - config.look_back_period_s)
         context = AutoscalingContext(
             deployment_id=self._deployment,
             deployment_name=name,
@@ -96,6 +120,11 @@ class Autoscaling:
             last_scale_down_time=self._went_down_at,
             current_time=now,
             config=config,
+            aggregated_metrics={
+                metric: {replica_id: self._as_one(values) for replica_id, values in by_replica.items()}
+                for metric, by_replica in own.items()
+            },
+            raw_metrics=own,
         )
         try:
             if self._policy is None:

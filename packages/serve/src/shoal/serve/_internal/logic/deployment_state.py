@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,8 @@ class _Replica:
     """What its process was given last: at its start, or as new options."""
     waits_for_room: bool = False
     """Whether others had the resources that it needs when it was to start."""
+    routing_stats: Mapping[str, Any] | None = None
+    """What it told last for routers of the user's."""
     is_changing: bool = False
     """Whether it was given new options, and has not answered yet."""
 
@@ -273,6 +275,16 @@ class DeploymentState:
         self._trigger = DeploymentStatusTrigger.HEALTH_CHECK_FAILED
         return [self._stop(replica, wait_s=None if answers else 0.0), *self._advance(now)]
 
+    def told_routers(self, replica_id: str, stats: Mapping[str, Any], now: float) -> list[Effect]:
+        """A replica has something to tell the user's router."""
+        replica = self.replicas.get(replica_id)
+        if replica is None:
+            return []
+        replica.routing_stats = stats
+        # They may be anything, such as arrays, which are not to be compared.
+        self._published = None
+        return self._publish()
+
     def stopped(self, replica_id: str, now: float) -> list[Effect]:
         """A replica that was to stop is gone."""
         self.replicas.pop(replica_id, None)
@@ -406,7 +418,13 @@ class DeploymentState:
 
     def _publish(self) -> list[Effect]:
         infos = tuple(
-            ReplicaInfo(one.replica_id, one.actor, one.spec.config.max_ongoing_requests, one.place)
+            ReplicaInfo(
+                one.replica_id,
+                one.actor,
+                one.spec.config.max_ongoing_requests,
+                one.place,
+                routing_stats=one.routing_stats,
+            )
             for one in self.replicas.values()
             if one.state is ReplicaState.RUNNING
         )

@@ -423,6 +423,12 @@ class Controller:
         self._values.set(CHANGES, None)
 
     def _event(self, deployment: DeploymentId, name: str, *arguments: Any) -> None:
+        if name == "told_policy":
+            scaling = self._scaling.get(deployment)
+            if scaling is not None:
+                replica_id, stats = arguments
+                scaling.told(replica_id, stats, _now())
+            return
         state = self._deployments.get(deployment)
         if state is not None:
             self._apply(deployment, getattr(state, name)(*arguments, _now()))

@@ -104,4 +104,5 @@ class CustomRouting:
 
     def _running(self, info: ReplicaInfo, ongoing: int) -> RunningReplica:
         replica_id = ReplicaID(info.replica_id, self._router.deployment)
-        return RunningReplica(replica_id, info.place.node_id, info.max_ongoing, ongoing, frozenset(info.models))
+        stats = dict(info.routing_stats or {})
+        return RunningReplica(replica_id, info.place.node_id, info.max_ongoing, ongoing, frozenset(info.models), stats)

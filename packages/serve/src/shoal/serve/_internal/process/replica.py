@@ -384,6 +384,7 @@ class Replica:
         self._limit = spec.config.max_ongoing_requests
         self._tell_of_room(max(self._limit - len(self._running), 0))
         if changed:
+            HERE.set(self._context)
             await self._code.reconfigure(spec.config.user_config)
 
     async def until_it_ends(self) -> None:
@@ -392,10 +393,17 @@ class Replica:
 
     async def check_health(self) -> int:
         """Returns how many requests there are. Raises what the user's `check_health` raises."""
+        HERE.set(self._context)
         check = getattr(self._code.instance, "check_health", None)
         if check is not None:
             await self._code.run(check)
         return len(self._running)
+
+    async def stats(self, method: str) -> Any:
+        """Returns what the user's method tells of this replica; None where there is no such method. Raises what that raises."""
+        HERE.set(self._context)
+        function = getattr(self._code.instance, method, None)
+        return await self._code.run(function) if function is not None else None
 
     async def metrics(self) -> list[Sample]:
         """Returns what it has counted, and its routers have."""
@@ -415,6 +423,7 @@ class Replica:
         await self._lines.close()
         if self._watch is not None:
             self._watch.end()
+        HERE.set(self._context)
         try:
             await self._code.end()
         except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -25,9 +26,16 @@ from shoal.serve._internal.process.replica import Replica
 from shoal.serve._internal.process.replica_placement import ReplicaPlacement
 from shoal.serve._internal.process.watched_values import WatchedValues
 from shoal.serve._internal.schema.deployments import DeploymentId, ReplicaRecord
-from shoal.serve.config import DeploymentConfig
+from shoal.serve.config import DeploymentConfig, RequestRouterConfig
+
+logger = logging.getLogger("shoal.serve")
 
 PREFIX = "SERVE_REPLICA::"
+ROUTING_STATS, AUTOSCALING_STATS = "record_routing_stats", "record_autoscaling_stats"
+"""Methods that a class may have."""
+STATS_TIMEOUT_S = 10.0
+IDLE_S = 10.0
+"""Seconds until such a method is looked at again, while nothing is scaled."""
 """Of their names, and of the keys under which their records lie."""
 
 
@@ -165,6 +173,8 @@ class ReplicaActors:
     def _watch(self, deployment: DeploymentId, replica_id: str, actor: Any) -> None:
         self._tasks.start(self._until_it_dies(deployment, replica_id, actor))
         self._tasks.start(self._check_health(deployment, replica_id, actor))
+        self._tasks.start(self._ask_for(ROUTING_STATS, "told_routers", deployment, replica_id, actor))
+        self._tasks.start(self._ask_for(AUTOSCALING_STATS, "told_policy", deployment, replica_id, actor))
 
     async def _until_it_dies(self, deployment: DeploymentId, replica_id: str, actor: Any) -> None:
         try:
@@ -187,6 +197,35 @@ class ReplicaActors:
                 why = _told(error)
             if replica_id in self._actors:
                 self._tell(deployment, "checked", replica_id, why, answers)
+
+    async def _ask_for(self, method: str, event: str, deployment: DeploymentId, replica_id: str, actor: Any) -> None:
+        """Tells what a method of the user's says of its replica, again and again; ends where there is no such method."""
+        said = ""
+        while (config := self._config_of(deployment, replica_id)) is not None:
+            scaling, routing = config.autoscaling_config, config.request_router_config or RequestRouterConfig()
+            if method == ROUTING_STATS:
+                period, timeout = routing.request_routing_stats_period_s, routing.request_routing_stats_timeout_s
+            else:
+                period, timeout = scaling.metrics_interval_s if scaling is not None else IDLE_S, STATS_TIMEOUT_S
+            why = ""
+            try:
+                async with asyncio.timeout(timeout):
+                    stats = await actor.stats.remote(method)
+                if stats is None:
+                    return
+                told = dict(stats) if method == ROUTING_STATS else {name: float(one) for name, one in stats.items()}
+                if replica_id in self._actors:
+                    self._tell(deployment, event, replica_id, told)
+            except TimeoutError:
+                why = f"has not answered within {timeout:g} s"
+            except Exception as error:
+                if is_death(error):
+                    return
+                why = f"failed: {_told(error)}"
+            if why and why != said:
+                logger.warning("%s of %s %s", method, replica_id, why)
+            said = why
+            await asyncio.sleep(period)
 
     def _config_of(self, deployment: DeploymentId, replica_id: str) -> DeploymentConfig | None:
         """Returns the options of a replica, which may change; None where it is gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -107,6 +108,7 @@ class ReplicaInfo(NamedTuple):
         max_ongoing: requests that it takes at a time.
         place: where it runs.
         models: ids of multiplexed models that it holds.
+        routing_stats: what its `record_routing_stats` returned last; None for nothing yet.
     """
 
     replica_id: str
@@ -114,6 +116,7 @@ class ReplicaInfo(NamedTuple):
     max_ongoing: int
     place: ReplicaPlace
     models: tuple[str, ...] = ()
+    routing_stats: Mapping[str, Any] | None = None
 
 
 class DeploymentTargets(NamedTuple):
