@@ -95,14 +95,20 @@ def test_a_proxy_in_front_may_strip_a_prefix() -> None:
     assert "/public/site/openapi.json" in httpx.get(f"http://{address}/site/docs").text
 
 
-def test_tls(tmp_path: Path) -> None:
+@pytest.mark.parametrize("clients_are_checked", [False, True])
+def test_tls(clients_are_checked: bool, tmp_path: Path) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
     kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
     files = ["-keyout", str(key), "-out", str(certificate)]
     subprocess.run(["openssl", "req", *kind, *files, *names], check=True, capture_output=True)
-    address = started(ssl_keyfile=str(key), ssl_certfile=str(certificate))
+    checked = {"ssl_ca_certs": str(certificate)} if clients_are_checked else {}
+    address = started(ssl_keyfile=str(key), ssl_certfile=str(certificate), **checked)
     trusting = ssl.create_default_context(cafile=str(certificate))
+    if clients_are_checked:
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"https://{address}/site/long", verify=trusting)
+        trusting.load_cert_chain(certificate, key)
     assert httpx.get(f"https://{address}/site/long", verify=trusting).json() == "x" * 5000
     with connect(f"wss://{address}/site/echo", ssl=trusting) as socket:
         socket.send("hello")

@@ -277,7 +277,8 @@ def status() -> ServeStatus:
 
 def get_app_handle(name: str) -> DeploymentHandle:
     """Returns a handle of an application's ingress. Raises ServeError where there is no such application."""
-    ingress = shoal.get(find_controller().ingress_of.remote(name))
+    # Deployments ask in their handlers: it is a short wait, of which `shoal.get` would warn on an event loop.
+    ingress = find_controller().ingress_of.remote(name).future().result()
     if ingress is None:
         raise ServeError(f"there is no application {name!r}; there are: {', '.join(status().applications) or 'none'}")
     return DeploymentHandle(DeploymentId(name, ingress))

@@ -229,7 +229,7 @@ class HTTPOptions(_Frozen):
         ssl_keyfile: of the private key, for HTTPS; with it goes ssl_certfile.
         ssl_certfile: of the certificate.
         ssl_keyfile_password: of the private key; None for none.
-        ssl_ca_certs: of those who may have signed clients' certificates.
+        ssl_ca_certs: of those who may have signed clients' certificates; None for clients without any.
 
     Raises:
         pydantic.ValidationError: (a ValueError) a value cannot be.

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import socket
+import ssl
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -114,6 +115,7 @@ class Proxy:
             ssl_certfile=options.ssl_certfile,
             ssl_keyfile_password=options.ssl_keyfile_password,
             ssl_ca_certs=options.ssl_ca_certs,
+            ssl_cert_reqs=ssl.CERT_REQUIRED if options.ssl_ca_certs is not None else ssl.CERT_NONE,
         )
         try:
             config.load()
