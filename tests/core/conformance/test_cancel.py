@@ -205,29 +205,27 @@ def test_queued_actor_call_is_dropped(gate) -> None:
 
 @pytest.mark.short
 @pytest.mark.needs("async_actors")
-def test_running_async_call_gets_a_cancellation(gate, log) -> None:
+def test_running_async_call_gets_a_cancellation(gate) -> None:
     @shoal.remote
     class Actor:
-        async def wait(self, gate, log):
+        async def wait(self, gate):
             try:
                 await gate.wait.remote()
             except asyncio.CancelledError:
-                await log.note.remote("cancelled")
-                gate.wait.remote()
+                gate.wait.remote()  # tells of it; Ray may interrupt what is awaited here
                 raise
 
         async def work(self):
             return "alive"
 
     actor = Actor.remote()
-    ref = actor.wait.remote(gate, log)
+    ref = actor.wait.remote(gate)
     shoal.get(gate.arrivals.remote(1))
     shoal.cancel(ref)
     with pytest.raises(TaskCancelledError):
         shoal.get(ref)
     assert shoal.get(actor.work.remote()) == "alive"
-    shoal.get(gate.arrivals.remote(2))  # on Ray who waits may hear of the end before the call has ended
-    assert shoal.get(log.read.remote()) == ["cancelled"]
+    assert shoal.get(gate.arrivals.remote(2)) == 2
 
 
 def test_running_sync_call_is_only_told(gate) -> None:
