@@ -15,5 +15,5 @@ def construct(actor_class: type, args: Sequence[Any], kwargs: Mapping[str, Any])
     import asyncio
 
     instance = actor_class.__new__(actor_class, *args, **kwargs)
-    asyncio.get_event_loop_policy().get_event_loop().run_until_complete(constructor(instance, *args, **kwargs))
+    asyncio.get_event_loop().run_until_complete(constructor(instance, *args, **kwargs))
     return instance
