@@ -1,4 +1,4 @@
-"""The feature hasher, where Ray has them too."""
+"""The feature hasher, where Ray has it too."""
 
 from shoal.data.preprocessors.text import FeatureHasher
 

@@ -1,4 +1,4 @@
-"""The normalizer, where Ray has them too."""
+"""The normalizer, where Ray has it too."""
 
 from shoal.data.preprocessors.rows import Normalizer
 

@@ -1,4 +1,4 @@
-"""The tokenizer, where Ray has them too."""
+"""The tokenizer, where Ray has it too."""
 
 from shoal.data.preprocessors.text import Tokenizer
 

@@ -1,4 +1,4 @@
-"""The power transformer, where Ray has them too."""
+"""The power transformer, where Ray has it too."""
 
 from shoal.data.preprocessors.rows import PowerTransformer
 

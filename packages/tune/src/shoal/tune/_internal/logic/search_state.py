@@ -352,9 +352,10 @@ class SearchState:
         """What a result means for its trial."""
         trial, scheduler = life.trial, self.scheduler
         stopper = self.plan.stopper
-        # Stoppers of programs look into nested metrics; ours go by flat names.
-        seen = result if flat is result else {**flat, **result}
-        stops = stopper is not None and bool(stopper(trial.trial_id, seen))
+        stops = False
+        if stopper is not None:
+            # Stoppers of programs look into nested metrics; ours go by flat names.
+            stops = bool(stopper(trial.trial_id, result if flat is result else {**flat, **result}))
         ends_all = stopper is not None and stopper.stop_all()
         if is_last or stops:
             result["done"] = True
