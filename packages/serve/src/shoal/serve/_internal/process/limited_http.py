@@ -19,6 +19,10 @@ ANSWER = b"\r\n".join(
 )
 
 
+GOODBYE_S = 0.5
+"""How long a client may take to answer that a connection under TLS ends. Most never do, while they use it for nothing."""
+
+
 class LimitedHttp(HttpToolsProtocol):
     """One connection. A head without end would otherwise be kept in memory without end."""
 
@@ -37,6 +41,11 @@ class LimitedHttp(HttpToolsProtocol):
         """What follows is no head."""
         self._head_is_open = False
         self._head_bytes = 0
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.scheme == "https" and self.transport.is_closing():
+            self.loop.call_later(GOODBYE_S, self.transport.abort)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
