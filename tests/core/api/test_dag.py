@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -106,6 +107,15 @@ def test_calls_of_an_actor_are_made_in_the_order_in_which_they_were_bound(engine
     assert shoal.get(node.execute()) == 17 + 16
     assert shoal.get(node.apply_recursive(lambda node: node).execute()) == 17 + 16
     assert shoal.get(first.execute()) == 11
+
+
+def test_an_actor_may_have_more_calls_than_pythons_go_deep(engine: Any) -> None:
+    actor = CounterActor.bind(0)
+    for _ in range(sys.getrecursionlimit() - 1):
+        actor.add.bind(1)
+    node = actor.add.bind(1)
+    assert shoal.get(node.execute()) == sys.getrecursionlimit()
+    assert shoal.get(node.apply_recursive(lambda node: node).execute()) == sys.getrecursionlimit()
 
 
 def test_methods_of_actors_that_exist(engine: Any) -> None:

@@ -49,9 +49,9 @@ class UnboundMethod:
 
     def bind(self, *args: Any, **kwargs: Any) -> ClassMethodNode:
         """Returns the node of a call with these arguments."""
-        method = MethodOfNode(self._actor, self._name, self._options, self._actor._last_call)
-        self._actor._last_call = ClassMethodNode(method, args, kwargs)
-        return self._actor._last_call
+        node = ClassMethodNode(MethodOfNode(self._actor, self._name, self._options), args, kwargs)
+        node._previous, self._actor._last_call = self._actor._last_call, node
+        return node
 
 
 class MethodOfNode:
@@ -61,14 +61,12 @@ class MethodOfNode:
         actor: the actor's node.
         name: the method.
         options: of the call.
-        previous: the call of the same actor that comes before it.
     """
 
-    def __init__(self, actor: DAGNode, name: str, options: Mapping[str, Any], previous: DAGNode | None) -> None:
+    def __init__(self, actor: DAGNode, name: str, options: Mapping[str, Any]) -> None:
         self.actor = actor
         self.name = name
         self.options = dict(options)
-        self.previous = previous
 
 
 class ClassMethodNode(DAGNode):
@@ -87,8 +85,6 @@ class ClassMethodNode(DAGNode):
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any], execution: Execution) -> Any:
         method: Any = self._method
         if isinstance(method, MethodOfNode):
-            if method.previous is not None:
-                execution.result_of(method.previous)
             bound = getattr(execution.result_of(method.actor), method.name)
             method = bound.options(**method.options) if method.options else bound
         return method.remote(*args, **kwargs)
@@ -96,9 +92,7 @@ class ClassMethodNode(DAGNode):
     def _with_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any], apply: Callable[[Any], Any]) -> DAGNode:
         copy = super()._with_arguments(args, kwargs, apply)
         if isinstance(self._method, MethodOfNode) and isinstance(copy, ClassMethodNode):
-            method = self._method
-            previous = None if method.previous is None else apply(method.previous)
-            copy._method = MethodOfNode(apply(method.actor), method.name, method.options, previous)
+            copy._method = MethodOfNode(apply(self._method.actor), self._method.name, self._method.options)
         return copy
 
     def _describe(self) -> str:

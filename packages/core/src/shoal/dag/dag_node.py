@@ -17,6 +17,9 @@ NO_COMPILED_GRAPHS = (
 class DAGNode:
     """A node of a lazy graph: a call that has not been made. Its arguments may be nodes."""
 
+    _previous: DAGNode | None = None
+    """The call that has to be made before this one, without being among its arguments."""
+
     def __init__(
         self,
         args: Sequence[Any] = (),
@@ -74,6 +77,8 @@ class DAGNode:
         copy.__dict__.update(self.__dict__)
         copy._bound_args = args
         copy._bound_kwargs = kwargs
+        if self._previous is not None:
+            copy._previous = apply(self._previous)
         return copy
 
     def _describe(self) -> str:
@@ -87,7 +92,31 @@ class DAGNode:
         return f"{type(self).__name__}({', '.join(([name] if name else []) + shown)})"
 
 
-class Execution:
+class Visit:
+    """One visit of a node and of all that it depends on: each once, and after what it depends on itself."""
+
+    def __init__(self) -> None:
+        self._results: dict[int, Any] = {}
+
+    def result_of(self, node: DAGNode) -> Any:
+        """Returns what the visit makes of a node."""
+        # There may be more calls one before the other than Python's calls go deep.
+        to_visit: list[DAGNode] = []
+        next_one: DAGNode | None = node
+        while next_one is not None and id(next_one) not in self._results:
+            to_visit.append(next_one)
+            next_one = next_one._previous
+        for one in reversed(to_visit):
+            args = tuple(replace_nodes(argument, self.result_of) for argument in one._bound_args)
+            kwargs = {name: replace_nodes(argument, self.result_of) for name, argument in one._bound_kwargs.items()}
+            self._results[id(one)] = self._visited(one, args, kwargs)
+        return self._results[id(node)]
+
+    def _visited(self, node: DAGNode, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+
+class Execution(Visit):
     """One execution of a graph: each node's call is made once.
 
     Args:
@@ -95,29 +124,19 @@ class Execution:
     """
 
     def __init__(self, given: Any) -> None:
+        super().__init__()
         self.given = given
-        self._results: dict[int, Any] = {}
 
-    def result_of(self, node: DAGNode) -> Any:
-        key = id(node)
-        if key not in self._results:
-            args = tuple(replace_nodes(argument, self.result_of) for argument in node._bound_args)
-            kwargs = {name: replace_nodes(argument, self.result_of) for name, argument in node._bound_kwargs.items()}
-            self._results[key] = node._run(args, kwargs, self)
-        return self._results[key]
+    def _visited(self, node: DAGNode, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return node._run(args, kwargs, self)
 
 
-class _Application:
+class _Application(Visit):
     """One visit of all nodes with a function."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
+        super().__init__()
         self._function = function
-        self._results: dict[int, Any] = {}
 
-    def result_of(self, node: DAGNode) -> Any:
-        key = id(node)
-        if key not in self._results:
-            args = tuple(replace_nodes(argument, self.result_of) for argument in node._bound_args)
-            kwargs = {name: replace_nodes(argument, self.result_of) for name, argument in node._bound_kwargs.items()}
-            self._results[key] = self._function(node._with_arguments(args, kwargs, self.result_of))
-        return self._results[key]
+    def _visited(self, node: DAGNode, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self._function(node._with_arguments(args, kwargs, self.result_of))
