@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -96,15 +95,11 @@ def test_a_proxy_in_front_may_strip_a_prefix() -> None:
 
 
 @pytest.mark.parametrize("clients_are_checked", [False, True])
-def test_tls(clients_are_checked: bool, tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
-    files = ["-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(["openssl", "req", *kind, *files, *names], check=True, capture_output=True)
-    checked = {"ssl_ca_certs": str(certificate)} if clients_are_checked else {}
-    address = started(ssl_keyfile=str(key), ssl_certfile=str(certificate), **checked)
-    trusting = ssl.create_default_context(cafile=str(certificate))
+def test_tls(clients_are_checked: bool, tls_files: tuple[str, str]) -> None:
+    key, certificate = tls_files
+    checked = {"ssl_ca_certs": certificate} if clients_are_checked else {}
+    address = started(ssl_keyfile=key, ssl_certfile=certificate, **checked)
+    trusting = ssl.create_default_context(cafile=certificate)
     if clients_are_checked:
         with pytest.raises(httpx.TransportError):
             httpx.get(f"https://{address}/site/long", verify=trusting)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,12 +53,8 @@ class SilentClient:
         self._writer.transport.abort()
 
 
-def test_a_server_ends_while_a_client_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
-    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", key, "-out", certificate]
-    subprocess.run(["openssl", "req", *kind, *files, *names], check=True, capture_output=True)
+def test_a_server_ends_while_a_client_is_silent(tls_files: tuple[str, str], caplog: pytest.LogCaptureFixture) -> None:
+    key, certificate = tls_files
 
     async def serve_one() -> None:
         config = uvicorn.Config(

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shoal.serve._internal.logic.room import actor_options
 from shoal.serve._internal.schema.deployments import (
     NOWHERE,
     DeploymentId,
@@ -477,9 +478,11 @@ class DeploymentState:
         if not number:
             return ""
         assert self.spec is not None
-        options = {"num_cpus": 1, **self.spec.config.ray_actor_options}
-        asked = self.spec.config.placement_group_bundles or {
-            name: one for name, one in options.items() if name in ("num_cpus", "num_gpus", "memory", "resources")
+        config = self.spec.config
+        asked = config.placement_group_bundles or {
+            name: one
+            for name, one in actor_options(config).items()
+            if name in ("num_cpus", "num_gpus", "memory", "resources")
         }
         which = "a replica waits" if number == 1 else f"{number} replicas wait"
         return f"{which} for resources that others have; each needs {asked}"

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from shoal.serve.config import DeploymentConfig
+
+
+def actor_options(config: DeploymentConfig) -> dict[str, Any]:
+    """Returns the options of each replica's actor, with what it needs where nothing is said."""
+    return {"num_cpus": 1, **config.ray_actor_options}
 
 
 def resources_of(config: DeploymentConfig) -> Counter[str]:
@@ -14,7 +20,7 @@ def resources_of(config: DeploymentConfig) -> Counter[str]:
     for bundle in config.placement_group_bundles or ():
         asked.update(bundle)
     if config.placement_group_bundles is None:
-        options = {"num_cpus": 1, **config.ray_actor_options}
+        options = actor_options(config)
         asked.update({"CPU": options.get("num_cpus") or 0, "GPU": options.get("num_gpus") or 0})
         asked.update(options.get("resources") or {})
     return asked

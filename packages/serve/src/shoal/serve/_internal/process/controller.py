@@ -73,7 +73,9 @@ class Controller:
         self._scaling: dict[DeploymentId, Autoscaling] = {}
         self._reports: dict[DeploymentId, dict[str, tuple[float, float]]] = {}
         self._tasks = BackgroundTasks()
-        self._replicas = ReplicaActors(self._deployments, self._values, self._event, CONCURRENT_CALLS, self._tasks)
+        self._replicas = ReplicaActors(
+            self._deployments, self._values, self._event, self._tell_policy, CONCURRENT_CALLS, self._tasks
+        )
         self._http: KeptProxy[HTTPOptions] = KeptProxy(
             Proxy,
             PROXY_NAME,
@@ -423,15 +425,14 @@ class Controller:
         self._values.set(CHANGES, None)
 
     def _event(self, deployment: DeploymentId, name: str, *arguments: Any) -> None:
-        if name == "told_policy":
-            scaling = self._scaling.get(deployment)
-            if scaling is not None:
-                replica_id, stats = arguments
-                scaling.told(replica_id, stats, _now())
-            return
         state = self._deployments.get(deployment)
         if state is not None:
             self._apply(deployment, getattr(state, name)(*arguments, _now()))
+
+    def _tell_policy(self, deployment: DeploymentId, replica_id: str, stats: dict[str, float]) -> None:
+        scaling = self._scaling.get(deployment)
+        if scaling is not None:
+            scaling.told(replica_id, stats, _now())
 
     def _publish_routes(self) -> None:
         routes = [

@@ -393,16 +393,16 @@ class Replica:
 
     async def check_health(self) -> int:
         """Returns how many requests there are. Raises what the user's `check_health` raises."""
-        HERE.set(self._context)
-        check = getattr(self._code.instance, "check_health", None)
-        if check is not None:
-            await self._code.run(check)
+        await self._called_if_there("check_health")
         return len(self._running)
 
     async def stats(self, method: str) -> Any:
         """Returns what the user's method tells of this replica; None where there is no such method. Raises what that raises."""
+        return await self._called_if_there(method)
+
+    async def _called_if_there(self, hook: str) -> Any:
         HERE.set(self._context)
-        function = getattr(self._code.instance, method, None)
+        function = getattr(self._code.instance, hook, None)
         return await self._code.run(function) if function is not None else None
 
     async def metrics(self) -> list[Sample]:

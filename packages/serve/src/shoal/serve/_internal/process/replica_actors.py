@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import shoal
@@ -18,24 +18,18 @@ from shoal.serve._internal.logic.deployment_state import (
     StartReplica,
     StopReplica,
 )
-from shoal.serve._internal.logic.room import fits, resources_of
-from shoal.serve._internal.process.actor_death import is_death
+from shoal.serve._internal.logic.room import actor_options, fits, resources_of
+from shoal.serve._internal.process.actor_errors import is_death, told
 from shoal.serve._internal.process.background_tasks import BackgroundTasks
 from shoal.serve._internal.process.controller_link import NAMESPACE
 from shoal.serve._internal.process.replica import Replica
 from shoal.serve._internal.process.replica_placement import ReplicaPlacement
+from shoal.serve._internal.process.replica_stats import AUTOSCALING, ROUTING, ask_for
 from shoal.serve._internal.process.watched_values import WatchedValues
 from shoal.serve._internal.schema.deployments import DeploymentId, ReplicaRecord
-from shoal.serve.config import DeploymentConfig, RequestRouterConfig
-
-logger = logging.getLogger("shoal.serve")
+from shoal.serve.config import DeploymentConfig
 
 PREFIX = "SERVE_REPLICA::"
-ROUTING_STATS, AUTOSCALING_STATS = "record_routing_stats", "record_autoscaling_stats"
-"""Methods that a class may have."""
-STATS_TIMEOUT_S = 10.0
-IDLE_S = 10.0
-"""Seconds until such a method is looked at again, while nothing is scaled."""
 """Of their names, and of the keys under which their records lie."""
 
 
@@ -52,6 +46,7 @@ class ReplicaActors:
         deployments: what is known of each.
         values: what routers listen to.
         tell: takes what becomes of them.
+        tell_policy: takes what one says of itself for the policy of its deployment's autoscaling.
         concurrency: calls that each works on at a time.
         tasks: for those that nobody waits for.
     """
@@ -61,6 +56,7 @@ class ReplicaActors:
         deployments: Mapping[DeploymentId, DeploymentState],
         values: WatchedValues,
         tell: Tell,
+        tell_policy: Callable[[DeploymentId, str, dict[str, float]], None],
         concurrency: int,
         tasks: BackgroundTasks,
     ) -> None:
@@ -69,6 +65,7 @@ class ReplicaActors:
         self._deployments = deployments
         self._values = values
         self._tell = tell
+        self._tell_policy = tell_policy
         self._concurrency = concurrency
         self._tasks = tasks
         self._actors: dict[str, Any] = {}
@@ -84,7 +81,6 @@ class ReplicaActors:
     async def start(self, deployment: DeploymentId, start: StartReplica) -> None:
         """Starts a replica, and watches it."""
         replica_id, config = start.replica_id, start.spec.config
-        options = {"num_cpus": 1, **config.ray_actor_options}
         if not fits(resources_of(config), shoal.available_resources()):
             self._tell(deployment, "has_no_room", replica_id)
         try:
@@ -96,7 +92,7 @@ class ReplicaActors:
                     namespace=NAMESPACE,
                     lifetime="detached",
                     max_concurrency=self._concurrency,
-                    **options,
+                    **actor_options(config),
                     **resources,
                 )
                 .remote(start.spec, replica_id, start.rank)
@@ -105,7 +101,7 @@ class ReplicaActors:
             place = await actor.start.remote()
         except Exception as error:
             self._drop(replica_id)
-            self._tell(deployment, "failed_to_start", replica_id, _told(error))
+            self._tell(deployment, "failed_to_start", replica_id, told(error))
             return
         self.started[deployment] += 1
         self._tell(deployment, "started", replica_id, actor, place)
@@ -123,7 +119,7 @@ class ReplicaActors:
         except Exception as error:
             if is_death(error):
                 return  # It is told apart.
-            why = f"reconfigure raised {_told(error)}"
+            why = f"reconfigure raised {told(error)}"
         if not why:
             self._record(deployment, effect.replica_id)
         self._tell(deployment, "reconfigured", effect.replica_id, why)
@@ -173,8 +169,11 @@ class ReplicaActors:
     def _watch(self, deployment: DeploymentId, replica_id: str, actor: Any) -> None:
         self._tasks.start(self._until_it_dies(deployment, replica_id, actor))
         self._tasks.start(self._check_health(deployment, replica_id, actor))
-        self._tasks.start(self._ask_for(ROUTING_STATS, "told_routers", deployment, replica_id, actor))
-        self._tasks.start(self._ask_for(AUTOSCALING_STATS, "told_policy", deployment, replica_id, actor))
+        config_now = partial(self._config_of, deployment, replica_id)
+        tell_routers = partial(self._tell, deployment, "told_routers", replica_id)
+        self._tasks.start(ask_for(ROUTING, replica_id, actor, config_now, tell_routers))
+        tell_policy = partial(self._tell_policy, deployment, replica_id)
+        self._tasks.start(ask_for(AUTOSCALING, replica_id, actor, config_now, tell_policy))
 
     async def _until_it_dies(self, deployment: DeploymentId, replica_id: str, actor: Any) -> None:
         try:
@@ -194,38 +193,9 @@ class ReplicaActors:
             except TimeoutError:
                 why, answers = f"no answer within {config.health_check_timeout_s:g} s", False
             except Exception as error:
-                why = _told(error)
+                why = told(error)
             if replica_id in self._actors:
                 self._tell(deployment, "checked", replica_id, why, answers)
-
-    async def _ask_for(self, method: str, event: str, deployment: DeploymentId, replica_id: str, actor: Any) -> None:
-        """Tells what a method of the user's says of its replica, again and again; ends where there is no such method."""
-        said = ""
-        while (config := self._config_of(deployment, replica_id)) is not None:
-            scaling, routing = config.autoscaling_config, config.request_router_config or RequestRouterConfig()
-            if method == ROUTING_STATS:
-                period, timeout = routing.request_routing_stats_period_s, routing.request_routing_stats_timeout_s
-            else:
-                period, timeout = scaling.metrics_interval_s if scaling is not None else IDLE_S, STATS_TIMEOUT_S
-            why = ""
-            try:
-                async with asyncio.timeout(timeout):
-                    stats = await actor.stats.remote(method)
-                if stats is None:
-                    return
-                told = dict(stats) if method == ROUTING_STATS else {name: float(one) for name, one in stats.items()}
-                if replica_id in self._actors:
-                    self._tell(deployment, event, replica_id, told)
-            except TimeoutError:
-                why = f"has not answered within {timeout:g} s"
-            except Exception as error:
-                if is_death(error):
-                    return
-                why = f"failed: {_told(error)}"
-            if why and why != said:
-                logger.warning("%s of %s %s", method, replica_id, why)
-            said = why
-            await asyncio.sleep(period)
 
     def _config_of(self, deployment: DeploymentId, replica_id: str) -> DeploymentConfig | None:
         """Returns the options of a replica, which may change; None where it is gone."""
@@ -250,9 +220,3 @@ class ReplicaActors:
         record = state.record_of(replica_id) if state is not None else None
         if record is not None:
             internal_kv._internal_kv_put(f"{PREFIX}{replica_id}", cloudpickle.dumps(record), namespace=NAMESPACE)
-
-
-def _told(error: Exception) -> str:
-    """Returns what was raised, and then where."""
-    cause = error.cause if isinstance(error, shoal.exceptions.TaskError) else None
-    return f"{type(error).__name__}: {error}" if cause is None else f"{type(cause).__name__}: {cause}\n{error}"

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import shoal
 from shoal.serve._internal.logic.metric_text import Sample
 from shoal.serve._internal.logic.replica_choice import ReplicaChoice
-from shoal.serve._internal.process.actor_death import is_death
+from shoal.serve._internal.process.actor_errors import is_death
 from shoal.serve._internal.process.controller_link import ControllerLink
 from shoal.serve._internal.process.custom_routing import CustomRouting
 from shoal.serve._internal.process.kept_line import KeptLines
