@@ -65,6 +65,7 @@ class HyperOptSearch(SpaceSearcher):
         self._domain: Any = None
         self._numbers: dict[str, int] = {}
         self._given: Any = space if _has_expressions(space) else None
+        self._labels = [] if self._given is None else list(hyperopt.base.Domain(_nothing, self._given).params)
         super().__init__(
             None if self._given is not None else space, metric, mode, points_to_evaluate, seed=random_state_seed
         )
@@ -127,13 +128,10 @@ class HyperOptSearch(SpaceSearcher):
     def _wanted(self, point: Mapping[str, Any]) -> Values:
         if self._given is None:
             return super()._wanted(point)
-        import hyperopt
-
-        known = list(hyperopt.base.Domain(_nothing, self._given).params)
         for name in point:
-            if name not in known:
+            if name not in self._labels:
                 raise InvalidArgumentError(
-                    f"a point to begin with has {name!r}, which is no label of the space; {closest(str(name), known)}"
+                    f"a point to begin with has {name!r}, which is no label of the space; {closest(str(name), self._labels)}"
                 )
         return dict(point)
 
