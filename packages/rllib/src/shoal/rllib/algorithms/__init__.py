@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from shoal.rllib.algorithms.registry import MODULES
+
 if TYPE_CHECKING:
     from shoal.rllib.algorithms.algorithm import Algorithm as Algorithm
     from shoal.rllib.algorithms.algorithm_config import AlgorithmConfig as AlgorithmConfig
@@ -27,12 +29,11 @@ if TYPE_CHECKING:
     from shoal.rllib.algorithms.sac import SAC as SAC
     from shoal.rllib.algorithms.sac import SACConfig as SACConfig
 
-_ALGORITHMS = ("APPO", "BC", "CQL", "DQN", "IMPALA", "IQL", "MARWIL", "PPO", "SAC")
 _HOMES = {
     "Algorithm": "algorithm",
     "AlgorithmConfig": "algorithm_config",
-    **{name: name.lower() for name in _ALGORITHMS},
-    **{f"{name}Config": name.lower() for name in _ALGORITHMS},
+    **MODULES,
+    **{f"{name}Config": module for name, module in MODULES.items()},
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from shoal.rllib.utils.error import ConfigError, NotThereYetError, close_matches
 
-_MODULES = {
+MODULES = {
     "APPO": "appo",
     "BC": "bc",
     "CQL": "cql",
@@ -19,18 +19,19 @@ _MODULES = {
     "PPO": "ppo",
     "SAC": "sac",
 }
+"""By name, where an algorithm is: the package below `shoal.rllib.algorithms`."""
 
 
 def _finder(name: str) -> Callable[[], tuple[type[Any], Any]]:
     def find() -> tuple[type[Any], Any]:
-        module = importlib.import_module(f"shoal.rllib.algorithms.{_MODULES[name]}")
+        module = importlib.import_module(f"shoal.rllib.algorithms.{MODULES[name]}")
         algorithm: type[Any] = getattr(module, name)
         return algorithm, algorithm.get_default_config()
 
     return find
 
 
-ALGORITHMS: dict[str, Callable[[], tuple[type[Any], Any]]] = {name: _finder(name) for name in _MODULES}
+ALGORITHMS: dict[str, Callable[[], tuple[type[Any], Any]]] = {name: _finder(name) for name in MODULES}
 """By name, a function that returns the class and its default configuration."""
 
 

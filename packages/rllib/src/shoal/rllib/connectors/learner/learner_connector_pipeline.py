@@ -83,13 +83,13 @@ class LearnerConnectorPipeline(ConnectorPipelineV2):
         return any(not isinstance(piece, OwnStep) for piece in self.connectors)
 
     def _place(self, name_or_class: str | type[Any]) -> int:
-        name = name_or_class if isinstance(name_or_class, str) else name_or_class.__name__
-        own = [i for i, piece in enumerate(self.connectors) if isinstance(piece, OwnStep) and piece.name == name]
         try:
             return super()._place(name_or_class)
         except ValueError:
-            if own:
-                return own[0]
+            name = name_or_class if isinstance(name_or_class, str) else name_or_class.__name__
+            for i, piece in enumerate(self.connectors):
+                if isinstance(piece, OwnStep) and piece.name == name:
+                    return i
             raise
 
     def remove(self, name_or_class: str | type[Any]) -> ConnectorV2 | None:
